@@ -1,0 +1,28 @@
+/**
+ * The client SDK: one device of the messenger, in Node and in the browser. An app, the edge and the tests all stand on it.
+ *
+ * It is given a connection to its provider, a storage with transactions, and cryptography; it knows no database and
+ * imports nothing of Node. It must never let bytes leave before the state that made them is durable, never accept a leaf
+ * without both signatures and its place in the manifest, and never tell the provider a secret.
+ *
+ * SQL storage is apart, in `storage/sql.ts`, since only servers have a database.
+ */
+export type {
+  Answer,
+  Channel,
+  ChannelOptions,
+  Connection,
+  ConnectionSettings,
+  NetworkServer,
+  Request,
+  ServedNetwork,
+} from './connection.ts'
+export { ClientError, type ClientErrorCode } from './errors.ts'
+export { type ClientSettings, defaultSettings } from './settings.ts'
+export type * from './types.ts'
+
+// Functions that follow: connect(pipeFactory, settings?) → Connection; webSocketPipe(url) → Promise<FramePipe>;
+// serveNetwork(connection, NetworkServer) → ServedNetwork; registerPrimary({...DeviceOptions, accessToken}) → Device;
+// openDevice(DeviceOptions) → Device; hasDevice(storage) → boolean; startLink(DeviceOptions) → {code, completed};
+// memoryStorage(); indexedDbStorage(name); groupCache(size). In storage/sql.ts: sqlStorage(database, sealer, namespace,
+// {guard?: (tx) => Promise<void>}): guard runs first in each transaction (a fencing check).

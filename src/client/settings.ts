@@ -1,0 +1,55 @@
+/** Limits and times of a device, each with its reason. Times are milliseconds unless named otherwise. */
+export interface ClientSettings {
+  /** One-time KeyPackages kept at the provider: how many conversations can begin while this device is offline. */
+  keyPackages: number
+  /** Below this many the supply is refilled. */
+  keyPackagesLow: number
+  /** Seconds a KeyPackage is valid: longer than a companion may be idle (30 days). */
+  keyPackageLifetime: number
+  /** Seconds a device certificate is valid. */
+  certificateLifetime: number
+  /** Seconds a manifest is valid: the 14 days within which a lost device must stop being believed. */
+  manifestLifetime: number
+  /** Seconds before its end at which the primary renews the manifest: half, so that a week offline does no harm. */
+  manifestRenewal: number
+  /** Decoded group states kept in memory. */
+  cachedGroups: number
+  /** Log entries processed in one transaction at most: bounds what is done again after a crash. */
+  receiveBatch: number
+  /** Unacknowledged entries the provider may have under way. */
+  deliveryWindow: number
+  /** How long to wait for the room that another device made first before entering it from outside. */
+  welcomeWait: number
+  /** How long a refused submission waits for the log that explains the refusal before it is tried again. */
+  logWait: number
+  /** First and largest pause between attempts after a passing fault. */
+  retryFirst: number
+  retryMost: number
+  /** Attempts of one message or commit that the provider keeps refusing for a reason that should pass. */
+  attempts: number
+  /** How often a device looks whether manifest or KeyPackages must be renewed. */
+  upkeep: number
+  /** Bytes of a decrypted message: what a decoder is given at most. */
+  contentBytes: number
+}
+
+const day = 24 * 60 * 60
+
+export const defaultSettings: ClientSettings = {
+  keyPackages: 20,
+  keyPackagesLow: 8,
+  keyPackageLifetime: 60 * day,
+  certificateLifetime: 400 * day,
+  manifestLifetime: 14 * day,
+  manifestRenewal: 7 * day,
+  cachedGroups: 64,
+  receiveBatch: 32,
+  deliveryWindow: 256,
+  welcomeWait: 5_000,
+  logWait: 10_000,
+  retryFirst: 500,
+  retryMost: 60_000,
+  attempts: 20,
+  upkeep: 60 * 60 * 1000,
+  contentBytes: 256 * 1024,
+}

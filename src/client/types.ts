@@ -1,0 +1,260 @@
+import type { MimiContent } from '../content/index.ts'
+import type { Crypto } from '../crypto/index.ts'
+import type {
+  AccountAddress,
+  AccountKind,
+  DeviceId,
+  DeviceKind,
+  Posture,
+  ProviderTrust,
+  RoomId,
+} from '../identity/index.ts'
+import type { MlsProvider } from '../mls/index.ts'
+import type { Connection } from './connection.ts'
+import type { ClientError } from './errors.ts'
+import type { ClientSettings } from './settings.ts'
+
+// ---- storage
+
+/** One device's state. Transactions are serialised, atomic, and durable when their promise resolves. */
+export interface Storage {
+  transaction<T>(fn: (tx: StorageTx) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface StorageTx {
+  get(collection: string, key: string): Promise<Uint8Array | undefined>
+  put(collection: string, key: string, value: Uint8Array): Promise<void>
+  delete(collection: string, key: string): Promise<void>
+  /** All entries whose key begins with the prefix, ordered by key (code units). */
+  list(collection: string, prefix?: string): Promise<{ key: string; value: Uint8Array }[]>
+  /** SQL storage: the store's Transaction, so that the application's own rows commit with the device's. */
+  readonly application?: unknown
+}
+
+// ---- device
+
+/** Named points at which crash tests stop: everything before is durable, nothing after has happened. */
+export type ClientStep =
+  | 'client.received'
+  | 'client.stored'
+  | 'client.acknowledged'
+  | 'client.submission.stored'
+  | 'client.submission.sent'
+  | 'client.submission.done'
+
+/** What a device is given. Everything it touches comes from here. */
+export interface DeviceOptions {
+  connection: Connection
+  storage: Storage
+  crypto: Crypto
+  mls: MlsProvider
+  /** Whose endorsements are believed. Without it: the key of the provider's first Hello, kept from then on. */
+  trust?: ProviderTrust
+  /** Milliseconds since the epoch. Only for things of our own making; what others made is judged at the log's time. */
+  clock?: () => number
+  settings?: Partial<ClientSettings>
+  /** Decoded group states; give many devices of one process the same one, so that idle rooms cost nothing. */
+  groupCache?: GroupCache
+  steps?: (step: ClientStep) => void | Promise<void>
+}
+
+export interface GroupCache {
+  /** Entries at most; the least recently used one goes first. */
+  readonly size: number
+  get(key: string): unknown
+  set(key: string, state: unknown): void
+  delete(key: string): void
+}
+
+export type RoomKind = 'direct' | 'group' | 'guest' | 'self'
+export type RoomStanding = 'requested' | 'accepted' | 'declined' | 'left'
+export type FirstContact = 'anyone' | 'consent' | 'nobody'
+
+export interface Room {
+  id: RoomId
+  kind: RoomKind
+  /** Of this account. */
+  standing: RoomStanding
+  /** Whether another account of the room is known to have accepted it (it said so, or wrote). */
+  answered: boolean
+  /** This device has a leaf and can read and write. */
+  joined: boolean
+  /** The other account of a direct room. */
+  other?: AccountAddress
+  /** Who made the room, when another account did. */
+  inviter?: AccountAddress
+}
+
+export interface DeviceInfo {
+  deviceId: DeviceId
+  kind: DeviceKind
+  own: boolean
+}
+
+export interface Member {
+  address: AccountAddress
+  accountKind: AccountKind
+  own: boolean
+  devices: { deviceId: DeviceId; kind: DeviceKind }[]
+  /** Of an edge account: who runs the edge, and towards which network. */
+  operator?: string
+  network?: string
+  /** What the account said of itself, once it did. */
+  profile?: Profile
+}
+
+/** What an account says of itself to the members of a room, after the room was accepted. */
+export interface Profile {
+  name?: string
+  /** The address on a foreign network, given by an edge for the user it speaks for. */
+  foreignAddress?: string
+}
+
+export interface AccountSettings {
+  firstContact: FirstContact
+  /** Networks over which this account is reachable. */
+  networks: string[]
+  handle?: string
+  blocked: AccountAddress[]
+}
+
+/** Whom to write to: an address, a handle at this provider, or an identifier on a network behind an edge. */
+export type Target = { address: AccountAddress } | { handle: string } | { network: string; value: string }
+
+/** MIMI content without what this device fills in (salt, sender, room). */
+export type OutgoingContent = Omit<MimiContent, 'salt'>
+
+export interface SendOptions {
+  /** 16 to 32 bytes that stand for this message: sending under the same key again gives the same message. */
+  key?: Uint8Array
+  /** Runs in the transaction that stores the message; what it writes commits with it. */
+  within?: (tx: StorageTx) => Promise<void>
+}
+
+export interface Sent {
+  messageId: Uint8Array
+  /**
+   * Settles when the provider has answered; rejects with a ClientError when the message was refused for good. It need
+   * not be awaited: the message survives a restart, and the events `accepted` and `refused` say the same.
+   */
+  accepted: Promise<{ seq: number; timestampMs: number }>
+}
+
+// ---- events
+
+/** What every event that stands in a room's log has. */
+export interface LogPosition {
+  room: RoomId
+  seq: number
+  /** The log's time, milliseconds since the epoch. */
+  timestampMs: number
+}
+
+export interface Received extends LogPosition {
+  sender: AccountAddress
+  senderDevice: DeviceId
+  /** From another device of this account. */
+  own: boolean
+  messageId: Uint8Array
+}
+export interface ReceivedMessage extends Received {
+  content: MimiContent
+}
+
+export interface PostureChange {
+  room: RoomId
+  posture: Posture
+  /** Undefined when this device has just entered the room. */
+  previous?: Posture
+}
+
+/** Something that was refused: by the provider what we sent, or by this device what somebody presented. */
+export interface Refusal {
+  room?: RoomId
+  account?: AccountAddress
+  /** The message of ours that will not be delivered. */
+  messageId?: Uint8Array
+  error: ClientError
+}
+
+/**
+ * Handlers that are given a `tx` run inside the transaction that stores what the event is about: what they write commits
+ * with it or not at all. They must not wait for another call of the same device (its room is held) nor for the network.
+ * When one throws, the transaction is undone and the event comes again.
+ */
+export interface DeviceEvents {
+  message: (message: ReceivedMessage, tx: StorageTx) => void | Promise<void>
+  /** A message of ours has its place in the log. */
+  accepted: (sent: LogPosition & { messageId: Uint8Array }, tx: StorageTx) => void | Promise<void>
+  /** A message that this device cannot open or read. The room goes on. */
+  undecryptable: (event: LogPosition & { error: ClientError }, tx: StorageTx) => void | Promise<void>
+  /** This device had to join anew: messages may be missing before this place. */
+  gap: (event: LogPosition, tx: StorageTx) => void | Promise<void>
+  /** A room is new here, or its kind, standing, membership or `answered` changed. */
+  room: (room: Room, tx: StorageTx) => void | Promise<void>
+  /** A stranger's room that waits for accept or decline. Also reported as `room`. */
+  request: (room: Room, tx: StorageTx) => void | Promise<void>
+  posture: (change: PostureChange, tx: StorageTx) => void | Promise<void>
+  refused: (refusal: Refusal, tx: StorageTx) => void | Promise<void>
+  /** Somebody asks to be allowed to write, or answered our asking. */
+  consent: (event: { account: AccountAddress; state: 'requested' | 'granted' | 'denied' }) => void | Promise<void>
+  /** All that was waiting at the provider has been delivered to this device. */
+  caughtUp: () => void | Promise<void>
+  online: (online: boolean) => void | Promise<void>
+  /** This device was unlinked; it will neither send nor receive any more. */
+  unlinked: () => void | Promise<void>
+  /** A fault that stopped no one but should be known: the code only, never a value. */
+  fault: (error: ClientError) => void | Promise<void>
+}
+
+/** One device of an account. Every call rejects with ClientError. */
+export interface Device extends AsyncDisposable {
+  readonly address: AccountAddress
+  readonly deviceId: DeviceId
+  readonly kind: DeviceKind
+  readonly accountKey: Uint8Array
+
+  /** Handlers are called in the order in which they were added. Returns a function that takes the handler away. */
+  on<E extends keyof DeviceEvents>(event: E, handler: DeviceEvents[E]): () => void
+  /** Begins delivery and sending. Add handlers before; until then nothing is received or acknowledged. */
+  start(): Promise<void>
+  /** Stops. Storage and connection stay open: they are the caller's. */
+  close(): Promise<void>
+
+  devices(): Promise<DeviceInfo[]>
+  /** Primary: takes the device that shows this code into the account. */
+  confirmLink(code: string): Promise<DeviceId>
+  /** Primary: takes a device out of the account and out of all its rooms. */
+  unlink(deviceId: DeviceId): Promise<void>
+
+  rooms(): Promise<Room[]>
+  room(room: RoomId): Promise<Room | undefined>
+  /** The account behind a target. Errors: not-reachable, not-opted-in, not-found. */
+  lookUp(target: Target): Promise<AccountAddress>
+  /** The direct room with an account: the one that exists, or a new one. Errors: consent-required, not-reachable, … */
+  createDirectRoom(address: AccountAddress): Promise<RoomId>
+  /** `lookUp`, then `createDirectRoom`. */
+  conversationWith(target: Target): Promise<RoomId>
+  accept(room: RoomId): Promise<void>
+  decline(room: RoomId): Promise<void>
+  leave(room: RoomId): Promise<void>
+
+  send(room: RoomId, content: OutgoingContent, options?: SendOptions): Promise<Sent>
+
+  posture(room: RoomId): Promise<Posture>
+  members(room: RoomId): Promise<Member[]>
+  /** Sixty digits to compare with the other account of a direct room (with an edge account: with its edge). */
+  safetyNumber(room: RoomId): Promise<string>
+
+  settings(): Promise<AccountSettings>
+  setFirstContact(policy: FirstContact): Promise<void>
+  /** Undefined gives the handle up. */
+  setHandle(handle: string | undefined): Promise<void>
+  setReachable(network: string, reachable: boolean): Promise<void>
+  /** Sent, end to end encrypted, into every room that is accepted, and into later ones when they are. */
+  setProfile(profile: Profile): Promise<void>
+  block(address: AccountAddress, blocked?: boolean): Promise<void>
+  requestConsent(address: AccountAddress): Promise<void>
+  answerConsent(address: AccountAddress, granted: boolean): Promise<void>
+}
