@@ -1,0 +1,69 @@
+/**
+ * Limits and waits of the Matrix side, each with its reason. `defaultMatrixSettings` is what runs when nothing is said.
+ */
+export interface MatrixSettings {
+  /** Longest wait for one answer of the homeserver, in ms. A keys query over federation may take Synapse ten seconds. */
+  readonly requestTimeoutMs: number
+  /** Largest answer of the homeserver that is read, in bytes: a first /sync of a long unused inbox is the largest. */
+  readonly responseLimitBytes: number
+  /** Largest transaction taken from the homeserver, in bytes: 100 events and 100 to-device messages of 64 KiB, twice. */
+  readonly transactionLimitBytes: number
+  /** How many transaction ids are remembered. The homeserver repeats only the last one that was not answered. */
+  readonly transactionMemory: number
+  /** Events of one room handed over together at most, so that one busy room cannot hold the others. */
+  readonly eventBatch: number
+  /** Rooms that are handed over at the same time. */
+  readonly roomsAtOnce: number
+  /** First and longest wait before a room whose handler failed is tried again, in ms. */
+  readonly roomRetryMs: number
+  readonly roomRetryMaxMs: number
+  /** Olm machines kept in memory; the least recently used idle one goes first. One takes about 0.6 MB. */
+  readonly loadedGhosts: number
+  /** Lifetime of the lease on a ghost, in ms: how long after a crash another process may take it over. */
+  readonly ghostLeaseMs: number
+  /** Longest wait for one call into the Olm machine, in ms. A panic in Rust leaves a promise that never settles. */
+  readonly machineTimeoutMs: number
+  /** A room key serves so many messages at most; the Matrix specification's default. The machine's own cap is 10,000. */
+  readonly rotationMessages: number
+  /** A room key serves so long at most, in ms; the specification's default is a week. */
+  readonly rotationMs: number
+  /** Attempts to claim a one-time key of a device that answered with none although it has keys, and the first wait. */
+  readonly claimAttempts: number
+  readonly claimRetryMs: number
+  /** To-device messages given to a machine in one call: one call for 200 takes an eighth of 200 calls. */
+  readonly inboxBatch: number
+  /** An unloaded ghost is loaded for a refill when the homeserver has fewer one-time keys than this. Full is 50. */
+  readonly refillBelow: number
+  /** How often a ghost's device inbox is emptied by /sync, in ms; delivery by transaction does not remove a row. */
+  readonly inboxSyncMs: number
+  /** Ghosts that are synced at the same time during recovery. */
+  readonly syncsAtOnce: number
+  /** Age in ms after which a repeated PUT looks into the timeline first. Synapse remembers a transaction id 30 minutes. */
+  readonly sendMemoryMs: number
+  /** Timeline pages of 100 events that are searched for a message that may have been sent. */
+  readonly findPages: number
+}
+
+export const defaultMatrixSettings: MatrixSettings = {
+  requestTimeoutMs: 30_000,
+  responseLimitBytes: 64 * 1024 * 1024,
+  transactionLimitBytes: 32 * 1024 * 1024,
+  transactionMemory: 1000,
+  eventBatch: 50,
+  roomsAtOnce: 8,
+  roomRetryMs: 500,
+  roomRetryMaxMs: 60_000,
+  loadedGhosts: 200,
+  ghostLeaseMs: 30_000,
+  machineTimeoutMs: 20_000,
+  rotationMessages: 100,
+  rotationMs: 7 * 24 * 3600 * 1000,
+  claimAttempts: 6,
+  claimRetryMs: 50,
+  inboxBatch: 200,
+  refillBelow: 25,
+  inboxSyncMs: 6 * 3600 * 1000,
+  syncsAtOnce: 4,
+  sendMemoryMs: 20 * 60 * 1000,
+  findPages: 20,
+}
