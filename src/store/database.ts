@@ -1,0 +1,50 @@
+/**
+ * Runs one statement of SQL with parameters `$1`, `$2`, … and gives its rows. The same on both dialects: bytea is
+ * Uint8Array, int8 is number (a value beyond 2^53 is refused with `value`), numeric is text, arrays are arrays. Times are
+ * int8 milliseconds since the epoch by convention, so that no time zone takes part. Parameters are text, numbers, booleans,
+ * bytes, null and lists of them; JSON goes in as text and comes out parsed.
+ *
+ * @throws StoreError
+ */
+export interface Queryable {
+  query<Row = Record<string, unknown>>(text: string, parameters?: readonly unknown[]): Promise<Row[]>
+}
+
+export interface Transaction extends Queryable {
+  /**
+   * Runs after the commit, in the order of registration, before `transaction` gives its result; never after a rollback.
+   * For wake-ups and the like: what it throws is reported and changes nothing.
+   */
+  afterCommit(callback: () => void): void
+}
+
+export interface Database extends Queryable {
+  readonly dialect: 'pglite' | 'postgres'
+  /**
+   * Runs `work` in one transaction (READ COMMITTED): committed when it returns, rolled back when it throws. Inside it use
+   * the transaction only: PGlite has one connection, so a query on the database would wait for itself; it is refused with
+   * `nested`. Never await the network inside: everybody else waits.
+   *
+   * @throws StoreError; whatever `work` throws passes through unchanged.
+   */
+  transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
+  /** Waits for running transactions, then closes. Later use is refused with `closed`. */
+  close(): Promise<void>
+}
+
+export interface DatabaseSettings {
+  /** PostgreSQL connection URL. */
+  readonly url?: string | undefined
+  /** Folder of an embedded database, created when missing; `memory://` keeps it in memory, for tests. */
+  readonly directory?: string | undefined
+  /** Connections to PostgreSQL. 10: PostgreSQL allows 100 in all by default, and several processes share them. */
+  readonly connections?: number | undefined
+  /** Milliseconds to wait for a free connection. 10 s: longer means that the database is down or the pool is stuck. */
+  readonly connectionTimeoutMs?: number | undefined
+  /** Milliseconds one statement may take. 60 s: migrations apart, ours take milliseconds. */
+  readonly statementTimeoutMs?: number | undefined
+  /** False behind a pooler that gives each transaction another connection. */
+  readonly prepare?: boolean | undefined
+  /** Told of faults that no caller is waiting for: a broken idle connection, a callback after commit that threw. */
+  readonly onFault?: ((fault: unknown) => void) | undefined
+}

@@ -1,0 +1,58 @@
+import type { Queryable } from './database.ts'
+import { LeaseLost } from './errors.ts'
+
+/**
+ * Leases: at most one owner at a time does the named work. A lease that was not renewed can be taken by somebody else,
+ * and the former owner may not have noticed (a paused process); so every transaction of an owner that writes calls
+ * `assertFence`. Time is the database's alone.
+ */
+export interface Lease {
+  readonly name: string
+  /** Grows with each change of hands. */
+  readonly fence: number
+}
+
+export interface LeaseRequest {
+  readonly name: string
+  /** Names the taker for people who look; different in each process and life. */
+  readonly owner: string
+  readonly ttlMs: number
+}
+
+/** Takes the lease if nobody holds it; undefined otherwise. */
+export async function acquireLease(on: Queryable, { name, owner, ttlMs }: LeaseRequest): Promise<Lease | undefined> {
+  const rows = await on.query<{ fence: number }>(
+    `insert into lease as l (name, owner, fence, held_until) values ($1, $2, 1, now_ms() + $3)
+     on conflict (name) do update set owner = excluded.owner, fence = l.fence + 1, held_until = now_ms() + $3
+       where l.held_until <= now_ms()
+     returning fence`,
+    [name, owner, ttlMs],
+  )
+  const row = rows[0]
+  return row && { name, fence: row.fence }
+}
+
+/** Prolongs the lease, also one that has run out if nobody took it since. False when it is lost. */
+export async function renewLease(on: Queryable, lease: Lease, ttlMs: number): Promise<boolean> {
+  const rows = await on.query(
+    'update lease set held_until = now_ms() + $3 where name = $1 and fence = $2 returning fence',
+    [lease.name, lease.fence, ttlMs],
+  )
+  return rows.length === 1
+}
+
+/** Gives the lease back, so that the next one need not wait. The row stays, since its fence must go on growing. */
+export async function releaseLease(on: Queryable, lease: Lease): Promise<void> {
+  await on.query('update lease set held_until = 0 where name = $1 and fence = $2', [lease.name, lease.fence])
+}
+
+/**
+ * To be called in each transaction that the lease protects. The row stays locked until that transaction ends, so nobody
+ * can take the lease between this check and the commit.
+ *
+ * @throws LeaseLost
+ */
+export async function assertFence(transaction: Queryable, name: string, fence: number): Promise<void> {
+  const rows = await transaction.query('select 1 from lease where name = $1 and fence = $2 for share', [name, fence])
+  if (rows.length === 0) throw new LeaseLost(name)
+}

@@ -1,0 +1,141 @@
+import { existsSync, renameSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import type { Database, DatabaseSettings, Queryable, Transaction } from './database.ts'
+import { DurableFiles, durableStart } from './durable-files.ts'
+import { fromDriver, StoreError } from './errors.ts'
+import { lockDirectory } from './lock.ts'
+import { type MigrationSession, migrate } from './migrations.ts'
+import { afterCommits, guard } from './transactions.ts'
+import { bytea, checkParameters, int8, parseBytea, parseInt8, serializeBytea } from './values.ts'
+
+export interface EmbeddedDatabase extends Database {
+  readonly dialect: 'pglite'
+  /** How often something was forced to disk since it was opened; 0 in memory. */
+  syncs(): number
+  /** The data directory as an archive, from which `template` makes a new one faster than initdb does. */
+  archive(): Promise<Blob>
+}
+
+const values = {
+  parsers: { [int8]: parseInt8, [bytea]: parseBytea },
+  serializers: { [bytea]: serializeBytea },
+}
+
+/**
+ * The embedded database: PGlite in a folder that is locked for this process, every commit forced to disk. One
+ * connection on this thread: statements run one after the other, a transaction has it alone.
+ */
+export async function openPglite(
+  directory: string,
+  settings: DatabaseSettings & { readonly template?: Blob | undefined; readonly migrations?: URL | undefined },
+): Promise<EmbeddedDatabase> {
+  const inMemory = directory.startsWith('memory://')
+  const lock = inMemory ? undefined : lockDirectory(resolve(directory))
+  try {
+    const { pglite, files } = inMemory
+      ? {
+          pglite: await PGlite.create({ dataDir: 'memory://', ...values, ...start(settings.template) }),
+          files: undefined,
+        }
+      : await openFolder(resolve(directory), settings.template)
+    await migrate(session(pglite), settings.migrations)
+    // Whoever held a lease held the directory's lock too, and is therefore gone.
+    await pglite.query('update lease set held_until = 0')
+    return database(pglite, files, lock, settings)
+  } catch (error) {
+    lock?.[Symbol.dispose]()
+    throw fromDriver(error)
+  }
+}
+
+function start(template: Blob | undefined) {
+  return template ? { loadDataDir: template } : {}
+}
+
+/** Made beside its place and moved there when complete, so that a start that is cut short leaves no half database. */
+async function openFolder(directory: string, template: Blob | undefined) {
+  const place = join(directory, 'pg')
+  if (!existsSync(place)) {
+    const beside = join(directory, 'pg.new')
+    rmSync(beside, { recursive: true, force: true })
+    const made = await create(new DurableFiles(beside), template)
+    await made.close()
+    renameSync(beside, place)
+  }
+  const files = new DurableFiles(place)
+  return { pglite: await create(files, undefined), files }
+}
+
+function create(files: DurableFiles, template: Blob | undefined): Promise<PGlite> {
+  return PGlite.create({ fs: files, startParams: [...durableStart], ...values, ...start(template) })
+}
+
+function session(pglite: PGlite): MigrationSession {
+  return {
+    query: async (text, parameters = []) => (await pglite.query(text, [...parameters])).rows as never,
+    script: async (text) => {
+      await pglite.exec(text)
+    },
+  }
+}
+
+function database(
+  pglite: PGlite,
+  files: DurableFiles | undefined,
+  lock: Disposable | undefined,
+  settings: DatabaseSettings,
+): EmbeddedDatabase {
+  const scope = guard()
+  const run = (runner: Pick<PGlite, 'query'>): Queryable['query'] => {
+    return async <Row>(text: string, parameters: readonly unknown[] = []) => {
+      const checked = checkParameters(parameters)
+      try {
+        return (await runner.query<Row>(text, checked)).rows
+      } catch (error) {
+        throw fromDriver(error)
+      }
+    }
+  }
+  const queryDatabase = run(pglite)
+  return {
+    dialect: 'pglite',
+    async query<Row>(text: string, parameters?: readonly unknown[]) {
+      scope.outside()
+      return queryDatabase<Row>(text, parameters)
+    },
+    async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+      scope.outside()
+      const callbacks = afterCommits(settings.onFault)
+      let thrown: { readonly byWork: unknown } | undefined
+      try {
+        const result = await pglite.transaction(async (inner) => {
+          const query = run(inner)
+          return await scope.inside(async () => {
+            try {
+              return await work({ query, afterCommit: callbacks.add })
+            } catch (error) {
+              thrown = { byWork: error }
+              throw error
+            }
+          })
+        })
+        callbacks.run()
+        return result
+      } catch (error) {
+        if (thrown) throw thrown.byWork
+        if ((error as Error).name === 'TransactionAbortedError')
+          throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
+        throw fromDriver(error)
+      }
+    },
+    async close() {
+      if (!scope.close()) return
+      await scope.idle()
+      await pglite.close()
+      lock?.[Symbol.dispose]()
+    },
+    syncs: () => files?.syncs ?? 0,
+    archive: () => pglite.dumpDataDir('none'),
+  }
+}

@@ -1,0 +1,65 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { StoreError } from './errors.ts'
+
+/** The callbacks of one transaction, to run once it is committed. */
+export function afterCommits(onFault: ((fault: unknown) => void) | undefined) {
+  const callbacks: (() => void)[] = []
+  return {
+    add(callback: () => void): void {
+      callbacks.push(callback)
+    },
+    run(): void {
+      for (const callback of callbacks) {
+        try {
+          callback()
+        } catch (error) {
+          onFault?.(error)
+        }
+      }
+    },
+  }
+}
+
+/**
+ * Knows whether the running code is inside a transaction of this database, so that a query that would wait for its own
+ * transaction fails at once and on both dialects alike, and whether the database is closed.
+ */
+export function guard() {
+  const current = new AsyncLocalStorage<{ open: boolean }>()
+  let closed = false
+  let running = 0
+  let whenIdle: (() => void) | undefined
+  return {
+    /** @throws StoreError `closed` or `nested` */
+    outside(): void {
+      if (closed) throw new StoreError('closed', 'the database is closed')
+      if (current.getStore()?.open)
+        throw new StoreError(
+          'nested',
+          'inside a transaction only the transaction may be used, never the database itself',
+        )
+    },
+    async inside<T>(work: () => Promise<T>): Promise<T> {
+      const scope = { open: true }
+      running++
+      try {
+        return await current.run(scope, work)
+      } finally {
+        // Code started in there may run on after it, and is then free to use the database.
+        scope.open = false
+        running--
+        if (running === 0) whenIdle?.()
+      }
+    },
+    /** False when it was closed already. */
+    close(): boolean {
+      const first = !closed
+      closed = true
+      return first
+    },
+    /** Resolves when no transaction's work is running. */
+    async idle(): Promise<void> {
+      if (running > 0) await new Promise<void>((resolve) => (whenIdle = resolve))
+    },
+  }
+}

@@ -1,0 +1,129 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A PostgreSQL server of its own for one test process. */
+export interface PostgresServer {
+  /** Connection URL of its maintenance database. */
+  readonly url: string
+  stop(): Promise<void>
+}
+
+const startPatienceMs = 60_000
+
+/** Folder with initdb and postgres, or undefined when PostgreSQL is not installed. */
+export function findPostgres(): string | undefined {
+  const packaged = '/usr/lib/postgresql'
+  const versions = existsSync(packaged) ? readdirSync(packaged).sort((a, b) => Number(b) - Number(a)) : []
+  const folders = [
+    ...versions.map((version) => join(packaged, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter),
+  ]
+  return folders.find((folder) => isExecutable(join(folder, 'initdb')) && isExecutable(join(folder, 'postgres')))
+}
+
+/**
+ * Starts a server in a temporary folder on a free loopback port. PostgreSQL refuses to run as root, so root hands it to
+ * the user `postgres`, or to `nobody` where there is none. It is stopped by its process id, and killed with this process.
+ */
+export async function startPostgres(): Promise<PostgresServer> {
+  const binaries = findPostgres()
+  if (!binaries) throw new Error('PostgreSQL is not installed: no initdb in /usr/lib/postgresql or PATH')
+  const folder = mkdtempSync(join(tmpdir(), 'silta-postgres-'))
+  const user = ordinaryUser()
+  if (user) chownSync(folder, user.uid, user.gid)
+  const data = join(folder, 'data')
+  const options = { cwd: folder, ...user }
+  execFileSync(
+    join(binaries, 'initdb'),
+    ['-D', data, '-U', 'silta', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'],
+    {
+      ...options,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
+  const port = await freePort()
+  const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'shared_buffers=64MB']
+  const server = spawn(
+    join(binaries, 'postgres'),
+    [
+      '-D',
+      data,
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(port),
+      '-k',
+      folder,
+      ...settings.flatMap((setting) => ['-c', setting]),
+    ],
+    { ...options, stdio: 'ignore' },
+  )
+  const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()))
+  const killWithUs = () => server.kill('SIGQUIT')
+  process.once('exit', killWithUs)
+  const url = `postgres://silta@127.0.0.1:${port}/postgres`
+  await untilReady(binaries, port, () => server.exitCode !== null)
+  // The server must not keep a finished test process alive.
+  server.unref()
+  return {
+    url,
+    async stop() {
+      process.off('exit', killWithUs)
+      server.ref()
+      if (server.exitCode === null) server.kill('SIGQUIT')
+      await gone
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+async function untilReady(binaries: string, port: number, failed: () => boolean): Promise<void> {
+  const deadline = Date.now() + startPatienceMs
+  while (Date.now() < deadline && !failed()) {
+    try {
+      execFileSync(join(binaries, 'pg_isready'), ['-q', '-h', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
+      return
+    } catch {
+      await sleep(50)
+    }
+  }
+  throw new Error('PostgreSQL did not start')
+}
+
+function ordinaryUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  for (const name of ['postgres', 'nobody']) {
+    try {
+      const id = (flag: string) =>
+        Number(execFileSync('id', [flag, name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+      return { uid: id('-u'), gid: id('-g') }
+    } catch {
+      // no such user: try the next one
+    }
+  }
+  throw new Error('PostgreSQL cannot run as root, and there is no user postgres or nobody to run it as')
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+}
