@@ -1,27 +1,50 @@
-import type { AccountAddress } from '../identity/index.ts'
-import type { ClientFrame, Hello, ServerFrame } from '../protocol/index.ts'
+import type { FramePipe, Hello } from '../protocol/index.ts'
+import { createChannels } from './channels.ts'
+import { asClientError, ClientError } from './errors.ts'
+import { backOff, pause } from './pause.ts'
+import { type Answer, decodeFrame, encodeFrame, ProviderRefusal, type Request } from './wire.ts'
 
 export interface ConnectionSettings {
   /** How long a request waits for its answer, the time without a link included. */
   requestTimeout: number
+  /** How long opening a link may take, its Hello included. */
+  connectTimeout: number
   /** First and largest pause before connecting again; the pause doubles, with full jitter, so that a crowd spreads. */
   reconnectFirst: number
   reconnectMost: number
+  /** A link that held this long was a good one: the pauses begin anew. */
+  stableAfter: number
   /** An idle link is pinged this often: below the minute after which middleboxes forget it. */
   pingInterval: number
   /** A link that does not answer a ping in this time is given up. */
   pingTimeout: number
   /** Devices authenticating at once after a reconnect. */
   authentications: number
+  /** Bytes of one frame from the provider: more is not decoded. */
+  frameBytes: number
 }
 
-export type Request = NonNullable<Exclude<ClientFrame['request'], { case: undefined }>>
-export type Answer = NonNullable<Exclude<ServerFrame['body'], { case: undefined }>>
+export const connectionDefaults: ConnectionSettings = {
+  requestTimeout: 30_000,
+  connectTimeout: 15_000,
+  reconnectFirst: 500,
+  reconnectMost: 60_000,
+  stableAfter: 10_000,
+  pingInterval: 30_000,
+  pingTimeout: 10_000,
+  authentications: 16,
+  frameBytes: 8 * 1024 * 1024,
+}
+
+export interface RequestOptions {
+  /** Called when the frame has left. */
+  sent?: () => void
+}
 
 /** A device on a connection: authenticated again after each reconnect. */
 export interface Channel {
-  /** Sends a request of this device; rejects with ClientError. `sent` is called when the frame has left. */
-  request(request: Request, options?: { sent?: () => void | Promise<void> }): Promise<Answer>
+  /** Sends a request of this device, waiting until it is authenticated. Rejects with ClientError. */
+  request(request: Request, options?: RequestOptions): Promise<Answer>
   readonly open: boolean
   close(): void
 }
@@ -30,20 +53,23 @@ export interface ChannelOptions {
   deviceId: string
   /** Signs the bytes that the protocol names for authentication. */
   sign(bytes: Uint8Array): Uint8Array
+  /** Looks at the provider's greeting before anything is signed; throws to refuse that provider. */
+  admit?(hello: Hello): void
   /** Each time the provider has recognised the device. */
   onOpen(authenticated: { manifestNumber: number; keyPackages: number }): void
   onEvent(event: Answer): void
+  /** The link broke; it comes back by itself. */
   onLost(): void
-  /** The provider refused the device (unlinked, for instance). The channel stays shut. */
-  onRefused(error: Error): void
+  /** The provider refused the device (unlinked, for instance), or was refused. The channel stays shut. */
+  onRefused(error: ClientError): void
 }
 
 /** The link to one provider, kept alive. One connection carries any number of devices. */
 export interface Connection extends AsyncDisposable {
   /** The provider's greeting on the present link; waits for one. Errors: disconnected, closed. */
   hello(): Promise<Hello>
-  /** A request on channel 0. */
-  request(request: Request): Promise<Answer>
+  /** A request on channel 0; `make` builds it from the greeting of the link that it travels on. */
+  request(request: Request | ((hello: Hello) => Request)): Promise<Answer>
   channel(options: ChannelOptions): Channel
   /** Events on channel 0. Returns a function that takes the listener away. */
   onEvent(listener: (event: Answer) => void): () => void
@@ -52,14 +78,188 @@ export interface Connection extends AsyncDisposable {
   close(): Promise<void>
 }
 
-/** An edge answers look-ups for its network. Declared again after each reconnect, until `stop` is called. */
-export interface ServedNetwork {
-  stop(): void
+/** One link that is up. `send` rejects with 'disconnected' when it breaks before the answer. */
+export interface Link {
+  readonly hello: Hello
+  send(channel: number, request: Request, timeout: number, options?: RequestOptions): Promise<Answer>
 }
-export interface NetworkServer {
-  network: string
-  /** A token that names the operator; asked for on each declaration, so that it can be a fresh one. */
-  accessToken: () => string | Promise<string>
-  /** The account for an identifier of that network; undefined: not reachable. */
-  resolve: (value: string) => Promise<AccountAddress | undefined>
+
+interface Waiting {
+  resolve(answer: Answer): void
+  reject(error: ClientError): void
+}
+
+/**
+ * Connects, and connects again whenever the link breaks, until it is closed. A request waits for a link within its time;
+ * one that was under way when the link broke is rejected ('disconnected'), since nobody can know what became of it.
+ */
+export function connect(pipeFactory: () => Promise<FramePipe>, options: Partial<ConnectionSettings> = {}): Connection {
+  const settings = { ...connectionDefaults, ...options }
+  const eventListeners = new Set<(event: Answer) => void>()
+  const linkListeners = new Set<(up: boolean) => void>()
+  const ended = new AbortController()
+  let link: Link | undefined
+  const waiters = new Set<(link: Link) => void>()
+  const channels = createChannels(settings, ended.signal)
+
+  const linkWithin = (milliseconds: number): Promise<Link> => {
+    if (link) return Promise.resolve(link)
+    if (ended.signal.aborted) return Promise.reject(new ClientError('closed', 'the connection is closed'))
+    return new Promise((resolve, reject) => {
+      const finish = (then: () => void) => {
+        clearTimeout(timer)
+        waiters.delete(arrived)
+        ended.signal.removeEventListener('abort', closed)
+        then()
+      }
+      const arrived = (link: Link) => finish(() => resolve(link))
+      const closed = () => finish(() => reject(new ClientError('closed', 'the connection is closed')))
+      const timer = setTimeout(
+        () => finish(() => reject(new ClientError('disconnected', 'no link in time'))),
+        milliseconds,
+      )
+      waiters.add(arrived)
+      ended.signal.addEventListener('abort', closed)
+    })
+  }
+
+  const up = (next: Link) => {
+    link = next
+    for (const arrived of [...waiters]) arrived(next)
+    channels.linkUp(next)
+    for (const listener of linkListeners) listener(true)
+  }
+  const down = () => {
+    if (!link) return
+    link = undefined
+    channels.linkDown()
+    for (const listener of linkListeners) listener(false)
+  }
+  const event = (channel: number, body: Answer) => {
+    if (channel !== 0) channels.event(channel, body)
+    else for (const listener of eventListeners) listener(body)
+  }
+
+  const keepConnected = async () => {
+    let failures = 0
+    while (!ended.signal.aborted) {
+      let lasted = 0
+      try {
+        lasted = await holdLink(pipeFactory, settings, ended.signal, { up, event })
+      } catch {
+        // Nobody asked for this link by itself: what waits for one hears of it when its own time is up.
+      }
+      down()
+      failures = lasted >= settings.stableAfter ? 0 : failures + 1
+      await pause(backOff(failures, settings.reconnectFirst, settings.reconnectMost), ended.signal)
+    }
+  }
+  const running = keepConnected()
+
+  const close = async () => {
+    ended.abort()
+    await running
+  }
+  return {
+    hello: async () => (await linkWithin(settings.requestTimeout)).hello,
+    async request(request) {
+      const link = await linkWithin(settings.requestTimeout)
+      return link.send(0, typeof request === 'function' ? request(link.hello) : request, settings.requestTimeout)
+    },
+    channel: (options) => channels.add(options),
+    onEvent(listener) {
+      eventListeners.add(listener)
+      return () => eventListeners.delete(listener)
+    },
+    onLink(listener) {
+      linkListeners.add(listener)
+      return () => linkListeners.delete(listener)
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/** Opens one link and holds it until it breaks. Returns how many milliseconds it was up. */
+async function holdLink(
+  pipeFactory: () => Promise<FramePipe>,
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+  listener: { up(link: Link): void; event(channel: number, body: Answer): void },
+): Promise<number> {
+  const opening = pipeFactory()
+  const pipe = await Promise.race([opening, pause(settings.connectTimeout, signal)])
+  if (!pipe || signal.aborted) {
+    opening.then((late) => late.close(1000)).catch(() => {})
+    throw new ClientError('disconnected', 'no link in time')
+  }
+  return new Promise((resolve, reject) => {
+    const waiting = new Map<bigint, Waiting>()
+    let nextId = 1n
+    let since = 0
+    let broken = false
+    let lastHeard = Date.now()
+    const end = () => {
+      broken = true
+      clearTimeout(greeting)
+      clearInterval(ping)
+      signal.removeEventListener('abort', stop)
+      for (const { reject } of waiting.values()) reject(new ClientError('disconnected', 'the link broke'))
+      waiting.clear()
+      if (since) resolve(Date.now() - since)
+      else reject(new ClientError('disconnected', 'the link broke before its greeting'))
+    }
+    const giveUp = (code: number, reason: string) => {
+      pipe.close(code, reason)
+      end()
+    }
+    const stop = () => giveUp(1000, 'closed')
+    const send: Link['send'] = (channel, request, timeout, options) =>
+      new Promise<Answer>((resolve, reject) => {
+        if (broken) return reject(new ClientError('disconnected', 'the link broke'))
+        const id = nextId++
+        const timer = setTimeout(() => {
+          waiting.delete(id)
+          reject(new ClientError('timeout', `no answer to ${request.case} in time`))
+        }, timeout)
+        const settle = (then: () => void) => {
+          clearTimeout(timer)
+          waiting.delete(id)
+          then()
+        }
+        waiting.set(id, {
+          resolve: (answer) => settle(() => resolve(answer)),
+          reject: (error) => settle(() => reject(error)),
+        })
+        pipe.send(encodeFrame(id, channel, request))
+        options?.sent?.()
+      })
+    const greeting = setTimeout(() => giveUp(4000, 'no greeting'), settings.connectTimeout)
+    const ping = setInterval(() => {
+      if (!since || Date.now() - lastHeard < settings.pingInterval) return
+      send(0, { case: 'ping', value: {} }, settings.pingTimeout).catch((error: unknown) => {
+        if (asClientError(error, 'timeout').code === 'timeout') giveUp(4001, 'no answer to ping')
+      })
+    }, settings.pingInterval)
+    signal.addEventListener('abort', stop)
+    pipe.onClose(end)
+    pipe.onFrame((bytes) => {
+      lastHeard = Date.now()
+      try {
+        const frame = decodeFrame(bytes, settings.frameBytes)
+        const body = frame.body
+        if (body.case === undefined) return
+        if (body.case === 'hello' && !since) {
+          clearTimeout(greeting)
+          if (body.value.version !== 1) return giveUp(4002, 'unknown version')
+          since = Date.now()
+          listener.up({ hello: body.value, send })
+        } else if (frame.id === 0n) listener.event(frame.channel, body)
+        else if (body.case === 'error') waiting.get(frame.id)?.reject(new ProviderRefusal(body.value))
+        else waiting.get(frame.id)?.resolve(body)
+      } catch {
+        giveUp(1002, 'unreadable frame')
+      }
+    })
+  })
 }

@@ -1,31 +1,38 @@
+const providerCodes = [
+  'malformed',
+  'too-large',
+  'unauthenticated',
+  'not-allowed',
+  'not-found',
+  'not-reachable',
+  'wrong-epoch',
+  'pending-proposal',
+  'direct-room-exists',
+  'account-exists',
+  'bad-token',
+  'bad-certificate',
+  'not-in-manifest',
+  'old-manifest',
+  'bad-commit',
+  'bad-key-package',
+  'no-key-packages',
+  'consent-required',
+  'request-limit',
+  'blocked',
+  'not-opted-in',
+  'rate-limited',
+  'handle-taken',
+  'unlinked',
+  'unavailable',
+  'unsupported',
+] as const
+
 /** What the provider refuses: the error codes of the messenger protocol. */
-export type ProviderCode =
-  | 'malformed'
-  | 'too-large'
-  | 'unauthenticated'
-  | 'not-allowed'
-  | 'not-found'
-  | 'not-reachable'
-  | 'wrong-epoch'
-  | 'pending-proposal'
-  | 'direct-room-exists'
-  | 'account-exists'
-  | 'bad-token'
-  | 'bad-certificate'
-  | 'not-in-manifest'
-  | 'old-manifest'
-  | 'bad-commit'
-  | 'bad-key-package'
-  | 'no-key-packages'
-  | 'consent-required'
-  | 'request-limit'
-  | 'blocked'
-  | 'not-opted-in'
-  | 'rate-limited'
-  | 'handle-taken'
-  | 'unlinked'
-  | 'unavailable'
-  | 'unsupported'
+export type ProviderCode = (typeof providerCodes)[number]
+
+export function isProviderCode(text: string): text is ProviderCode {
+  return (providerCodes as readonly string[]).includes(text)
+}
 
 /** What this device finds by itself. */
 export type LocalCode =

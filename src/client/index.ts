@@ -7,19 +7,21 @@
  *
  * SQL storage is apart, in `storage/sql.ts`, since only servers have a database.
  */
-export type {
-  Answer,
-  Channel,
-  ChannelOptions,
-  Connection,
-  ConnectionSettings,
-  NetworkServer,
-  Request,
-  ServedNetwork,
+export {
+  type Channel,
+  type ChannelOptions,
+  type Connection,
+  type ConnectionSettings,
+  connect,
+  connectionDefaults,
 } from './connection.ts'
 export { ClientError, type ClientErrorCode } from './errors.ts'
 export { type ClientSettings, defaultSettings } from './settings.ts'
+export { indexedDbStorage } from './storage/indexed-db.ts'
+export { memoryStorage } from './storage/memory.ts'
 export type * from './types.ts'
+export { webSocketPipe } from './web-socket.ts'
+export type { Answer, Request } from './wire.ts'
 
 // Functions that follow: connect(pipeFactory, settings?) → Connection; webSocketPipe(url) → Promise<FramePipe>;
 // serveNetwork(connection, NetworkServer) → ServedNetwork; registerPrimary({...DeviceOptions, accessToken}) → Device;

@@ -141,6 +141,18 @@ export interface Sent {
   accepted: Promise<{ seq: number; timestampMs: number }>
 }
 
+/** An edge answers look-ups for its network. Declared again after each reconnect, until `stop` is called. */
+export interface ServedNetwork {
+  stop(): void
+}
+export interface NetworkServer {
+  network: string
+  /** A token that names the operator; asked for on each declaration, so that it can be a fresh one. */
+  accessToken: () => string | Promise<string>
+  /** The account for an identifier of that network; undefined: not reachable. */
+  resolve: (value: string) => Promise<AccountAddress | undefined>
+}
+
 // ---- events
 
 /** What every event that stands in a room's log has. */
