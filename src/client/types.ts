@@ -128,8 +128,8 @@ export type OutgoingContent = Omit<MimiContent, 'salt'>
 export interface SendOptions {
   /** 16 to 32 bytes that stand for this message: sending under the same key again gives the same message. */
   key?: Uint8Array
-  /** Runs in the transaction that stores the message; what it writes commits with it. */
-  within?: (tx: StorageTx) => Promise<void>
+  /** Runs in the transaction that stores the message, once its id is known; what it writes commits with it. */
+  within?: (tx: StorageTx, messageId: Uint8Array) => Promise<void>
 }
 
 export interface Sent {
