@@ -1,0 +1,61 @@
+/** Wake-ups by topic. */
+export interface Bus {
+  /** Wakes everybody who listens to the topic. Returns at once; listeners run later and never inside this call. */
+  publish(topic: string): void
+  /**
+   * Calls `wake` after each publication to the topic from now on; publications that come close together are one. Topics
+   * are matched whole.
+   *
+   * @returns a function that ends it: after it `wake` is not called again
+   */
+  subscribe(topic: string, wake: () => void): () => void
+  /** Drops all listeners and what is under way. */
+  close(): Promise<void>
+}
+
+/** The bus of a single process. */
+export function openBus({ onFault }: { readonly onFault?: (fault: unknown) => void } = {}): Bus {
+  const listeners = new Map<string, Set<() => void>>()
+  const pending = new Set<string>()
+  let closed = false
+
+  const deliver = () => {
+    const topics = [...pending]
+    pending.clear()
+    for (const topic of topics) {
+      const woken = listeners.get(topic)
+      // A copy: who subscribes in here is not woken for what came before.
+      for (const wake of woken ? [...woken] : []) {
+        if (!woken?.has(wake)) continue
+        try {
+          wake()
+        } catch (error) {
+          onFault?.(error)
+        }
+      }
+    }
+  }
+
+  return {
+    publish(topic) {
+      if (closed || !listeners.has(topic)) return
+      if (pending.size === 0) setImmediate(deliver)
+      pending.add(topic)
+    },
+    subscribe(topic, wake) {
+      // A listener of its own for each subscription, even when two share a function.
+      const listener = () => wake()
+      const others = listeners.get(topic) ?? new Set()
+      listeners.set(topic, others.add(listener))
+      return () => {
+        others.delete(listener)
+        if (others.size === 0 && listeners.get(topic) === others) listeners.delete(topic)
+      }
+    },
+    async close() {
+      closed = true
+      listeners.clear()
+      pending.clear()
+    },
+  }
+}

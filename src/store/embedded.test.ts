@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { acquireLease, assertFence, isStoreError, openDatabase } from './index.ts'
+import { lockDirectory } from './lock.ts'
+import { openPglite } from './pglite.ts'
+import { emptyPglite } from './testing.ts'
+
+const home = mkdtempSync(join(tmpdir(), 'silta-store-'))
+after(() => rmSync(home, { recursive: true, force: true }))
+const folder = (name: string) => join(home, name)
+const openFolder = async (name: string) => openPglite(folder(name), { template: await emptyPglite() })
+
+interface Writer {
+  readonly child: ChildProcess
+  readonly ready: Promise<void>
+  readonly acknowledged: number[]
+  readonly gone: Promise<void>
+}
+
+function startWriter(directory: string): Writer {
+  const program = fileURLToPath(new URL('./embedded.fixture.ts', import.meta.url))
+  const child = spawn(process.execPath, [program, directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const acknowledged: number[] = []
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const ready = new Promise<void>((resolve, reject) => {
+    let rest = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) line === 'ready' ? resolve() : acknowledged.push(Number(line))
+    })
+    void gone.then(() => reject(new Error('the writer ended before it was ready')))
+  })
+  return { child, ready, acknowledged, gone }
+}
+
+test('nothing acknowledged is lost and nothing is half done after kill -9, again and again', async () => {
+  const directory = folder('killed')
+  await (await openFolder('killed')).close()
+  const acknowledged: number[] = []
+  for (const lifeMs of [40, 150, 400]) {
+    const writer = startWriter(directory)
+    await writer.ready
+    await new Promise((resolve) => setTimeout(resolve, lifeMs))
+    writer.child.kill('SIGKILL')
+    await writer.gone
+    acknowledged.push(...writer.acknowledged)
+    const db = await openDatabase({ directory })
+    const rows = await db.query<{ id: number; twin: number | null }>(
+      'select w.id, t.id as twin from written w left join twin t on t.id = w.id order by w.id',
+    )
+    await db.close()
+    const present = new Set(rows.map((row) => row.id))
+    assert.deepEqual(
+      acknowledged.filter((id) => !present.has(id)),
+      [],
+      'an acknowledged row is missing',
+    )
+    assert.deepEqual(
+      rows.filter((row) => row.twin === null),
+      [],
+      'half a transaction is there',
+    )
+  }
+  assert.ok(acknowledged.length > 20, `only ${acknowledged.length} rows were written`)
+})
+
+test('every commit is forced to disk before it is acknowledged', async () => {
+  const db = await openFolder('synced')
+  await db.query('create table item (id int8)')
+  for (let id = 0; id < 20; id++) {
+    const before = db.syncs()
+    await db.transaction((tx) => tx.query('insert into item values ($1)', [id]))
+    assert.ok(db.syncs() > before, 'a transaction was acknowledged without fsync')
+  }
+  const before = db.syncs()
+  await db.query('insert into item values (99)')
+  assert.ok(db.syncs() > before, 'a single statement was acknowledged without fsync')
+  assert.deepEqual(await db.query("select current_setting('fsync') as fsync"), [{ fsync: 'on' }])
+  await db.close()
+})
+
+test('a second process is refused with a clear error while the first lives, and let in after it was killed', async () => {
+  await (await openFolder('locked')).close()
+  const writer = startWriter(folder('locked'))
+  await writer.ready
+  await assert.rejects(openDatabase({ directory: folder('locked') }), (error) => {
+    assert.ok(isStoreError(error, 'locked'))
+    assert.match(error.message, /in use by another process/)
+    return true
+  })
+  writer.child.kill('SIGKILL')
+  await writer.gone
+  await (await openDatabase({ directory: folder('locked') })).close()
+})
+
+test('one process cannot open a directory twice either', async () => {
+  const db = await openFolder('twice')
+  assert.throws(
+    () => lockDirectory(folder('twice'), 50),
+    (error) => isStoreError(error, 'locked'),
+  )
+  await db.close()
+  await (await openFolder('twice')).close()
+})
+
+test('a first start that was cut short leaves nothing that a second one stumbles over', async () => {
+  mkdirSync(join(folder('cut'), 'pg.new', 'base'), { recursive: true })
+  writeFileSync(join(folder('cut'), 'pg.new', 'PG_VERSION'), '18\n')
+  const db = await openFolder('cut')
+  assert.deepEqual(await db.query('select 1 as one'), [{ one: 1 }])
+  await db.close()
+  assert.equal(existsSync(join(folder('cut'), 'pg.new')), false)
+})
+
+test('leases of a former life are free at once, and their fences stay below new ones', async () => {
+  const before = await openFolder('leases')
+  const old = await acquireLease(before, { name: 'w', owner: 'former life', ttlMs: 3_600_000 })
+  await before.close()
+  const db = await openFolder('leases')
+  const lease = await acquireLease(db, { name: 'w', owner: 'this life', ttlMs: 60_000 })
+  assert.ok(old && lease && lease.fence > old.fence)
+  await assert.rejects(
+    db.transaction((tx) => assertFence(tx, 'w', old.fence)),
+    (error) => isStoreError(error, 'lease-lost'),
+  )
+  await db.close()
+})
+
+test('only its owner can read the directory', async () => {
+  const db = await openFolder('private')
+  const { statSync } = await import('node:fs')
+  assert.equal(statSync(folder('private')).mode & 0o077, 0)
+  assert.ok(readdirSync(folder('private')).includes('pg'))
+  await db.close()
+})
