@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { utf8 } from '../../crypto/index.ts'
+import { nodeCrypto } from '../../crypto/node.ts'
+import { createSealer, type Transaction } from '../../store/index.ts'
+import { onBothDialects } from '../../store/testing.ts'
+import { durableStorageContract, storageContract } from './contract.ts'
+import { sqlStorage } from './sql.ts'
+
+const sealer = createSealer(nodeCrypto, [nodeCrypto.randomBytes(32)])
+
+onBothDialects('storage in SQL', (openDatabase) => {
+  for (const [name, run] of [...storageContract, ...durableStorageContract])
+    test(name, async () => {
+      await using database = await openDatabase()
+      await run({ open: async (device) => sqlStorage(database, sealer, device) }, 'device')
+    })
+
+  test("the application's rows commit with the device's, or not at all", async () => {
+    await using database = await openDatabase()
+    await database.query('create table note (text text)')
+    const storage = sqlStorage(database, sealer, 'device')
+    const write = (fail: boolean) =>
+      storage.transaction(async (tx) => {
+        await (tx.application as Transaction).query('insert into note values ($1)', ['written'])
+        await tx.put('a', 'k', Uint8Array.of(1))
+        if (fail) throw new Error('on purpose')
+      })
+    await assert.rejects(write(true))
+    assert.deepEqual(await database.query('select * from note'), [])
+    await write(false)
+    assert.equal((await database.query('select * from note')).length, 1)
+  })
+
+  test('no value can be read in the database, nor put in the place of another', async () => {
+    await using database = await openDatabase()
+    const storage = sqlStorage(database, sealer, 'device')
+    await storage.transaction((tx) => tx.put('a', 'k', utf8('a secret of the device')))
+    const [row] = await database.query<{ value: Uint8Array }>('select value from device_state')
+    assert.ok(!Buffer.from(row!.value).includes('secret'))
+    for (const place of ["key = 'other'", "collection = 'b'", "namespace = 'device-2'"]) {
+      await database.query(`update device_state set ${place}`)
+      const moved = sqlStorage(database, sealer, place.includes('namespace') ? 'device-2' : 'device')
+      const reading = moved.transaction((tx) => tx.list(place.includes('collection') ? 'b' : 'a'))
+      await assert.rejects(reading, { name: 'ClientError', code: 'storage' })
+      await database.query("update device_state set namespace = 'device', collection = 'a', key = 'k'")
+    }
+  })
+
+  test('a guard that refuses stops every transaction before it writes', async () => {
+    await using database = await openDatabase()
+    let allowed = true
+    const guard = async () => {
+      if (!allowed) throw new Error('the lease is lost')
+    }
+    const storage = sqlStorage(database, sealer, 'device', { guard })
+    await storage.transaction((tx) => tx.put('a', 'k', Uint8Array.of(1)))
+    allowed = false
+    await assert.rejects(
+      storage.transaction((tx) => tx.put('a', 'k', Uint8Array.of(2))),
+      /lease/,
+    )
+    allowed = true
+    assert.deepEqual(await storage.transaction((tx) => tx.get('a', 'k')), Uint8Array.of(1))
+  })
+})
