@@ -97,6 +97,18 @@ function contract(
   })
 }
 
+test('a wake-up brings the hints of all publications that it stands for', async () => {
+  const bus = openBus()
+  const woken: string[][] = []
+  bus.subscribe('t', (where) => woken.push([...where]))
+  bus.publish('t', 'room 1')
+  bus.publish('t')
+  bus.publish('t', 'room 2')
+  bus.publish('t', 'room 1')
+  await sleep(5)
+  assert.deepEqual(woken, [['room 1', 'room 2']])
+})
+
 contract('in process', (onFault) => openBus({ onFault }), turn)
 
 test('publications that come close together are one', async () => {

@@ -1,34 +1,38 @@
 /** Wake-ups by topic. */
 export interface Bus {
-  /** Wakes everybody who listens to the topic. Returns at once; listeners run later and never inside this call. */
-  publish(topic: string): void
   /**
-   * Calls `wake` after each publication to the topic from now on; publications that come close together are one. Topics
-   * are matched whole.
+   * Wakes everybody who listens to the topic. Returns at once; listeners run later and never inside this call.
+   *
+   * @param where a short hint where to look, such as the number of a room; never data
+   */
+  publish(topic: string, where?: string): void
+  /**
+   * Calls `wake` after each publication to the topic from now on; publications that come close together are one, with
+   * the hints of all of them. Topics are matched whole.
    *
    * @returns a function that ends it: after it `wake` is not called again
    */
-  subscribe(topic: string, wake: () => void): () => void
+  subscribe(topic: string, wake: (where: ReadonlySet<string>) => void): () => void
   /** Drops all listeners and what is under way. */
   close(): Promise<void>
 }
 
 /** The bus of a single process. */
 export function openBus({ onFault }: { readonly onFault?: (fault: unknown) => void } = {}): Bus {
-  const listeners = new Map<string, Set<() => void>>()
-  const pending = new Set<string>()
+  const listeners = new Map<string, Set<(where: ReadonlySet<string>) => void>>()
+  const pending = new Map<string, Set<string>>()
   let closed = false
 
   const deliver = () => {
     const topics = [...pending]
     pending.clear()
-    for (const topic of topics) {
+    for (const [topic, where] of topics) {
       const woken = listeners.get(topic)
       // A copy: who subscribes in here is not woken for what came before.
       for (const wake of woken ? [...woken] : []) {
         if (!woken?.has(wake)) continue
         try {
-          wake()
+          wake(where)
         } catch (error) {
           onFault?.(error)
         }
@@ -37,14 +41,15 @@ export function openBus({ onFault }: { readonly onFault?: (fault: unknown) => vo
   }
 
   return {
-    publish(topic) {
+    publish(topic, where) {
       if (closed || !listeners.has(topic)) return
       if (pending.size === 0) setImmediate(deliver)
-      pending.add(topic)
+      const hints = pending.get(topic) ?? new Set()
+      pending.set(topic, where === undefined ? hints : hints.add(where))
     },
     subscribe(topic, wake) {
       // A listener of its own for each subscription, even when two share a function.
-      const listener = () => wake()
+      const listener = (where: ReadonlySet<string>) => wake(where)
       const others = listeners.get(topic) ?? new Set()
       listeners.set(topic, others.add(listener))
       return () => {
