@@ -51,6 +51,7 @@ export type LocalCode =
   | 'no-device' // storage holds no device, or already holds one
   | 'storage-in-use' // another tab or process has this device open
   | 'storage' // storage failed or holds what cannot be read
+  | 'handler' // an event handler of the application failed
   | 'undecryptable' // a message that cannot be opened
   | 'bad-content' // a message that opened and is not MIMI content
 
@@ -98,6 +99,7 @@ const sentences: Record<ClientErrorCode, string> = {
   'no-device': 'There is no account on this device, or there is one already.',
   'storage-in-use': 'This account is open in another window.',
   storage: 'What this device has stored cannot be read or written.',
+  handler: 'A part of the app failed.',
   undecryptable: 'A message could not be opened.',
   'bad-content': 'A message could not be read.',
 }

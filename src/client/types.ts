@@ -26,8 +26,8 @@ export interface StorageTx {
   get(collection: string, key: string): Promise<Uint8Array | undefined>
   put(collection: string, key: string, value: Uint8Array): Promise<void>
   delete(collection: string, key: string): Promise<void>
-  /** All entries whose key begins with the prefix, ordered by key (code units). */
-  list(collection: string, prefix?: string): Promise<{ key: string; value: Uint8Array }[]>
+  /** The entries whose key begins with the prefix, ordered by key (code units), at most `limit` of them. */
+  list(collection: string, prefix?: string, limit?: number): Promise<{ key: string; value: Uint8Array }[]>
   /** SQL storage: the store's Transaction, so that the application's own rows commit with the device's. */
   readonly application?: unknown
 }

@@ -72,6 +72,10 @@ export const storageContract: Case[] = [
         same(await keys(), ['B 3', 'a', 'b', 'b 10', 'b 2', 'b 3', 'c%'])
         same(await keys('c%'), ['c%'])
         same(await keys('_'), [])
+        same(
+          (await tx.list('l', 'b', 2)).map(({ key }) => key),
+          ['b', 'b 10'],
+        )
         same((await tx.list('l', 'b 3'))[0]?.value, bytes(9))
       })
       await storage.close()

@@ -64,11 +64,11 @@ function transactionOver(sql: Transaction, sealer: Sealer, namespace: string): S
         key,
       ])
     },
-    async list(collection, prefix = '') {
+    async list(collection, prefix = '', limit) {
       const rows = await sql.query<{ key: string; value: Uint8Array }>(
         `select key, value from device_state
-         where namespace = $1 and collection = $2 and starts_with(key, $3) order by key`,
-        [namespace, collection, prefix],
+         where namespace = $1 and collection = $2 and starts_with(key, $3) order by key limit $4`,
+        [namespace, collection, prefix, limit ?? null],
       )
       return rows.map(({ key, value }) => ({ key, value: open(collection, key, value) }))
     },

@@ -31,14 +31,17 @@ export function stagedTransaction(reader: Reader): { tx: StorageTx; writes: Writ
     async delete(collection, key) {
       staged(collection).set(key, undefined)
     },
-    async list(collection, prefix = '') {
+    async list(collection, prefix = '', limit = Number.POSITIVE_INFINITY) {
       const found = new Map((await reader.list(collection, prefix)).map(({ key, value }) => [key, value]))
       for (const [key, value] of writes.get(collection) ?? []) {
         if (!key.startsWith(prefix)) continue
         if (value) found.set(key, value.slice())
         else found.delete(key)
       }
-      return [...found].map(([key, value]) => ({ key, value })).sort((a, b) => (a.key < b.key ? -1 : 1))
+      return [...found]
+        .map(([key, value]) => ({ key, value }))
+        .sort((a, b) => (a.key < b.key ? -1 : 1))
+        .slice(0, limit)
     },
   }
   return { tx, writes }

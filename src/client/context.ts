@@ -1,0 +1,33 @@
+import type { Crypto } from '../crypto/index.ts'
+import type { ProviderTrust } from '../identity/index.ts'
+import type { MlsProvider } from '../mls/index.ts'
+import type { Connection } from './connection.ts'
+import type { Events } from './events.ts'
+import type { SelfRecord } from './records.ts'
+import type { ClientSettings } from './settings.ts'
+import type { ClientStep, GroupCache, Storage } from './types.ts'
+import type { Answer, Request } from './wire.ts'
+
+/** What every part of a device works with. Made in one place, `device.ts`. */
+export interface Context {
+  readonly self: SelfRecord
+  readonly crypto: Crypto
+  readonly mls: MlsProvider
+  readonly storage: Storage
+  readonly connection: Connection
+  readonly settings: ClientSettings
+  readonly trust: ProviderTrust
+  readonly groupCache: GroupCache
+  readonly events: Events
+  /** Ends when the device is closed. */
+  readonly signal: AbortSignal
+  /** Milliseconds since the epoch. */
+  clock(): number
+  /** A request on this device's channel. */
+  request(request: Request, options?: { sent?: () => void }): Promise<Answer>
+  /** Whether the provider knows this device on the present link. */
+  online(): boolean
+  step(step: ClientStep): void | Promise<void>
+}
+
+export const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

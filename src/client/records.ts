@@ -1,0 +1,183 @@
+import { decode, encode } from 'cborg'
+import type { AccountAddress, AccountKind, DeviceKind, Leaf, RoomId } from '../identity/index.ts'
+import { ClientError } from './errors.ts'
+import type { Profile, RoomKind, RoomStanding, StorageTx } from './types.ts'
+
+/** Layout of what is stored; a later version that changes it knows from this number what it finds. */
+export const storageFormat = 1
+
+/** The device itself. The account's private key is on the primary only. */
+export interface SelfRecord {
+  format: number
+  address: AccountAddress
+  kind: DeviceKind
+  accountKind: AccountKind
+  accountKey: Uint8Array
+  accountPrivateKey?: Uint8Array
+  deviceKey: Uint8Array
+  devicePrivateKey: Uint8Array
+  certificate: Uint8Array
+  endorsement: Uint8Array
+  provider: string
+  /** The key that endorsed this account when it was made; another one later is not believed by itself. */
+  providerKey: Uint8Array
+  unlinked?: boolean
+}
+
+/** Keys made before the provider was asked for an account: asking again must present the same ones. */
+export interface RegistrationRecord {
+  accountPrivateKey: Uint8Array
+  devicePrivateKey: Uint8Array
+}
+
+export interface ManifestRecord {
+  bytes: Uint8Array
+  number: number
+  hash: Uint8Array
+}
+/** A manifest that is made and may or may not have reached the provider. */
+export interface NextManifestRecord extends ManifestRecord {
+  certificates: Uint8Array[]
+}
+
+/** What this device knows of another account (and of its own). */
+export interface AccountRecord {
+  accountKey: Uint8Array
+  /** The newest manifest ever seen, with the keys of its devices: an older one cannot bring a device back. */
+  manifest?: { number: number; hash: Uint8Array; devices: Uint8Array[] }
+  profile?: Profile
+}
+
+export interface KeyPackageRecord {
+  publicPart: Uint8Array
+  privatePart: Uint8Array
+  /** Seconds since the epoch. */
+  notAfter: number
+  lastResort: boolean
+  published: boolean
+}
+
+export interface RoomRecord {
+  kind: RoomKind
+  standing: RoomStanding
+  answered: boolean
+  joined: boolean
+  /** Sequence number of the last log entry that was processed. */
+  cursor: number
+  other?: AccountAddress
+  inviter?: AccountAddress
+  /** This device makes the room, and the provider has not said yes yet. */
+  creating?: boolean
+  /** The group state is lost or cannot follow; the device must join anew. */
+  broken?: boolean
+  /** This device is the one of its account that tells the room the profile, and has not done so. */
+  profileOwed?: boolean
+  /** Counts messages: the next one's place in the order of sending. */
+  sends?: number
+  /** Removals that the hub proposed, each with the manifest that its commit must carry. */
+  proposals?: { manifests: Uint8Array[] }[]
+}
+
+export interface MemberLeaf extends Leaf {
+  index: number
+}
+
+/** Who is in a room and which manifests are in force there. Changes with commits only. */
+export interface RosterRecord {
+  leaves: MemberLeaf[]
+  manifests: Record<AccountAddress, { number: number; hash: Uint8Array }>
+}
+
+/** A commit of ours that the provider has not taken or refused yet, with the state that it leads to. */
+export interface PendingCommitRecord {
+  kind: 'create' | 'commit' | 'join'
+  key: Uint8Array
+  /** Epoch that it was made in. */
+  epoch: bigint
+  commit: Uint8Array
+  welcome?: Uint8Array
+  groupInfo: Uint8Array
+  /** create: the GroupInfo of epoch 0. */
+  firstGroupInfo?: Uint8Array
+  group: Uint8Array
+  ratchets: Uint8Array
+  roster: RosterRecord
+  /** The provider took it; its place in the log is still to come. */
+  accepted?: boolean
+  attempts: number
+}
+
+export interface SubmissionRecord {
+  messageId: Uint8Array
+  key: Uint8Array
+  /** Encoded MIMI content. */
+  content: Uint8Array
+  /** Missing until it could be encrypted; made anew when the epoch has changed. */
+  message?: Uint8Array
+  epoch?: bigint
+  attempts: number
+}
+
+/** A message that was sent under a key, for the caller that repeats itself. */
+export interface SentRecord {
+  messageId: Uint8Array
+  seq?: number
+  timestampMs?: number
+}
+
+export interface Table<T> {
+  get(tx: StorageTx, key: string): Promise<T | undefined>
+  put(tx: StorageTx, key: string, value: T): Promise<void>
+  delete(tx: StorageTx, key: string): Promise<void>
+  list(tx: StorageTx, prefix?: string, limit?: number): Promise<{ key: string; value: T }[]>
+}
+
+function table<T>(collection: string): Table<T> {
+  return {
+    async get(tx, key) {
+      const bytes = await tx.get(collection, key)
+      return bytes && read<T>(bytes)
+    },
+    put: (tx, key, value) => tx.put(collection, key, encode(value)),
+    delete: (tx, key) => tx.delete(collection, key),
+    async list(tx, prefix, limit) {
+      return (await tx.list(collection, prefix, limit)).map(({ key, value }) => ({ key, value: read<T>(value) }))
+    },
+  }
+}
+
+function read<T>(bytes: Uint8Array): T {
+  try {
+    return decode(bytes) as T
+  } catch (cause) {
+    throw new ClientError('storage', 'a record cannot be read', { cause })
+  }
+}
+
+/** One record under a fixed key. */
+function single<T>(key: string) {
+  const records = table<T>('device')
+  return {
+    get: (tx: StorageTx) => records.get(tx, key),
+    put: (tx: StorageTx, value: T) => records.put(tx, key, value),
+    delete: (tx: StorageTx) => records.delete(tx, key),
+  }
+}
+
+export const selfRecord = single<SelfRecord>('self')
+export const registration = single<RegistrationRecord>('registration')
+export const ownManifest = single<ManifestRecord>('manifest')
+export const nextManifest = single<NextManifestRecord>('next-manifest')
+export const ownProfile = single<Profile>('profile')
+export const accounts = table<AccountRecord>('account')
+export const keyPackages = table<KeyPackageRecord>('key-package')
+export const rooms = table<RoomRecord>('room')
+export const rosters = table<RosterRecord>('roster')
+export const pendingCommits = table<PendingCommitRecord>('pending')
+/** Key: room, a space, sixteen digits of a growing number: their order is the order of sending. */
+export const submissions = table<SubmissionRecord>('submission')
+/** Key: room, a space, the idempotency key in hexadecimal. */
+export const sentKeys = table<SentRecord>('sent')
+
+export const submissionPrefix = (room: RoomId) => `${room} `
+export const submissionKey = (room: RoomId, order: number) => `${room} ${String(order).padStart(16, '0')}`
