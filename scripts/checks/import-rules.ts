@@ -1,32 +1,7 @@
-import type { Import } from './imports.ts'
+// Who may import whom in src/, and what must never be reachable. The check itself is imports.ts.
+import type { ImportRules } from './imports.ts'
 
-/** Who may import whom in src/, and what must never be reachable. The check is imports.ts; this is its table. */
-export interface ImportRules {
-  /** Room → rooms that it may import. A room that is missing here may not exist. */
-  arrows: Record<string, readonly string[]>
-  /** Single files that may import one room more than theirs may. */
-  fileArrows: Record<string, readonly string[]>
-  /** Room → its doors beside index.ts. */
-  doors: Record<string, readonly string[]>
-  /** Room → other room → the doors that it may use there, where that is not all of them. */
-  onlyDoor: Record<string, Record<string, readonly string[]>>
-  /** Package → the rooms (or folders, or files) that may import it. A package that is missing here is free. */
-  packages: Record<string, readonly string[]>
-  /** What must not be reachable from some files, however long the way. */
-  closures: readonly {
-    name: string
-    start: (file: string) => boolean
-    /** Whether imports of types count: what is forbidden to know, or only forbidden to load. */
-    withTypes: boolean
-    forbidsFile?: (file: string) => boolean
-    /** Judges an import of a package or of a module of Node; answers with the objection. */
-    objectsTo?: (one: Import) => string | undefined
-  }[]
-  /** Tests may import what they like: they put rooms together that do not know each other. */
-  isTest: (file: string) => boolean
-}
-
-const isTest = (file: string) => /\.test\.ts$|\.contract\.ts$|(^|\/)contract\.ts$|(^|\/)testing\//.test(file)
+const isTest = (file: string) => /(\.test|\.contract|\/contract|\/testing)\.ts$|\/testing\//.test(file)
 
 /** What turns ciphertext into plaintext or makes a member of a group: the hub's code must not even know its name. */
 const memberOnly =

@@ -1,9 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
-import type { ImportRules } from './import-rules.ts'
 
 /** One import or re-export of a source file. */
-export interface Import {
+interface Import {
   specifier: string
   /** Erased before the program runs. Such an import is knowledge all the same, but brings no code. */
   typeOnly: boolean
@@ -14,6 +13,32 @@ export interface Import {
 
 /** The imports of each source file, by its path in the repository. */
 export type ImportGraph = ReadonlyMap<string, readonly Import[]>
+
+/** Who may import whom in src/, and what must never be reachable. The table is import-rules.ts. */
+export interface ImportRules {
+  /** Room → rooms that it may import. A room that is missing here may not exist. */
+  arrows: Record<string, readonly string[]>
+  /** Single files that may import one room more than theirs may. */
+  fileArrows: Record<string, readonly string[]>
+  /** Room → its doors beside index.ts. */
+  doors: Record<string, readonly string[]>
+  /** Room → other room → the doors that it may use there, where that is not all of them. */
+  onlyDoor: Record<string, Record<string, readonly string[]>>
+  /** Package → the rooms (or folders, or files) that may import it. A package that is missing here is free. */
+  packages: Record<string, readonly string[]>
+  /** What must not be reachable from some files, however long the way. */
+  closures: readonly {
+    name: string
+    start: (file: string) => boolean
+    /** Whether imports of types count: what is forbidden to know, or only forbidden to load. */
+    withTypes: boolean
+    forbidsFile?: (file: string) => boolean
+    /** Judges an import of a package or of a module of Node; answers with the objection. */
+    objectsTo?: (one: Import) => string | undefined
+  }[]
+  /** Files for tests only. They put rooms together that do not know each other; nothing else may import them. */
+  isTest: (file: string) => boolean
+}
 
 const clause = String.raw`\*(?:\s+as\s+[\w$]+)?|(?:[\w$]+\s*,\s*)?(?:\{[^}]*\}|\*\s+as\s+[\w$]+)|[\w$]+`
 const statement = new RegExp(
@@ -61,12 +86,12 @@ export function readGraph(root: string, files: readonly string[]): ImportGraph {
 }
 
 /** Path of the file that a relative specifier means; undefined for packages and Node's own modules. */
-export function targetOf(file: string, specifier: string): string | undefined {
+function targetOf(file: string, specifier: string): string | undefined {
   return specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : undefined
 }
 
 /** The room that a file lies in: `src/hub/rooms.ts` in `hub`, `src/main.ts` in `main.ts`; undefined outside of src. */
-export function roomOf(file: string): string | undefined {
+function roomOf(file: string): string | undefined {
   return /^src\/([^/]+)/.exec(file)?.[1]
 }
 
@@ -81,32 +106,29 @@ export function checkImports(graph: ImportGraph, rules: ImportRules): string[] {
 
 function checkArrow(file: string, one: Import, rules: ImportRules): string[] {
   const at = `${file}:${one.line}`
-  const from = roomOf(file)
   const target = targetOf(file, one.specifier)
+  if (rules.isTest(file)) return []
   if (target === undefined) return checkPackage(at, file, one, rules)
+  const from = roomOf(file)
   const to = roomOf(target)
-  if (to === undefined) return from ? [`${at} src/ may not import ${target}, which lies outside of it`] : []
-  if (to === from) return []
   const findings: string[] = []
-  const isTest = rules.isTest(file)
-  if (from && !isTest) {
-    const allowed = rules.arrows[from]
-    if (!allowed)
-      findings.push(`${at} the room src/${from} is not in the table of arrows (scripts/checks/import-rules.ts)`)
-    else if (!allowed.includes(to) && !(rules.fileArrows[file] ?? []).includes(to)) {
-      findings.push(
-        `${at} src/${from} may not import src/${to}; it may import ${allowed.join(', ') || 'no other room'}`,
-      )
-    }
-  }
-  if (!isDoor(target, to, rules) && !isTest) {
-    findings.push(`${at} ${target} is not a door of src/${to}: import src/${to}/index.ts`)
-  }
-  const onlyDoor = from && !isTest ? rules.onlyDoor[from]?.[to] : undefined
+  if (from && rules.isTest(target)) findings.push(`${at} ${target} is for tests only`)
+  if (from && !to) findings.push(`${at} src/ may not import ${target}, which lies outside of it`)
+  if (!to || to === from) return findings
+  if (from) findings.push(...checkRooms(at, file, from, to, rules))
+  if (!isDoor(target, to, rules)) findings.push(`${at} ${target} is not a door of src/${to}: import src/${to}/index.ts`)
+  const onlyDoor = from ? rules.onlyDoor[from]?.[to] : undefined
   if (onlyDoor && !onlyDoor.includes(target)) {
     findings.push(`${at} src/${from} may enter src/${to} through ${onlyDoor.join(' or ')} only`)
   }
   return findings
+}
+
+function checkRooms(at: string, file: string, from: string, to: string, rules: ImportRules): string[] {
+  const allowed = rules.arrows[from]
+  if (!allowed) return [`${at} the room src/${from} is not in the table (scripts/checks/import-rules.ts)`]
+  if (allowed.includes(to) || rules.fileArrows[file]?.includes(to)) return []
+  return [`${at} src/${from} may not import src/${to}; it may import ${allowed.join(', ') || 'no other room'}`]
 }
 
 function isDoor(target: string, room: string, rules: ImportRules): boolean {
@@ -115,7 +137,7 @@ function isDoor(target: string, room: string, rules: ImportRules): boolean {
 
 function checkPackage(at: string, file: string, { specifier }: Import, rules: ImportRules): string[] {
   const from = roomOf(file)
-  if (!from || rules.isTest(file)) return []
+  if (!from) return []
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
   const rooms = rules.packages[name]
   if (!rooms || rooms.some((room) => file === room || file.startsWith(`src/${room}/`))) return []
@@ -123,7 +145,7 @@ function checkPackage(at: string, file: string, { specifier }: Import, rules: Im
 }
 
 /** Circles of files: each is reported once, from its first file. Files that only tests load are included. */
-export function findCycles(graph: ImportGraph): string[] {
+function findCycles(graph: ImportGraph): string[] {
   const findings: string[] = []
   const state = new Map<string, 'open' | 'done'>()
   const trail: string[] = []

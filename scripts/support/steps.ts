@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 
 /** What a step found: nothing, or findings to read and how to mend them. */
-export interface Outcome {
+interface Outcome {
   findings: string[]
   hint?: string
 }
