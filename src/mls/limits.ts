@@ -1,0 +1,43 @@
+/**
+ * Bounds of what is taken from the network, checked before decoding. An attacker chooses these bytes; what they cost in
+ * memory and time is decided here.
+ */
+
+/** A handshake or application message: the messenger's frames are smaller, and MIMI content is at most 64 KiB. */
+export const maxMessageBytes = 1024 * 1024
+
+/** GroupInfo and Welcome carry the ratchet tree: about 700 bytes a leaf, so a thousand members and more fit. */
+export const maxTreeMessageBytes = 4 * 1024 * 1024
+
+/** A KeyPackage: two keys, a credential with certificates, two signatures. */
+export const maxKeyPackageBytes = 16 * 1024
+
+/** Nodes of a ratchet tree, so leaves ≤ 4096. A blank node is one byte on the wire and several objects in memory. */
+export const maxTreeNodes = 8191
+
+/** Proposals waiting for a commit. The hub refuses more, so that no member has to forget one that another commits. */
+export const maxPendingProposals = 64
+
+/** Proposals of one commit: adding a whole group at once has to fit. */
+export const maxCommitProposals = 1024
+
+/** Extensions in one list (GroupContext, GroupInfo, leaf). */
+export const maxExtensions = 32
+
+/** The credential of a leaf: a device certificate and an endorsement are about 500 bytes. */
+export const maxIdentityBytes = 4096
+
+/** Past epochs whose messages can still be read. The hub puts messages and commits into one order, so one is plenty. */
+export const retainedEpochs = 1
+
+/** Keys of skipped messages kept per sender, for messages that arrive out of order. */
+export const retainedGenerations = 16
+
+/** How far a sender's ratchet may be ahead of us: what was skipped unseen, at about 20 µs a step. */
+export const maxRatchetSteps = 2000
+
+/**
+ * Plaintext is padded so that its framing reaches the next of these sizes, in bytes, beyond the last to a multiple of
+ * it: what the hub sees of a length is the bucket.
+ */
+export const paddingBuckets = [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] as const

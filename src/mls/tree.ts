@@ -1,0 +1,85 @@
+import type { GroupContext, RatchetTree } from 'ts-mls'
+import { extensionsSupportedByCapabilities } from 'ts-mls/extension.js'
+import type { LeafNode } from 'ts-mls/leafNode.js'
+import { decodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js'
+import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
+import { toHex } from '../crypto/index.ts'
+import { MlsError, type MlsErrorCode } from './errors.ts'
+import { maxIdentityBytes } from './limits.ts'
+import type { LeafClaim, LeafView } from './types.ts'
+
+type Extensions = GroupContext['extensions']
+
+export function claimOf(leaf: LeafNode): LeafClaim {
+  return {
+    identity: leaf.credential.credentialType === 'basic' ? leaf.credential.identity : new Uint8Array(),
+    signatureKey: leaf.signaturePublicKey,
+  }
+}
+
+export function leafAt(tree: RatchetTree, index: number): LeafNode | undefined {
+  const node = tree[leafToNodeIndex(toLeafIndex(index))]
+  return node?.nodeType === 'leaf' ? node.leaf : undefined
+}
+
+/** The leaf in its place. Throws MlsError 'invalid-commit' when the place is empty. */
+export function viewAt(tree: RatchetTree, index: number): LeafView {
+  const leaf = leafAt(tree, index)
+  if (leaf === undefined) throw new MlsError('invalid-commit', 'no leaf at this index')
+  return { index, ...claimOf(leaf) }
+}
+
+export function leaves(tree: RatchetTree): LeafView[] {
+  const found: LeafView[] = []
+  for (let node = 0; node < tree.length; node += 2) {
+    const leaf = leafAt(tree, node / 2)
+    if (leaf !== undefined) found.push({ index: node / 2, ...claimOf(leaf) })
+  }
+  return found
+}
+
+export function leafNodes(tree: RatchetTree): LeafNode[] {
+  return tree.flatMap((node) => (node?.nodeType === 'leaf' ? [node.leaf] : []))
+}
+
+/** The index of the leaf with this signature key: unique in a valid tree (RFC 9420 §7.3). */
+export function indexOfKey(tree: RatchetTree, signatureKey: Uint8Array): number | undefined {
+  const wanted = toHex(signatureKey)
+  return leaves(tree).find((leaf) => toHex(leaf.signatureKey) === wanted)?.index
+}
+
+/**
+ * RFC 9420 §7.3 over all members together: signature and encryption keys unique, every credential type in use and every
+ * extension of the group supported by all, required capabilities met. ts-mls builds the sets of keys and never looks
+ * whether the new leaf is in them; two leaves with one encryption key would let one member read for the other.
+ */
+export function checkMembers(members: readonly LeafNode[], extensions: Extensions, code: MlsErrorCode): void {
+  const signatureKeys = new Set(members.map((leaf) => toHex(leaf.signaturePublicKey)))
+  const encryptionKeys = new Set(members.map((leaf) => toHex(leaf.hpkePublicKey)))
+  if (signatureKeys.size !== members.length || encryptionKeys.size !== members.length)
+    throw new MlsError(code, 'a key in two leaves')
+  const credentialTypes = new Set(members.map((leaf) => leaf.credential.credentialType))
+  const required = requiredCapabilities(extensions)
+  for (const { capabilities, extensions: own, credential } of members) {
+    if (![...credentialTypes].every((type) => capabilities.credentials.includes(type)))
+      throw new MlsError(code, 'a credential type that a member does not support')
+    if (!extensionsSupportedByCapabilities([...extensions, ...own], capabilities))
+      throw new MlsError(code, 'an extension that a member does not support')
+    if (credential.credentialType === 'basic' && credential.identity.length > maxIdentityBytes)
+      throw new MlsError('too-large', 'identity too large')
+    if (required === undefined) continue
+    const met =
+      required.extensionTypes.every((type) => type <= 5 || capabilities.extensions.includes(type)) &&
+      required.proposalTypes.every((type) => type <= 7 || capabilities.proposals.includes(type)) &&
+      required.credentialTypes.every((type) => capabilities.credentials.includes(type))
+    if (!met) throw new MlsError(code, 'a member lacks a required capability')
+  }
+}
+
+function requiredCapabilities(extensions: Extensions) {
+  const extension = extensions.find((each) => each.extensionType === 'required_capabilities')
+  if (extension === undefined) return undefined
+  const decoded = decodeRequiredCapabilities(extension.extensionData, 0)
+  if (decoded === undefined) throw new MlsError('malformed', 'required_capabilities does not decode')
+  return decoded[0]
+}
