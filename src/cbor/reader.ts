@@ -9,6 +9,7 @@ export interface ArrayReader {
   bytes(length: number): Uint8Array
   bytesUpTo(maxLength: number): Uint8Array
   bytesOrNull(length: number): Uint8Array | undefined
+  bytesUpToOrNull(maxLength: number): Uint8Array | undefined
   /** An integer from 0 to `max` ≤ 2^53 - 1. */
   unsigned(max: number): number
   boolean(): boolean
@@ -44,6 +45,7 @@ export function readArray(value: unknown, what: string): ArrayReader {
     bytes: (length) => take(as<Uint8Array>(isBytes(length, length))),
     bytesUpTo: (maxLength) => take(as<Uint8Array>(isBytes(0, maxLength))),
     bytesOrNull: (length) => take(as<Uint8Array | null>(orNull(isBytes(length, length)))) ?? undefined,
+    bytesUpToOrNull: (maxLength) => take(as<Uint8Array | null>(orNull(isBytes(0, maxLength)))) ?? undefined,
     unsigned: (max) =>
       take(as<number>((item) => Number.isSafeInteger(item) && Number(item) >= 0 && Number(item) <= max)),
     boolean: () => take(as<boolean>((item) => typeof item === 'boolean')),
