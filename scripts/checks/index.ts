@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { packageProgram, root, run, trackedFiles } from '../support/command.ts'
 import { programStep, type Step } from '../support/steps.ts'
 import { findDuplicates } from './duplicates.ts'
-import { checkGenerated } from './generated.ts'
 import { importRules } from './import-rules.ts'
 import { checkImports, readGraph } from './imports.ts'
 import { checkLicences } from './licences.ts'
@@ -53,12 +52,7 @@ export const checks: readonly Step[] = [
       return { findings: findDuplicates(texts), hint: 'where the logic really is the same, make one piece serve both' }
     },
   },
-  {
-    name: 'generated files',
-    async check() {
-      return { findings: await checkGenerated(), hint: 'npm run generate, and commit the result' }
-    },
-  },
+  programStep('generated files', () => run(process.execPath, ['scripts/generate.ts', '--check'])),
   {
     name: 'licences of what runs in production',
     async check() {
