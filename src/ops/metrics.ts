@@ -1,0 +1,120 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** Values that one label may take. Beyond it they are counted together: a label that grows with its users fills memory. */
+const mostValues = 100
+const labelValue = /^[a-z][a-z0-9_.-]{0,39}$|^[1-5]\d\d$/i
+
+/** From a message that stays in the process (1 ms) to one that waited for a room key (30 s). */
+const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+export type Labels = Readonly<Record<string, string>>
+
+export interface Instrument {
+  readonly help: string
+  /** Labels have few values each, and none that names a person, a device or a room. */
+  readonly labels?: readonly string[]
+}
+
+export interface Counters<Name extends string> {
+  count(name: Name, labels?: Labels, by?: number): void
+}
+
+export interface Timers<Name extends string> {
+  /** @param seconds how long it took */
+  observe(name: Name, seconds: number, labels?: Labels): void
+}
+
+/** The metrics of one process, named `silta_{module}_{name}`. */
+export interface Metrics {
+  counters<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Counters<Name>
+  timers<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Timers<Name>
+  /** A value that is asked for when somebody looks. A value that cannot be read is left out. */
+  gauge(module: string, name: string, help: string, read: () => number | Promise<number>): void
+  readonly contentType: string
+  /** Text in Prometheus' exposition format. */
+  render(): Promise<string>
+}
+
+export function openMetrics(): Metrics {
+  const registers = [new Registry()]
+  const [registry] = registers as [Registry]
+  collectDefaultMetrics({ register: registry, prefix: 'silta_process_' })
+  const fullName = (module: string, name: string, unit: string) => `silta_${module}_${name}${unit}`
+
+  return {
+    counters(module, table) {
+      const made = instruments(table, (name, { help, labels }) => {
+        const labelNames = [...(labels ?? [])]
+        return new Counter({ name: fullName(module, name, '_total'), help, labelNames, registers })
+      })
+      return {
+        count(name, labels, by = 1) {
+          const one = made.get(name)
+          one?.instrument.inc(one.labels(labels), by)
+        },
+      }
+    },
+    timers(module, table) {
+      const made = instruments(table, (name, { help, labels }) => {
+        const labelNames = [...(labels ?? [])]
+        return new Histogram({
+          name: fullName(module, name, '_seconds'),
+          help,
+          labelNames,
+          buckets: secondsBuckets,
+          registers,
+        })
+      })
+      return {
+        observe(name, seconds, labels) {
+          const one = made.get(name)
+          one?.instrument.observe(one.labels(labels), seconds)
+        },
+      }
+    },
+    gauge(module, name, help, read) {
+      const gauge = new Gauge({
+        name: fullName(module, name, ''),
+        help,
+        registers,
+        async collect() {
+          try {
+            gauge.set(await read())
+          } catch {
+            gauge.reset()
+          }
+        },
+      })
+    },
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+  }
+}
+
+function instruments<Name extends string, Made>(
+  table: Readonly<Record<Name, Instrument>>,
+  make: (name: Name, instrument: Instrument) => Made,
+): Map<Name, { instrument: Made; labels: (given: Labels | undefined) => Labels }> {
+  const entries = Object.entries(table) as [Name, Instrument][]
+  return new Map(
+    entries.map(([name, instrument]) => [
+      name,
+      { instrument: make(name, instrument), labels: boundedLabels(instrument.labels ?? []) },
+    ]),
+  )
+}
+
+/** Exactly the declared labels, with values that are short names, and not too many of them. */
+function boundedLabels(names: readonly string[]): (given: Labels | undefined) => Labels {
+  const seen = new Map(names.map((name) => [name, new Set<string>()]))
+  return (given = {}) =>
+    Object.fromEntries(
+      names.map((name) => {
+        const value = given[name] ?? 'none'
+        const values = seen.get(name)!
+        if (!values.has(value) && (values.size >= mostValues || !labelValue.test(value))) return [name, 'other']
+        values.add(value)
+        return [name, value]
+      }),
+    )
+}
