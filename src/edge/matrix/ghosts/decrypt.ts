@@ -1,0 +1,96 @@
+import {
+  DecryptionErrorCode,
+  DecryptionSettings,
+  MegolmDecryptionError,
+  RoomId,
+  ShieldColor,
+  ShieldStateCode,
+  TrustRequirement,
+} from '@matrix-org/matrix-sdk-crypto-wasm'
+import type { Context, Loaded } from './context.ts'
+import { flush, follow, takeInbox } from './encrypt.ts'
+import { userIds } from './machine.ts'
+import { type MachineRequest, sendRequest } from './requests.ts'
+import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
+
+const colors = { [ShieldColor.Red]: 'red', [ShieldColor.Grey]: 'grey', [ShieldColor.None]: 'none' } as const
+
+export async function decryptEvent(
+  context: Context,
+  ghost: Loaded,
+  room: string,
+  event: Record<string, unknown>,
+): Promise<DecryptResult> {
+  const { sender, content } = event
+  const sessionId = sessionOf(content)
+  if (typeof sender !== 'string' || sessionId === undefined) return { failed: 'malformed' }
+  await takeInbox(context, ghost)
+  await follow(context, ghost, [sender])
+  const result = await attempt(ghost, room, event, sessionId)
+  if (!isDecrypted(result) || !isStranger(result.shield) || ghost.asked.has(sessionId)) return result
+  // The device may be so new that its list has not come: asked once for each session.
+  ghost.asked.add(sessionId)
+  await ghost.locks.run('requests', async () => {
+    const request = await ghost.machine.call(async (olm) => olm.queryKeysForUsers(userIds([sender])))
+    await sendRequest(context.homeserver, ghost.machine, request as unknown as MachineRequest)
+  })
+  await flush(context, ghost)
+  return attempt(ghost, room, event, sessionId)
+}
+
+function sessionOf(content: unknown): string | undefined {
+  if (typeof content !== 'object' || content === null) return undefined
+  const { algorithm, ciphertext, session_id: sessionId } = content as Record<string, unknown>
+  const whole = algorithm === 'm.megolm.v1.aes-sha2' && typeof ciphertext === 'string'
+  return whole && typeof sessionId === 'string' ? sessionId : undefined
+}
+
+const isStranger = ({ code }: Shield) => code === 'UnknownDevice' || code === 'UnsignedDevice'
+
+async function attempt(
+  ghost: Loaded,
+  room: string,
+  event: Record<string, unknown>,
+  sessionId: string,
+): Promise<DecryptResult> {
+  try {
+    // Untrusted: how far the device is trusted is told by the shield, and is not a reason to lose the message.
+    const settings = new DecryptionSettings(TrustRequirement.Untrusted)
+    const decrypted = await ghost.machine.call((olm) =>
+      olm.decryptRoomEvent(JSON.stringify(event), new RoomId(room), settings),
+    )
+    const state = decrypted.shieldState(false)
+    // Attack: a homeserver, or a member, that puts a session of its own under another's name.
+    if (state.code === ShieldStateCode.MismatchedSender) return { failed: 'mismatched-sender' }
+    const { type, content } = JSON.parse(decrypted.event)
+    if (typeof type !== 'string' || typeof content !== 'object' || content === null) return { failed: 'malformed' }
+    const device = decrypted.senderDevice?.toString()
+    const code = state.code === undefined ? undefined : ShieldStateCode[state.code]
+    return {
+      type,
+      content,
+      sender: decrypted.sender.toString(),
+      ...(device === undefined ? {} : { senderDevice: device }),
+      shield: { color: colors[state.color], ...(code === undefined ? {} : { code }) },
+    }
+  } catch (error) {
+    if (error instanceof MegolmDecryptionError) return refusal(error, sessionId)
+    throw error
+  }
+}
+
+function refusal(error: MegolmDecryptionError, sessionId: string): DecryptResult {
+  switch (error.code) {
+    case DecryptionErrorCode.MissingRoomKey:
+      // Without an Olm session the key may still come once there is one; any other reason is the sender's will.
+      if (error.withheldCode !== undefined && error.withheldCode !== 'm.no_olm') return { failed: 'withheld' }
+      return { missingKey: true, sessionId }
+    case DecryptionErrorCode.UnknownMessageIndex:
+      return { failed: 'unknown-index' }
+    case DecryptionErrorCode.MismatchedSender:
+    case DecryptionErrorCode.MismatchedIdentityKeys:
+      return { failed: 'mismatched-sender' }
+    default:
+      return { failed: 'undecryptable' }
+  }
+}

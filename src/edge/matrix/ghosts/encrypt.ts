@@ -1,0 +1,112 @@
+import {
+  CollectStrategy,
+  EncryptionSettings,
+  HistoryVisibility,
+  RequestType,
+  RoomId,
+  UserId,
+} from '@matrix-org/matrix-sdk-crypto-wasm'
+import { toBase64Url } from '../../../crypto/index.ts'
+import { eachOf } from '../locks.ts'
+import type { Wanted } from './claims.ts'
+import type { Context, Loaded } from './context.ts'
+import { GhostError } from './errors.ts'
+import { userIds } from './machine.ts'
+import { flushRequests, type MachineRequest, markSent, masquerade, sendRequest } from './requests.ts'
+
+/** To-device requests of one room key that are under way at once; each carries up to 250 devices. */
+const sharesAtOnce = 4
+
+/**
+ * The order that works, under the room's lock: take what waits (changed devices, to-device), know the readers' devices,
+ * have an Olm session with each, share the room key, and only then encrypt. Without a preceding share Rust panics on a
+ * room key that is missing or used up.
+ */
+export function encryptEvent(
+  context: Context,
+  ghost: Loaded,
+  room: string,
+  { type, content, members }: { type: string; content: object; members: readonly string[] },
+): Promise<Record<string, unknown>> {
+  return ghost.locks.run(`room ${room}`, async () => {
+    const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
+    await takeInbox(context, ghost)
+    await follow(context, ghost, readers)
+    const missing = await openSessions(context, ghost, readers)
+    const shared = await shareRoomKey(context, ghost, room, readers)
+    const key = JSON.stringify([readers, missing])
+    if (shared > 0 || ghost.readable.get(room) !== key) {
+      ghost.readable.delete(room)
+      if (!(await someoneCanRead(ghost, readers, missing))) throw new GhostError('unreadable', true)
+      ghost.readable.set(room, key)
+    }
+    const text = await ghost.machine.call((olm) =>
+      olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content)),
+    )
+    return JSON.parse(text)
+  })
+}
+
+/** Gives the machine what waits for it and sends what it answers. */
+export async function takeInbox(context: Context, ghost: Loaded): Promise<void> {
+  const any = await ghost.locks.run('inbox', () => context.inbox.drain(ghost))
+  if (any) await flush(context, ghost)
+}
+
+export function flush(context: Context, ghost: Loaded): Promise<void> {
+  return ghost.locks.run('requests', () => flushRequests(context.homeserver, ghost.machine, context.log))
+}
+
+/** From now on the machine knows these users' devices and hears of their changes. */
+export async function follow(context: Context, ghost: Loaded, users: readonly string[]): Promise<void> {
+  const strangers = users.filter((user) => !ghost.tracked.has(user))
+  if (strangers.length === 0) return
+  await ghost.machine.call((olm) => olm.updateTrackedUsers(userIds(strangers)))
+  for (const user of strangers) ghost.tracked.add(user)
+  await flush(context, ghost)
+}
+
+/**
+ * Opens Olm sessions with all devices that lack one; once for all rooms of the ghost. Gives those that still lack one.
+ * The machine would leave a device alone for a quarter of an hour once told that it has no key, and then say that no
+ * session is missing: so it is told of keys only, under an id that it did not ask with.
+ */
+export function openSessions(context: Context, ghost: Loaded, users: readonly string[]): Promise<Wanted> {
+  return ghost.locks.run('claims', async () => {
+    const wanted = await missingSessions(ghost, users)
+    if (!wanted) return {}
+    const claimed = await context.claims.claim(masquerade(ghost.machine), wanted)
+    if (Object.keys(claimed).length === 0) return wanted
+    const id = toBase64Url(context.crypto.randomBytes(16))
+    await markSent(ghost.machine, id, RequestType.KeysClaim, { one_time_keys: claimed, failures: {} })
+    return (await missingSessions(ghost, users)) ?? {}
+  })
+}
+
+async function missingSessions(ghost: Loaded, users: readonly string[]): Promise<Wanted | undefined> {
+  const request = await ghost.machine.call((olm) => olm.getMissingSessions(userIds(users)))
+  return request ? (JSON.parse(request.body).one_time_keys as Wanted) : undefined
+}
+
+/** Returns how many messages had to be sent: none when everybody has the key. */
+async function shareRoomKey(context: Context, ghost: Loaded, room: string, readers: readonly string[]) {
+  const { homeserver, settings } = context
+  const how = new EncryptionSettings()
+  how.sharingStrategy = CollectStrategy.allDevices()
+  how.historyVisibility = HistoryVisibility.Invited
+  how.rotationPeriodMessages = BigInt(settings.rotationMessages)
+  how.rotationPeriod = BigInt(settings.rotationMs) * 1000n // µs
+  const requests = await ghost.machine.call((olm) => olm.shareRoomKey(new RoomId(room), userIds(readers), how))
+  await eachOf(requests as unknown as MachineRequest[], sharesAtOnce, async (request) => {
+    await sendRequest(homeserver, ghost.machine, request)
+  })
+  return requests.length
+}
+
+async function someoneCanRead(ghost: Loaded, readers: readonly string[], missing: Wanted): Promise<boolean> {
+  for (const reader of readers) {
+    const devices = await ghost.machine.call((olm) => olm.getUserDevices(new UserId(reader)))
+    for (const device of devices.keys()) if (!missing[reader]?.[device.toString()]) return true
+  }
+  return false
+}

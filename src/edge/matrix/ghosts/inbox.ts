@@ -1,0 +1,167 @@
+import { DeviceLists } from '@matrix-org/matrix-sdk-crypto-wasm'
+import { type Crypto, toBase64Url, utf8 } from '../../../crypto/index.ts'
+import type { Database, Sealer, Transaction } from '../../../store/index.ts'
+import type { MatrixSettings } from '../settings.ts'
+import type { Loaded } from './context.ts'
+import { userIds } from './machine.ts'
+import type { Delivery, ToDevice } from './types.ts'
+
+/**
+ * What the homeserver has for the machines, kept until they have taken it: to-device messages and low key counts by
+ * ghost, changed devices by user. A machine takes what is there when it is next used.
+ */
+export interface Inbox {
+  /**
+   * Stores a delivery in the caller's transaction.
+   * @param pushed whether it came by transaction, so that the homeserver still has it too
+   * @returns the ghosts that have something to take
+   */
+  store(tx: Transaction, delivery: Delivery, pushed: boolean): Promise<string[]>
+  /** Gives a machine all that waits for it. Call under the ghost's `inbox` lock. Returns whether there was anything. */
+  drain(ghost: Loaded): Promise<boolean>
+}
+
+export interface InboxOptions {
+  readonly database: Database
+  readonly sealer: Sealer
+  readonly crypto: Crypto
+  readonly settings: MatrixSettings
+  readonly isOurs: (user: string) => boolean
+}
+
+const algorithm = 'signed_curve25519'
+
+interface Entry {
+  toDevice: ToDevice[]
+  count?: number
+  fallback?: readonly string[]
+}
+
+export async function openInbox({ database, sealer, crypto, settings, isOurs }: InboxOptions): Promise<Inbox> {
+  /** Ghosts with rows, as far as this process knows; it looks once for each ghost it loads. */
+  const empty = new Set<string>()
+  const [last] = await database.query<{ position: number | null }>(
+    'select max(position) as position from device_change',
+  )
+  let newest = last?.position ?? 0
+  // With PostgreSQL another process may take the homeserver's transactions: then only the database knows.
+  const alone = database.dialect === 'pglite'
+  const digest = (user: string) => toBase64Url(crypto.sha256(utf8(`silta device change|${user}`)))
+
+  const entriesOf = async (tx: Transaction, { toDevice, otkCounts, fallbackTypes }: Delivery) => {
+    const users = new Set([
+      ...toDevice.map((event) => event.to_user_id),
+      ...Object.keys(otkCounts),
+      ...Object.keys(fallbackTypes),
+    ])
+    const ours = [...users].filter(isOurs)
+    if (ours.length === 0) return []
+    const rows = await tx.query<{ mxid: string; device_id: string }>(
+      'select mxid, device_id from ghost where mxid = any($1::text[])',
+      [ours],
+    )
+    return rows.flatMap(({ mxid, device_id: device }): [string, Entry][] => {
+      const mine = toDevice.filter(
+        (event) => event.to_user_id === mxid && (event.to_device_id === device || event.to_device_id === '*'),
+      )
+      const entry: Entry = { toDevice: mine }
+      const counts = otkCounts[mxid]?.[device]
+      // Synapse says that no key is left by an entry without the algorithm.
+      const count = counts && (counts[algorithm] ?? 0)
+      if (count !== undefined && count < settings.refillBelow) entry.count = count
+      const fallback = fallbackTypes[mxid]?.[device]
+      if (fallback && !fallback.includes(algorithm)) entry.fallback = fallback
+      return mine.length > 0 || entry.count !== undefined || entry.fallback ? [[mxid, entry]] : []
+    })
+  }
+
+  return {
+    async store(tx, delivery, pushed) {
+      const entries = await entriesOf(tx, delivery)
+      const mxids = entries.map(([mxid]) => mxid)
+      if (entries.length > 0) {
+        const bodies = entries.map(([mxid, entry]) => sealer.seal(utf8(JSON.stringify(entry)), `ghost_inbox|${mxid}`))
+        await tx.query('insert into ghost_inbox (mxid, body) select * from unnest($1::text[], $2::bytea[])', [
+          mxids,
+          bodies,
+        ])
+      }
+      const received = entries.filter(([, entry]) => entry.toDevice.length > 0)
+      if (pushed && received.length > 0)
+        await tx.query(
+          `update ghost set pushed = pushed + n from unnest($1::text[], $2::int4[]) as new (who, n) where mxid = who`,
+          [received.map(([mxid]) => mxid), received.map(([, entry]) => entry.toDevice.length)],
+        )
+      const changed = [...new Set(delivery.deviceLists.changed)].filter((user) => !isOurs(user))
+      let position = 0
+      if (changed.length > 0) {
+        const digests = changed.map(digest)
+        const sealed = changed.map((user, index) => sealer.seal(utf8(user), `device_change|${digests[index]}`))
+        const rows = await tx.query<{ position: number }>(
+          `insert into device_change (user_digest, mxid, position)
+           select *, nextval('device_change_position') from unnest($1::text[], $2::bytea[])
+           on conflict (user_digest) do update set position = excluded.position returning position`,
+          [digests, sealed],
+        )
+        position = Math.max(...rows.map((row) => row.position))
+      }
+      tx.afterCommit(() => {
+        for (const mxid of mxids) empty.delete(mxid)
+        newest = Math.max(newest, position)
+      })
+      return mxids
+    },
+
+    async drain(ghost) {
+      const { mxid } = ghost
+      if (alone && empty.has(mxid) && ghost.listsSeen >= newest) return false
+      let any = false
+      for (;;) {
+        // Said before looking: what comes in between makes it untrue again.
+        empty.add(mxid)
+        const rows = await database.query<{ id: number; body: Uint8Array }>(
+          'select id, body from ghost_inbox where mxid = $1 order by id limit $2',
+          [mxid, settings.inboxBatch],
+        )
+        const lists = await database.query<{ user_digest: string; position: number; mxid: Uint8Array }>(
+          'select user_digest, position, mxid from device_change where position > $1 order by position',
+          [ghost.listsSeen],
+        )
+        if (rows.length === 0 && lists.length === 0) return any
+        const entries = rows.map(
+          ({ body }): Entry => JSON.parse(Buffer.from(sealer.open(body, `ghost_inbox|${mxid}`)).toString('utf8')),
+        )
+        const changed = lists
+          .map((row) => Buffer.from(sealer.open(row.mxid, `device_change|${row.user_digest}`)).toString('utf8'))
+          .filter((user) => ghost.tracked.has(user))
+        const seen = lists.at(-1)?.position ?? ghost.listsSeen
+        if (entries.length > 0 || changed.length > 0) {
+          any = true
+          await give(ghost, entries, changed)
+        }
+        // The machine's own commit came first: after a crash in between it gets the same again, which is harmless.
+        await database.transaction(async (tx) => {
+          if (rows.length > 0)
+            await tx.query('delete from ghost_inbox where id = any($1::int8[])', [rows.map((r) => r.id)])
+          if (lists.length > 0) await tx.query('update ghost set lists_seen = $2 where mxid = $1', [mxid, seen])
+        })
+        ghost.listsSeen = seen
+      }
+    },
+  }
+}
+
+/** Missing counts mean "unchanged" in this call (MSC4186), as they do in a transaction. */
+async function give(ghost: Loaded, entries: readonly Entry[], changed: readonly string[]): Promise<void> {
+  const toDevice = entries.flatMap((entry) => entry.toDevice)
+  const count = entries.findLast((entry) => entry.count !== undefined)?.count
+  const fallback = entries.findLast((entry) => entry.fallback !== undefined)?.fallback
+  await ghost.machine.call((olm) =>
+    olm.receiveSyncChangesMsc4186(
+      JSON.stringify(toDevice),
+      new DeviceLists(userIds(changed), []),
+      new Map(count === undefined ? [] : [[algorithm, count]]),
+      fallback ? new Set(fallback) : undefined,
+    ),
+  )
+}

@@ -1,0 +1,95 @@
+import * as wasm from '@matrix-org/matrix-sdk-crypto-wasm'
+import { isStoreError } from '../../../store/index.ts'
+import type { OpenStore } from './crypto-store.ts'
+import { GhostError } from './errors.ts'
+
+/** One Olm machine over its store, with what keeps it from hanging or from working on when its state is not durable. */
+export interface Machine {
+  readonly user: string
+  readonly device: string
+  /** Set once it must not be used any more: a commit failed or a call hung. */
+  readonly broken: boolean
+  /**
+   * One call into Rust. What Rust itself refuses is passed on as it is (it may name users: never log it).
+   * @throws GhostError `timeout`, `store`, `lease-lost`: the machine is broken then
+   */
+  call<T>(work: (olm: wasm.OlmMachine) => Promise<T>): Promise<T>
+  close(): void
+}
+
+export interface MachineOptions {
+  readonly user: string
+  readonly device: string
+  /** 32 bytes. The machine encrypts its records and the names of their keys (rooms, users) with it. */
+  readonly storeKey: Uint8Array
+  readonly store: OpenStore
+  readonly timeoutMs: number
+  readonly onRoomKey: (room: string, sessionId: string) => void
+  readonly onDevices: (users: readonly string[]) => void
+}
+
+/** Rust logs name users, rooms and devices: none of it is taken. */
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+export async function openMachine(options: MachineOptions): Promise<Machine> {
+  const { user, device, store, timeoutMs } = options
+  await wasm.initAsync()
+  const opening = async () => {
+    const handle = await wasm.StoreHandle.openWithKey(store.name, options.storeKey, silent)
+    return wasm.OlmMachine.initFromStore(new wasm.UserId(user), new wasm.DeviceId(device), handle, silent)
+  }
+  let broken = false
+  const judge = (error: unknown): never => {
+    if (error instanceof TimedOut) {
+      broken = true
+      throw new GhostError('timeout', true)
+    }
+    if (store.fault !== undefined) {
+      broken = true
+      throw new GhostError(isStoreError(store.fault, 'lease-lost') ? 'lease-lost' : 'store', true)
+    }
+    throw error
+  }
+  const olm = await within(timeoutMs, opening()).catch(judge)
+  await olm.registerRoomKeyUpdatedCallback(async (keys) => {
+    for (const key of keys) options.onRoomKey(key.roomId.toString(), key.sessionId)
+  })
+  await olm.registerDevicesUpdatedCallback(async (users) => options.onDevices(users))
+  return {
+    user,
+    device,
+    get broken() {
+      return broken || store.fault !== undefined
+    },
+    async call(work) {
+      if (store.fault !== undefined) judge(store.fault)
+      if (broken) throw new GhostError('timeout', true)
+      return within(timeoutMs, work(olm)).catch(judge)
+    },
+    close() {
+      try {
+        olm.close()
+      } catch {
+        // A call that hangs still borrows it; its memory goes with the process.
+      }
+      store.close()
+    },
+  }
+}
+
+class TimedOut extends Error {}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TimedOut()), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Fresh each time: Rust consumes those that it is given in an array. */
+export const userIds = (users: Iterable<string>): wasm.UserId[] => [...users].map((user) => new wasm.UserId(user))

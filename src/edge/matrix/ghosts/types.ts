@@ -1,0 +1,95 @@
+import type { AccountAddress } from '../../../identity/index.ts'
+import type { Transaction } from '../../../store/index.ts'
+
+/** Full Matrix id of a ghost, `@silta_x:homeserver`. */
+export type GhostId = string & { readonly __brand: 'GhostId' }
+
+/**
+ * Why an event could not be decrypted, for good: `mismatched-sender` is one whose session belongs to somebody else than
+ * its sender claims to be.
+ */
+export type DecryptFailure = 'malformed' | 'mismatched-sender' | 'unknown-index' | 'withheld' | 'undecryptable'
+
+/** How sure it is that the sender's own device wrote this: `none` no remark, `grey` and `red` a warning with its code. */
+export interface Shield {
+  readonly color: 'none' | 'grey' | 'red'
+  readonly code?: string
+}
+
+export interface Decrypted {
+  readonly type: string
+  readonly content: Record<string, unknown>
+  readonly sender: string
+  readonly senderDevice?: string
+  readonly shield: Shield
+}
+
+export type DecryptResult =
+  | Decrypted
+  /** The room key has not come (yet). `onRoomKey` tells when it has. */
+  | { readonly missingKey: true; readonly sessionId: string }
+  | { readonly failed: DecryptFailure }
+
+export const isDecrypted = (result: DecryptResult): result is Decrypted => 'content' in result
+
+/** The part of an appservice transaction (or of a /sync) that concerns encryption, by ghost. */
+export interface Delivery {
+  readonly toDevice: readonly ToDevice[]
+  /** user → device → algorithm → count. An entry without `signed_curve25519` means none is left. */
+  readonly otkCounts: Readonly<Record<string, Record<string, Record<string, number>>>>
+  /** user → device → algorithms whose fallback key is still unused. */
+  readonly fallbackTypes: Readonly<Record<string, Record<string, readonly string[]>>>
+  readonly deviceLists: { readonly changed: readonly string[]; readonly left: readonly string[] }
+}
+
+export interface ToDevice {
+  readonly type: string
+  readonly sender: string
+  readonly content: Record<string, unknown>
+  readonly to_user_id: string
+  readonly to_device_id: string
+}
+
+/** Messenger accounts as seen on Matrix: each with an Olm machine and a cross-signed device of its own. */
+export interface Ghosts {
+  /**
+   * The account's ghost: made, registered, with device, keys and cross-signing if it was not. Idempotent, also over a
+   * crash in between.
+   * @throws GhostError `homeserver` (retry)
+   */
+  ensure(account: AccountAddress): Promise<GhostId>
+  ghostOf(account: AccountAddress): Promise<GhostId | undefined>
+  accountOf(mxid: string): Promise<AccountAddress | undefined>
+  /** Id of the ghost's Matrix device, for calls that need `device_id`. */
+  deviceOf(ghost: GhostId): Promise<string>
+  /**
+   * Content of an `m.room.encrypted` event that the members' devices can read. The room key's use is durable before this
+   * resolves: the caller stores the result, then sends it.
+   * Step `matrix.encrypted` is called before it resolves.
+   * @param members Matrix ids of all who are in the room or invited; the ghost itself may be among them
+   * @throws GhostError `unreadable` (retry) when nobody but ghosts' own devices could be given the key
+   */
+  encrypt(
+    ghost: GhostId,
+    room: string,
+    type: string,
+    content: object,
+    members: readonly string[],
+  ): Promise<Record<string, unknown>>
+  /**
+   * Decrypts one `m.room.encrypted` event (ClientEvent format) with the ghost's keys. The sender's keys are queried
+   * before their first event, or a good sender would read as an unknown device. Step `matrix.decrypted` follows.
+   * @throws GhostError when it cannot be told now (homeserver, store, lease): the same call may succeed later
+   */
+  decrypt(ghost: GhostId, room: string, event: Record<string, unknown>): Promise<DecryptResult>
+  /** Makes a delivery durable in the caller's transaction. */
+  storeDelivery(tx: Transaction, delivery: Delivery): Promise<void>
+  /** Gives a stored delivery to the machines. Never throws: what failed is taken up with the ghost's next use. */
+  receive(delivery: Delivery): Promise<void>
+  /** Fetches by /sync what the homeserver did not push, for each ghost. After start, and now and then. */
+  recover(): Promise<void>
+  /** Called when a room key has come, once durable. Returns how to stop listening. */
+  onRoomKey(listener: (ghost: GhostId, room: string, sessionId: string) => void): () => void
+  /** Finishes what is under way, closes all machines, gives the leases back. */
+  close(): Promise<void>
+}
