@@ -1,133 +1,176 @@
-import type { AccountAddress } from '../../identity/index.ts'
-import type { Transaction } from '../../store/index.ts'
-
-/** Full Matrix id of a ghost, `@silta_x:homeserver`. */
-export type GhostId = string & { readonly __brand: 'GhostId' }
+import type { Crypto } from '../../crypto/index.ts'
+import type { Database, Sealer } from '../../store/index.ts'
+import { createClaims } from './ghosts/claims.ts'
+import type { Context, Loaded } from './ghosts/context.ts'
+import { openCryptoStore } from './ghosts/crypto-store.ts'
+import { decryptEvent } from './ghosts/decrypt.ts'
+import { encryptEvent, flush, openSessions } from './ghosts/encrypt.ts'
+import { asGhostError, GhostError } from './ghosts/errors.ts'
+import { openInbox } from './ghosts/inbox.ts'
+import { createLoadedGhosts } from './ghosts/loaded.ts'
+import { claimRow, crossSign, type GhostRow, ghostRow, registerGhost } from './ghosts/onboarding.ts'
+import { syncGhosts } from './ghosts/recovery.ts'
+import { type GhostId, type Ghosts, isDecrypted } from './ghosts/types.ts'
+import type { Homeserver } from './homeserver.ts'
+import { createLocks, eachOf } from './locks.ts'
+import type { Log, Steps } from './log.ts'
+import type { MatrixSettings } from './settings.ts'
 
 /**
- * - `unknown-ghost`: no ghost has this id.
- * - `homeserver`: the homeserver did not answer, or refused.
- * - `lease-lost`: another process has the ghost now.
- * - `store`: state could not be made durable; the machine is opened anew at the next call.
- * - `timeout`: the Olm machine did not answer; it is opened anew at the next call.
- * - `unreadable`: nobody but the sender could have read it, so it was not encrypted.
- * - `machine`: the Olm machine refused.
- * - `closed`: the process is draining.
+ * Ghosts: messenger accounts on Matrix, each an Olm machine with a cross-signed device of its own.
+ *
+ * This room knows the homeserver, the Olm machines and their tables. It knows no portal, no MLS and no hub. It must never
+ * call a machine inside a database transaction (the machine's own commit needs the connection), and never let anything
+ * encrypted out before the state that encrypted it is durable.
  */
-export type GhostErrorCode =
-  | 'unknown-ghost'
-  | 'homeserver'
-  | 'lease-lost'
-  | 'store'
-  | 'timeout'
-  | 'unreadable'
-  | 'machine'
-  | 'closed'
+export { GhostError, type GhostErrorCode, isGhostError } from './ghosts/errors.ts'
+export {
+  type Decrypted,
+  type DecryptFailure,
+  type DecryptResult,
+  type Delivery,
+  type GhostId,
+  type Ghosts,
+  isDecrypted,
+  type Shield,
+  type ToDevice,
+} from './ghosts/types.ts'
 
-export class GhostError extends Error {
-  readonly code: GhostErrorCode
-  /** Whether the same call may succeed later. */
-  readonly retry: boolean
-  constructor(code: GhostErrorCode, retry: boolean, options?: ErrorOptions) {
-    super(`ghost: ${code}`, options)
-    this.name = 'GhostError'
-    this.code = code
-    this.retry = retry
+export interface GhostsOptions {
+  readonly database: Database
+  readonly sealer: Sealer
+  readonly crypto: Crypto
+  readonly homeserver: Homeserver
+  /** What the localparts of our users begin with, as in the registration: `silta_`. */
+  readonly userPrefix: string
+  readonly botLocalpart: string
+  readonly settings: MatrixSettings
+  readonly log: Log
+  readonly steps?: Steps | undefined
+}
+
+/** How often it is looked for device inboxes that are due, ms. */
+const inboxRoundMs = 60_000
+/** Machines that take their inbox at the same time. */
+const inboxesAtOnce = 4
+
+export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
+  const { database, sealer, crypto, homeserver, settings, log, userPrefix } = options
+  // The embedded database is open in one process only, so whoever held a lease in it is gone.
+  if (database.dialect === 'pglite') await database.query(`update lease set held_until = 0 where name like 'ghost %'`)
+  const suffix = `:${homeserver.domain}`
+  const isOurs = (user: string) =>
+    user.endsWith(suffix) && (user.startsWith(`@${userPrefix}`) || user === `@${options.botLocalpart}${suffix}`)
+  const claims = createClaims({ homeserver, attempts: settings.claimAttempts, retryMs: settings.claimRetryMs })
+  const inbox = await openInbox({ database, sealer, crypto, settings, isOurs })
+  const steps = options.steps ?? (() => {})
+  const context: Context = { database, sealer, crypto, homeserver, claims, inbox, settings, log, steps, isOurs }
+  const listeners = new Set<(ghost: GhostId, room: string, sessionId: string) => void>()
+  const loaded = createLoadedGhosts({
+    context,
+    cryptoStore: await openCryptoStore(database, sealer),
+    owner: Buffer.from(crypto.randomBytes(9)).toString('base64url'),
+    onRoomKey(ghost, room, sessionId) {
+      for (const listener of listeners) listener(ghost, room, sessionId)
+    },
+  })
+  const accounts = createLocks()
+  const behind = new Set<Promise<void>>()
+
+  const use = async <T>(mxid: GhostId, work: (ghost: Loaded) => Promise<T>): Promise<T> => {
+    try {
+      return await loaded.use(mxid, work)
+    } catch (error) {
+      throw asGhostError(error)
+    }
   }
-}
 
-/**
- * Why an event could not be decrypted, for good: `mismatched-sender` is one whose session belongs to somebody else than
- * its sender claims to be.
- */
-export type DecryptFailure = 'malformed' | 'mismatched-sender' | 'unknown-index' | 'withheld' | 'undecryptable'
+  /** Lets work run on without a caller. `close` waits for it. */
+  const later = (work: Promise<void>) => {
+    const done = work.catch((error) => log.warn({ code: asGhostError(error).code }, 'a ghost fell behind'))
+    behind.add(done)
+    void done.finally(() => behind.delete(done))
+  }
 
-/** How sure it is that the sender's own device wrote this: `none` no remark, `grey` and `red` a warning with its code. */
-export interface Shield {
-  readonly color: 'none' | 'grey' | 'red'
-  readonly code?: string
-}
+  /** The machines take what was stored; what they then want sent does not hold anybody up. */
+  const takeAll = (ghosts: readonly string[]) =>
+    eachOf(ghosts, inboxesAtOnce, async (mxid) => {
+      try {
+        await use(mxid as GhostId, (ghost) => ghost.locks.run('inbox', () => inbox.drain(ghost)))
+      } catch (error) {
+        return log.warn({ code: asGhostError(error).code }, 'a ghost could not take its messages')
+      }
+      later(
+        use(mxid as GhostId, async (ghost) => {
+          await flush(context, ghost)
+          // Sessions that broke are opened anew between syncs.
+          await openSessions(context, ghost, [])
+          await flush(context, ghost)
+        }),
+      )
+    })
 
-export interface Decrypted {
-  readonly type: string
-  readonly content: Record<string, unknown>
-  readonly sender: string
-  readonly senderDevice?: string
-  readonly shield: Shield
-}
+  const onboard = async (row: GhostRow): Promise<void> => {
+    await registerGhost(context, row)
+    await loaded.use(row.mxid, (ghost) => crossSign(context, ghost))
+    await database.query('update ghost set ready = true where mxid = $1', [row.mxid])
+  }
 
-export type DecryptResult =
-  | Decrypted
-  /** The room key has not come (yet). `onRoomKey` tells when it has. */
-  | { readonly missingKey: true; readonly sessionId: string }
-  | { readonly failed: DecryptFailure }
+  let round: NodeJS.Timeout | undefined
+  const startRounds = () => {
+    round ??= setInterval(() => later(syncGhosts(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
+  }
 
-export const isDecrypted = (result: DecryptResult): result is Decrypted => 'content' in result
-
-/** The part of an appservice transaction (or of a /sync) that concerns encryption, by ghost. */
-export interface Delivery {
-  readonly toDevice: readonly ToDevice[]
-  /** user → device → algorithm → count. An entry without `signed_curve25519` means none is left. */
-  readonly otkCounts: Readonly<Record<string, Record<string, Record<string, number>>>>
-  /** user → device → algorithms whose fallback key is still unused. */
-  readonly fallbackTypes: Readonly<Record<string, Record<string, readonly string[]>>>
-  readonly deviceLists: { readonly changed: readonly string[]; readonly left: readonly string[] }
-}
-
-export interface ToDevice {
-  readonly type: string
-  readonly sender: string
-  readonly content: Record<string, unknown>
-  readonly to_user_id: string
-  readonly to_device_id: string
-}
-
-/** Messenger accounts as seen on Matrix: each with an Olm machine and a cross-signed device of its own. */
-export interface Ghosts {
-  /**
-   * The account's ghost: made, registered, with device, keys and cross-signing if it was not. Idempotent, also over a
-   * crash in between.
-   * @throws GhostError `homeserver` (retry)
-   */
-  ensure(account: AccountAddress): Promise<GhostId>
-  /**
-   * The bridge's bot, the appservice's own user (`localpart`: the registration's sender_localpart): an Olm machine and a
-   * cross-signed device like a ghost's, so that it reads and writes in encrypted rooms. It stands for no account:
-   * `accountOf` its id is undefined. Idempotent, as `ensure`.
-   */
-  ensureBot(localpart: string): Promise<GhostId>
-  ghostOf(account: AccountAddress): Promise<GhostId | undefined>
-  accountOf(mxid: string): Promise<AccountAddress | undefined>
-  /** Id of the ghost's Matrix device, for calls that need `device_id`. */
-  deviceOf(ghost: GhostId): Promise<string>
-  /**
-   * Content of an `m.room.encrypted` event that the members' devices can read. The room key's use is durable before this
-   * resolves: the caller stores the result, then sends it.
-   * Step `matrix.encrypted` is called before it resolves.
-   * @param members Matrix ids of all who are in the room or invited; the ghost itself may be among them
-   * @throws GhostError `unreadable` (retry) when nobody but ghosts' own devices could be given the key
-   */
-  encrypt(
-    ghost: GhostId,
-    room: string,
-    type: string,
-    content: object,
-    members: readonly string[],
-  ): Promise<Record<string, unknown>>
-  /**
-   * Decrypts one `m.room.encrypted` event (ClientEvent format) with the ghost's keys. The sender's keys are queried
-   * before their first event, or a good sender would read as an unknown device. Step `matrix.decrypted` follows.
-   * @throws GhostError when it cannot be told now (homeserver, store, lease): the same call may succeed later
-   */
-  decrypt(ghost: GhostId, room: string, event: Record<string, unknown>): Promise<DecryptResult>
-  /** Makes a delivery durable in the caller's transaction. */
-  storeDelivery(tx: Transaction, delivery: Delivery): Promise<void>
-  /** Gives a stored delivery to the machines. Never throws: what failed is taken up with the ghost's next use. */
-  receive(delivery: Delivery): Promise<void>
-  /** Fetches by /sync what the homeserver did not push, for each ghost. After start, and now and then. */
-  recover(): Promise<void>
-  /** Called when a room key has come, once durable. Returns how to stop listening. */
-  onRoomKey(listener: (ghost: GhostId, room: string, sessionId: string) => void): () => void
-  /** Finishes what is under way, closes all machines, gives the leases back. */
-  close(): Promise<void>
+  return {
+    ensure(account) {
+      return accounts.run(account, async () => {
+        try {
+          const row = await claimRow(context, account, userPrefix)
+          if (!row.ready) await onboard(row)
+          return row.mxid
+        } catch (error) {
+          throw asGhostError(error)
+        }
+      })
+    },
+    async ghostOf(account) {
+      return (await ghostRow(database, 'account', account))?.mxid
+    },
+    async accountOf(mxid) {
+      return (await ghostRow(database, 'mxid', mxid))?.account
+    },
+    async deviceOf(mxid) {
+      const row = await ghostRow(database, 'mxid', mxid)
+      if (!row) throw new GhostError('unknown-ghost', false)
+      return row.device_id
+    },
+    async encrypt(mxid, room, type, content, members) {
+      const result = await use(mxid, (ghost) => encryptEvent(context, ghost, room, { type, content, members }))
+      await steps('matrix.encrypted')
+      return result
+    },
+    async decrypt(mxid, room, event) {
+      const result = await use(mxid, (ghost) => decryptEvent(context, ghost, room, event))
+      if (isDecrypted(result)) await steps('matrix.decrypted')
+      return result
+    },
+    async storeDelivery(tx, delivery) {
+      const stored = await inbox.store(tx, delivery, true)
+      return stored as GhostId[]
+    },
+    receive: (ghosts) => takeAll(ghosts),
+    async recover() {
+      startRounds()
+      if (!(await syncGhosts(context, 'all', takeAll))) throw new GhostError('homeserver', true)
+    },
+    onRoomKey(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    async close() {
+      clearInterval(round)
+      while (behind.size > 0) await Promise.all(behind)
+      await loaded.close()
+    },
+  }
 }

@@ -13,6 +13,9 @@ import { userIds } from './machine.ts'
 import { type MachineRequest, sendRequest } from './requests.ts'
 import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
 
+/** Sessions remembered as asked for; one forgotten costs one query more. */
+const askedLimit = 1000
+
 const colors = { [ShieldColor.Red]: 'red', [ShieldColor.Grey]: 'grey', [ShieldColor.None]: 'none' } as const
 
 export async function decryptEvent(
@@ -29,6 +32,7 @@ export async function decryptEvent(
   const result = await attempt(ghost, room, event, sessionId)
   if (!isDecrypted(result) || !isStranger(result.shield) || ghost.asked.has(sessionId)) return result
   // The device may be so new that its list has not come: asked once for each session.
+  if (ghost.asked.size >= askedLimit) ghost.asked.clear()
   ghost.asked.add(sessionId)
   await ghost.locks.run('requests', async () => {
     const request = await ghost.machine.call(async (olm) => olm.queryKeysForUsers(userIds([sender])))

@@ -1,3 +1,6 @@
+import { isStoreError } from '../../../store/index.ts'
+import { isHomeserverError } from '../homeserver.ts'
+
 /**
  * - `unknown-ghost`: no ghost has this id.
  * - `homeserver`: the homeserver did not answer, or refused.
@@ -22,10 +25,28 @@ export class GhostError extends Error {
   readonly code: GhostErrorCode
   /** Whether the same call may succeed later. */
   readonly retry: boolean
-  constructor(code: GhostErrorCode, retry: boolean, options?: ErrorOptions) {
-    super(`ghost: ${code}`, options)
+  /** What the homeserver said, with `homeserver`. */
+  readonly errcode: string | undefined
+  constructor(code: GhostErrorCode, retry: boolean, errcode?: string) {
+    super(`ghost: ${code}${errcode === undefined ? '' : ` (${errcode})`}`)
     this.name = 'GhostError'
     this.code = code
     this.retry = retry
+    this.errcode = errcode
   }
+}
+
+export const isGhostError = (error: unknown, ...codes: GhostErrorCode[]): error is GhostError =>
+  error instanceof GhostError && (codes.length === 0 || codes.includes(error.code))
+
+/**
+ * Whatever went wrong below, as one of our codes. The cause is left out: Rust's messages name users and rooms, those of
+ * fetch the address.
+ */
+export function asGhostError(error: unknown): GhostError {
+  if (error instanceof GhostError) return error
+  if (isHomeserverError(error)) return new GhostError('homeserver', error.retry, error.errcode)
+  if (isStoreError(error, 'lease-lost')) return new GhostError('lease-lost', true)
+  if (isStoreError(error)) return new GhostError('store', error.retry)
+  return new GhostError('machine', false)
 }

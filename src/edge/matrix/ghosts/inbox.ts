@@ -29,6 +29,9 @@ export interface InboxOptions {
   readonly isOurs: (user: string) => boolean
 }
 
+/** Ghosts remembered as having nothing; one forgotten costs one query more. */
+const emptyLimit = 10_000
+
 const algorithm = 'signed_curve25519'
 
 interface Entry {
@@ -118,6 +121,7 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
       let any = false
       for (;;) {
         // Said before looking: what comes in between makes it untrue again.
+        if (empty.size >= emptyLimit) empty.clear()
         empty.add(mxid)
         const rows = await database.query<{ id: number; body: Uint8Array }>(
           'select id, body from ghost_inbox where mxid = $1 order by id limit $2',

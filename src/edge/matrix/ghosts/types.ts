@@ -82,11 +82,17 @@ export interface Ghosts {
    * @throws GhostError when it cannot be told now (homeserver, store, lease): the same call may succeed later
    */
   decrypt(ghost: GhostId, room: string, event: Record<string, unknown>): Promise<DecryptResult>
-  /** Makes a delivery durable in the caller's transaction. */
-  storeDelivery(tx: Transaction, delivery: Delivery): Promise<void>
-  /** Gives a stored delivery to the machines. Never throws: what failed is taken up with the ghost's next use. */
-  receive(delivery: Delivery): Promise<void>
-  /** Fetches by /sync what the homeserver did not push, for each ghost. After start, and now and then. */
+  /** Makes a delivery durable in the caller's transaction. Gives the ghosts that have something to take: for `receive`. */
+  storeDelivery(tx: Transaction, delivery: Delivery): Promise<GhostId[]>
+  /**
+   * Lets the machines take what was stored for them. Never throws: what failed is taken up with the ghost's next use.
+   */
+  receive(ghosts: readonly GhostId[]): Promise<void>
+  /**
+   * Fetches by /sync what the homeserver did not push, for each ghost. To be called after a start, when the transactions
+   * that waited have come in; from then on device inboxes are emptied now and then.
+   * @throws GhostError `homeserver` when some ghosts could not be synced: call again
+   */
   recover(): Promise<void>
   /** Called when a room key has come, once durable. Returns how to stop listening. */
   onRoomKey(listener: (ghost: GhostId, room: string, sessionId: string) => void): () => void

@@ -1,0 +1,104 @@
+import type { Delivery, ToDevice } from '../ghosts.ts'
+import type { StoredEvent } from './types.ts'
+
+/** A transaction's body, read with indulgence: what is not as it should be is left out and counted. */
+export interface TransactionBody {
+  readonly events: readonly ReadEvent[]
+  readonly ephemeral: readonly Record<string, unknown>[]
+  readonly delivery: Delivery
+  /** Entries that are no events. */
+  readonly malformed: number
+}
+
+export type ReadEvent = Omit<StoredEvent, 'id' | 'receivedAt'>
+
+/**
+ * Reads PUT /transactions (Application Service API §Pushing events; MSC2409 for to-device, MSC3202 for key counts and
+ * device lists). Stable and unstable names of the same thing are taken alike; where both are there, the stable one.
+ */
+export function readTransaction(body: Record<string, unknown>): TransactionBody {
+  let malformed = 0
+  const every = <T>(list: unknown, read: (entry: Record<string, unknown>) => T | undefined): T[] => {
+    if (list === undefined) return []
+    if (!Array.isArray(list)) {
+      malformed++
+      return []
+    }
+    return list.flatMap((entry) => {
+      const result = isObject(entry) ? read(entry) : undefined
+      if (result === undefined) malformed++
+      return result === undefined ? [] : [result]
+    })
+  }
+  const first = (...names: string[]) => body[names.find((name) => body[name] !== undefined) ?? '']
+  const lists = first('device_lists', 'org.matrix.msc3202.device_lists')
+  const names = (list: unknown) =>
+    Array.isArray(list) ? list.filter((user): user is string => typeof user === 'string') : []
+  return {
+    events: every(body.events, readEvent),
+    ephemeral: every(first('ephemeral', 'de.sorunome.msc2409.ephemeral'), (entry) => entry),
+    delivery: {
+      toDevice: every(first('to_device', 'de.sorunome.msc2409.to_device'), readToDevice),
+      otkCounts: byDevice(
+        first(
+          'device_one_time_keys_count',
+          'org.matrix.msc3202.device_one_time_keys_count',
+          'org.matrix.msc3202.device_one_time_key_counts',
+        ),
+        readCounts,
+      ),
+      fallbackTypes: byDevice(
+        first('device_unused_fallback_key_types', 'org.matrix.msc3202.device_unused_fallback_key_types'),
+        (value) => (Array.isArray(value) ? names(value) : undefined),
+      ),
+      deviceLists: {
+        changed: isObject(lists) ? names(lists.changed) : [],
+        left: isObject(lists) ? names(lists.left) : [],
+      },
+    },
+    get malformed() {
+      return malformed
+    },
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export function readEvent(event: Record<string, unknown>): ReadEvent | undefined {
+  const { room_id: room, event_id: eventId, type, sender, state_key: stateKey, content } = event
+  if (typeof room !== 'string' || typeof eventId !== 'string' || typeof type !== 'string') return undefined
+  if (typeof sender !== 'string' || !isObject(content)) return undefined
+  if (stateKey !== undefined && typeof stateKey !== 'string') return undefined
+  return { room, eventId, type, sender, content, event, ...(stateKey === undefined ? {} : { stateKey }) }
+}
+
+function readToDevice(entry: Record<string, unknown>): ToDevice | undefined {
+  const { type, sender, content, to_user_id: user, to_device_id: device } = entry
+  if (typeof type !== 'string' || typeof sender !== 'string' || !isObject(content)) return undefined
+  if (typeof user !== 'string' || typeof device !== 'string') return undefined
+  return { type, sender, content, to_user_id: user, to_device_id: device }
+}
+
+function readCounts(value: unknown): Record<string, number> | undefined {
+  if (!isObject(value)) return undefined
+  return Object.fromEntries(
+    Object.entries(value).filter((pair): pair is [string, number] => typeof pair[1] === 'number'),
+  )
+}
+
+/** user → device → what `read` makes of it. */
+function byDevice<T>(value: unknown, read: (value: unknown) => T | undefined): Record<string, Record<string, T>> {
+  const users: Record<string, Record<string, T>> = Object.create(null)
+  if (!isObject(value)) return users
+  for (const [user, devices] of Object.entries(value)) {
+    if (!isObject(devices)) continue
+    const kept: Record<string, T> = Object.create(null)
+    for (const [device, entry] of Object.entries(devices)) {
+      const result = read(entry)
+      if (result !== undefined) kept[device] = result
+    }
+    users[user] = kept
+  }
+  return users
+}

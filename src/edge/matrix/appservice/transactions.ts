@@ -1,0 +1,103 @@
+import { toBase64Url, utf8 } from '../../../crypto/index.ts'
+import type { Transaction } from '../../../store/index.ts'
+import type { GhostId } from '../ghosts.ts'
+import { createLocks } from '../locks.ts'
+import { type ReadEvent, readTransaction, type TransactionBody } from './body.ts'
+import type { Feed } from './feed.ts'
+import type { AppserviceOptions } from './types.ts'
+
+export interface Transactions {
+  /** Stores a transaction; afterwards it is handed on without anybody waiting. @throws StoreError: nothing is stored */
+  take(id: string, body: Record<string, unknown>): Promise<void>
+  readonly taken: number
+  /** Resolves when what was taken has been handed on. */
+  idle(): Promise<void>
+}
+
+export function createTransactions(options: AppserviceOptions, feed: Feed): Transactions {
+  const { database, sealer, crypto, ghosts, handlers, settings, log } = options
+  const steps = options.steps ?? (() => {})
+  const locks = createLocks()
+  let taken = 0
+  let behind: Promise<void> = Promise.resolve()
+  /** Set when a transaction could not be stored: its room keys have to be fetched by /sync. */
+  let keysLost = false
+
+  const digestOf = (events: readonly ReadEvent[]) =>
+    toBase64Url(crypto.sha256(utf8(JSON.stringify(events.map((event) => event.eventId)))))
+
+  /**
+   * All or nothing: the transaction's id, its to-device messages, counts and lists, its events. The same id with the same
+   * events is a repetition, of which only to-device messages can be new (and a repetition of those is harmless). The same
+   * id with other events comes from a homeserver that counts anew, and is a transaction of its own.
+   */
+  const store = async (tx: Transaction, id: string, body: TransactionBody): Promise<GhostId[]> => {
+    const digest = digestOf(body.events)
+    const [known] = await tx.query<{ digest: string }>('select digest from appservice_transaction where id = $1', [id])
+    await tx.query(
+      `insert into appservice_transaction (id, digest, received_at) values ($1, $2, now_ms())
+       on conflict (id) do update set digest = excluded.digest, received_at = excluded.received_at`,
+      [id, digest],
+    )
+    const repeated = known?.digest === digest
+    const wanted = repeated ? [] : body.events.filter((event) => handlers.wants?.(event) ?? true)
+    if (wanted.length > 0)
+      await tx.query(
+        `insert into appservice_event (room, body, received_at)
+         select room, body, now_ms() from unnest($1::text[], $2::bytea[]) with ordinality as new (room, body, n) order by n`,
+        [
+          wanted.map((event) => event.room),
+          wanted.map((event) => sealer.seal(utf8(JSON.stringify(event.event)), `appservice_event|body|${event.room}`)),
+        ],
+      )
+    await tx.query(
+      `delete from appservice_transaction where received_at <
+         (select received_at from appservice_transaction order by received_at desc offset $1 limit 1)`,
+      [settings.transactionMemory],
+    )
+    return ghosts.storeDelivery(tx, body.delivery)
+  }
+
+  /** To-device messages first: the room key of an event comes with it or before it, never after. */
+  const handOn = async (body: TransactionBody, receivers: readonly GhostId[]): Promise<void> => {
+    await steps('matrix.transaction.answered')
+    await ghosts.receive(receivers)
+    for (const room of new Set(body.events.map((event) => event.room))) feed.wake(room)
+    if (body.ephemeral.length > 0) handlers.onEphemeral?.(body.ephemeral)
+    if (!keysLost) return
+    keysLost = false
+    await ghosts.recover().catch(() => {
+      keysLost = true
+    })
+  }
+
+  return {
+    get taken() {
+      return taken
+    },
+    // One at a time: the homeserver sends so, and a repetition must see what came before it.
+    take(id, raw) {
+      return locks.run('', async () => {
+        const body = readTransaction(raw)
+        if (body.malformed > 0) log.warn({ count: body.malformed }, 'a transaction had malformed entries')
+        let receivers: GhostId[]
+        try {
+          receivers = await database.transaction((tx) => store(tx, id, body))
+        } catch (error) {
+          keysLost = true
+          log.error({ code: 'store' }, 'a transaction of the homeserver could not be stored')
+          throw error
+        }
+        await steps('matrix.transaction.stored')
+        taken++
+        behind = behind
+          .then(() => handOn(body, receivers))
+          .catch(() => log.error({ code: 'hand-on' }, 'a transaction could not be handed on'))
+      })
+    },
+    async idle() {
+      await locks.run('', async () => {})
+      await behind
+    },
+  }
+}

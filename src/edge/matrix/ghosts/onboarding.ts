@@ -1,0 +1,98 @@
+import type { AccountAddress } from '../../../identity/index.ts'
+import { isStoreError, type Queryable } from '../../../store/index.ts'
+import type { Context, Loaded } from './context.ts'
+import { flush } from './encrypt.ts'
+import { GhostError } from './errors.ts'
+import { type MachineRequest, masquerade, sendRequest } from './requests.ts'
+import type { GhostId } from './types.ts'
+
+/** Shown to other users as the name of a ghost's device. */
+const deviceName = 'Silta'
+
+export interface GhostRow {
+  readonly mxid: GhostId
+  readonly account: AccountAddress
+  readonly device_id: string
+  readonly ready: boolean
+}
+
+export async function ghostRow(on: Queryable, by: 'account' | 'mxid', value: string): Promise<GhostRow | undefined> {
+  const rows = await on.query<GhostRow>(`select mxid, account, device_id, ready from ghost where ${by} = $1`, [value])
+  return rows[0]
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
+/** The account's row, made with an opaque random name if there is none: an address must not be readable from an id. */
+export async function claimRow(
+  { database, sealer, crypto, homeserver }: Context,
+  account: AccountAddress,
+  userPrefix: string,
+): Promise<GhostRow> {
+  const known = await ghostRow(database, 'account', account)
+  if (known) return known
+  const mxid = `@${userPrefix}${hex(crypto.randomBytes(10))}:${homeserver.domain}`
+  const storeKey = sealer.seal(crypto.randomBytes(32), `ghost|store_key|${mxid}`)
+  try {
+    await database.query('insert into ghost (mxid, account, device_id, store_key) values ($1, $2, $3, $4)', [
+      mxid,
+      account,
+      hex(crypto.randomBytes(5)).toUpperCase(),
+      storeKey,
+    ])
+  } catch (error) {
+    // Somebody else was first.
+    if (!isStoreError(error, 'conflict')) throw error
+  }
+  return (await ghostRow(database, 'account', account))!
+}
+
+/** Account and device at the homeserver. Both calls may be repeated. */
+export async function registerGhost({ homeserver }: Context, { mxid, device_id: device }: GhostRow): Promise<void> {
+  await homeserver.registerUser(mxid.slice(1, mxid.indexOf(':')))
+  await homeserver.putDevice({ user: mxid }, device, deviceName)
+}
+
+/**
+ * Uploads device keys and cross-signing keys and signs the device, in the order that the homeserver needs. May be
+ * repeated, also over a crash: the machine keeps its identity and gives the same requests again.
+ */
+export async function crossSign(context: Context, ghost: Loaded): Promise<void> {
+  const { homeserver } = context
+  const as = masquerade(ghost.machine)
+  await flush(context, ghost)
+  const bootstrap = await ghost.machine.call((olm) => olm.bootstrapCrossSigning(false))
+  if (bootstrap.uploadKeysRequest)
+    await sendRequest(homeserver, ghost.machine, bootstrap.uploadKeysRequest as MachineRequest)
+  const keys = JSON.parse(bootstrap.uploadSigningKeysRequest.body) as { master_key: SigningKey }
+  await refuseForeignIdentity(context, ghost, keys.master_key)
+  await homeserver.call('POST', '/_matrix/client/v3/keys/device_signing/upload', { as, body: keys })
+  const signatures = bootstrap.uploadSignaturesRequest as unknown as MachineRequest
+  const answer = await homeserver.call('POST', '/_matrix/client/v3/keys/signatures/upload', {
+    as,
+    body: signatures.body,
+  })
+  // This call answers 200 with what it refused.
+  if (Object.keys(answer.failures ?? {}).length > 0) throw new GhostError('homeserver', true, 'SILTA_SIGNATURE_REFUSED')
+  await flush(context, ghost)
+}
+
+interface SigningKey {
+  readonly keys: Record<string, string>
+}
+
+/**
+ * An appservice may replace cross-signing keys without being asked for anything, and everybody who talks to the ghost
+ * would see a changed identity. So keys that are there already must be ours.
+ */
+async function refuseForeignIdentity({ homeserver }: Context, ghost: Loaded, own: SigningKey): Promise<void> {
+  const { mxid, machine } = ghost
+  const answer = await homeserver.call<{ master_keys?: Record<string, SigningKey> }>(
+    'POST',
+    '/_matrix/client/v3/keys/query',
+    { as: masquerade(machine), body: { device_keys: { [mxid]: [] } } },
+  )
+  const present = Object.values(answer.master_keys?.[mxid]?.keys ?? {})
+  if (present.length > 0 && !present.some((key) => Object.values(own.keys).includes(key)))
+    throw new GhostError('machine', false)
+}
