@@ -1,0 +1,55 @@
+import type { Queryable } from '../../store/index.ts'
+
+/** Which message of the messenger is which event on Matrix, by portal: what replies, receipts and outcomes point with. */
+export interface MessageMap {
+  add(
+    on: Queryable,
+    portal: number,
+    entry: { messageId: Uint8Array; eventId: string; fromMatrix: boolean; reported?: boolean },
+  ): Promise<void>
+  eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
+  messageOf(on: Queryable, portal: number, eventId: string): Promise<Uint8Array | undefined>
+  /** Messages that reached Matrix and whose sender was not told yet; at most `limit`. */
+  unreported(on: Queryable, portal: number, limit: number): Promise<Uint8Array[]>
+  setReported(on: Queryable, portal: number, messageIds: readonly Uint8Array[]): Promise<void>
+}
+
+export function messageMap(clock: () => number): MessageMap {
+  return {
+    async add(on, portal, { messageId, eventId, fromMatrix, reported = false }) {
+      await on.query(
+        `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at)
+         values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
+        [portal, messageId, eventId, fromMatrix, reported, clock()],
+      )
+    },
+    async eventOf(on, portal, messageId) {
+      const [row] = await on.query<{ event_id: string }>(
+        'select event_id from portal_message where portal = $1 and message_id = $2',
+        [portal, messageId],
+      )
+      return row?.event_id
+    },
+    async messageOf(on, portal, eventId) {
+      const [row] = await on.query<{ message_id: Uint8Array }>(
+        'select message_id from portal_message where portal = $1 and event_id = $2',
+        [portal, eventId],
+      )
+      return row?.message_id
+    },
+    async unreported(on, portal, limit) {
+      const rows = await on.query<{ message_id: Uint8Array }>(
+        `select message_id from portal_message
+         where portal = $1 and not reported and not from_matrix order by created_at limit $2`,
+        [portal, limit],
+      )
+      return rows.map((row) => row.message_id)
+    },
+    async setReported(on, portal, messageIds) {
+      await on.query('update portal_message set reported = true where portal = $1 and message_id = any($2)', [
+        portal,
+        messageIds,
+      ])
+    },
+  }
+}

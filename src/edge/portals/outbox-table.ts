@@ -1,0 +1,108 @@
+import type { Queryable, Sealer } from '../../store/index.ts'
+
+/**
+ * What a portal's Matrix room is to be given, in order.
+ * - `message`: MIMI content of the messenger's user, as it was received (CBOR).
+ * - `notice`: a sentence from the bridge, as the ghost's m.notice (UTF-8).
+ * - `posture`: the state event and its notice (JSON).
+ * - `status`: what became of an event of the Matrix user (JSON, see `send-status.ts`).
+ */
+export type OutboxKind = 'message' | 'notice' | 'posture' | 'status'
+
+export interface OutboxItem {
+  readonly id: number
+  readonly kind: OutboxKind
+  readonly messageId: Uint8Array | undefined
+  readonly body: Uint8Array
+  /** The event as it was or will be PUT: type and content. */
+  readonly event: { type: string; content: Record<string, unknown> } | undefined
+  readonly firstPutAt: number | undefined
+  readonly createdAt: number
+}
+
+interface Row {
+  id: number
+  kind: OutboxKind
+  message_id: Uint8Array | null
+  body: Uint8Array
+  sealed_event: Uint8Array | null
+  first_put_at: number | null
+  created_at: number
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export interface OutboxTable {
+  /** Adds an item at the end. One that carries a message which is there already is not added again. */
+  add(on: Queryable, portal: number, kind: OutboxKind, body: Uint8Array | string, messageId?: Uint8Array): Promise<void>
+  /** The oldest items of a portal, at most `limit`. */
+  waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
+  /** Keeps the event that was made of an item, so that a repetition sends the very same one. */
+  keepEvent(
+    on: Queryable,
+    portal: number,
+    item: number,
+    event: { type: string; content: Record<string, unknown> },
+  ): Promise<void>
+  notePut(on: Queryable, items: readonly number[]): Promise<void>
+  done(on: Queryable, items: readonly number[]): Promise<void>
+  /** Portals that have something waiting. */
+  portals(on: Queryable): Promise<number[]>
+  clear(on: Queryable, portal: number): Promise<void>
+}
+
+export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
+  const bodyPlace = (portal: number, kind: string) => `portal_outbox|body|${portal}|${kind}`
+  const eventPlace = (portal: number, item: number) => `portal_outbox|event|${portal}|${item}`
+  return {
+    async add(on, portal, kind, body, messageId) {
+      const bytes = typeof body === 'string' ? encoder.encode(body) : body
+      await on.query(
+        `insert into portal_outbox (portal, kind, message_id, body, created_at) values ($1, $2, $3, $4, $5)
+         on conflict (portal, message_id) do nothing`,
+        [portal, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
+      )
+    },
+    async waiting(on, portal, limit) {
+      const rows = await on.query<Row>(
+        `select id, kind, message_id, body, sealed_event, first_put_at, created_at
+         from portal_outbox where portal = $1 order by id limit $2`,
+        [portal, limit],
+      )
+      return rows.map((row) => ({
+        id: row.id,
+        kind: row.kind,
+        messageId: row.message_id ?? undefined,
+        body: sealer.open(row.body, bodyPlace(portal, row.kind)),
+        event:
+          row.sealed_event === null
+            ? undefined
+            : JSON.parse(decoder.decode(sealer.open(row.sealed_event, eventPlace(portal, row.id)))),
+        firstPutAt: row.first_put_at ?? undefined,
+        createdAt: row.created_at,
+      }))
+    },
+    async keepEvent(on, portal, item, event) {
+      const sealed = sealer.seal(encoder.encode(JSON.stringify(event)), eventPlace(portal, item))
+      await on.query('update portal_outbox set sealed_event = $2 where id = $1', [item, sealed])
+    },
+    async notePut(on, items) {
+      if (items.length === 0) return
+      await on.query('update portal_outbox set first_put_at = $2 where id = any($1) and first_put_at is null', [
+        items,
+        clock(),
+      ])
+    },
+    async done(on, items) {
+      if (items.length > 0) await on.query('delete from portal_outbox where id = any($1)', [items])
+    },
+    async portals(on) {
+      const rows = await on.query<{ portal: number }>('select distinct portal from portal_outbox order by portal')
+      return rows.map((row) => row.portal)
+    },
+    async clear(on, portal) {
+      await on.query('delete from portal_outbox where portal = $1', [portal])
+    },
+  }
+}

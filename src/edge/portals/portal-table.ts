@@ -1,0 +1,144 @@
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { Queryable, Sealer } from '../../store/index.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+
+/**
+ * - `wanted`: begun from Matrix; the messenger's room does not exist yet (consent was asked for, or a passing fault).
+ * - `requested`: begun from Matrix; the messenger's user has not answered.
+ * - `offered`: begun from the messenger; the Matrix user has not joined.
+ * - `open`: both sides take part.
+ * - `ended`: somebody left, declined or blocked. A new beginning uses the same row.
+ */
+export type PortalState = 'wanted' | 'requested' | 'offered' | 'open' | 'ended'
+
+/** Who ended a portal, and how: names the words that the Matrix room is told. */
+export type Ending = 'left-here' | 'left-there' | 'declined-here' | 'declined-there' | 'blocked-here' | 'refused'
+
+export interface Portal {
+  readonly id: number
+  /** Account of the Matrix user. */
+  readonly account: AccountAddress
+  /** The messenger account at the other end. */
+  readonly peer: AccountAddress
+  readonly room: RoomId | undefined
+  readonly ghost: GhostId | undefined
+  readonly matrixRoom: string | undefined
+  readonly state: PortalState
+  readonly userIn: boolean
+  readonly peerName: string | undefined
+  readonly shownName: string | undefined
+  readonly posture: string | undefined
+  readonly endedBecause: Ending | undefined
+}
+
+interface Row {
+  id: number
+  account: AccountAddress
+  peer: AccountAddress
+  room: RoomId | null
+  ghost: GhostId | null
+  matrix_room: string | null
+  state: PortalState
+  user_in: boolean
+  peer_name: Uint8Array | null
+  shown_name: Uint8Array | null
+  posture: Uint8Array | null
+  ended_because: Ending | null
+}
+
+export type PortalChange = Partial<{
+  [K in Exclude<keyof Portal, 'id' | 'account' | 'peer'>]: Portal[K] | undefined
+}>
+
+const columns =
+  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, shown_name, posture, ended_because'
+const column: Readonly<Record<keyof PortalChange, string>> = {
+  room: 'room',
+  ghost: 'ghost',
+  matrixRoom: 'matrix_room',
+  state: 'state',
+  userIn: 'user_in',
+  peerName: 'peer_name',
+  shownName: 'shown_name',
+  posture: 'posture',
+  endedBecause: 'ended_because',
+}
+const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'shownName', 'posture'])
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Rows of the table `portal`. Every function takes the queryable that it runs on, so that it can be part of a transaction. */
+export interface PortalTable {
+  byId(on: Queryable, id: number): Promise<Portal | undefined>
+  byRoom(on: Queryable, account: AccountAddress, room: RoomId): Promise<Portal | undefined>
+  byMatrixRoom(on: Queryable, matrixRoom: string): Promise<Portal | undefined>
+  byPair(on: Queryable, account: AccountAddress, peer: AccountAddress): Promise<Portal | undefined>
+  ofAccount(on: Queryable, account: AccountAddress): Promise<Portal[]>
+  /** The pair's portal, made in this state when there was none; a change is applied to one that was there. */
+  upsert(
+    on: Queryable,
+    pair: { account: AccountAddress; peer: AccountAddress },
+    state: PortalState,
+    change?: PortalChange,
+  ): Promise<Portal>
+  update(on: Queryable, id: number, change: PortalChange): Promise<void>
+}
+
+export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
+  const place = (id: number, field: string) => `portal|${field}|${id}`
+  const open = (id: number, field: string, value: Uint8Array | null) =>
+    value === null ? undefined : decoder.decode(sealer.open(value, place(id, field)))
+  const read = (row: Row): Portal => ({
+    id: row.id,
+    account: row.account,
+    peer: row.peer,
+    room: row.room ?? undefined,
+    ghost: row.ghost ?? undefined,
+    matrixRoom: row.matrix_room ?? undefined,
+    state: row.state,
+    userIn: row.user_in,
+    peerName: open(row.id, 'peer_name', row.peer_name),
+    shownName: open(row.id, 'shown_name', row.shown_name),
+    posture: open(row.id, 'posture', row.posture),
+    endedBecause: row.ended_because ?? undefined,
+  })
+  const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
+    const [row] = await on.query<Row>(`select ${columns} from portal where ${where}`, parameters)
+    return row && read(row)
+  }
+  const table: PortalTable = {
+    byId: (on, id) => one(on, 'id = $1', [id]),
+    byRoom: (on, account, room) => one(on, 'account = $1 and room = $2', [account, room]),
+    byMatrixRoom: (on, matrixRoom) => one(on, 'matrix_room = $1', [matrixRoom]),
+    byPair: (on, account, peer) => one(on, 'account = $1 and peer = $2', [account, peer]),
+    async ofAccount(on, account) {
+      const rows = await on.query<Row>(`select ${columns} from portal where account = $1 order by id`, [account])
+      return rows.map(read)
+    },
+    async upsert(on, { account, peer }, state, change = {}) {
+      await on.query(
+        `insert into portal (account, peer, state, changed_at) values ($1, $2, $3, $4)
+         on conflict (account, peer) do nothing`,
+        [account, peer, state, clock()],
+      )
+      const found = await table.byPair(on, account, peer)
+      if (found === undefined) throw new Error('a portal vanished while it was made')
+      await table.update(on, found.id, { state, ...change })
+      return (await table.byId(on, found.id)) ?? found
+    },
+    async update(on, id, change) {
+      const sets: string[] = []
+      const parameters: unknown[] = [id, clock()]
+      for (const [field, value] of Object.entries(change) as [keyof PortalChange, string | boolean | undefined][]) {
+        const name = column[field]
+        const sealed = sealedColumns.has(field) && typeof value === 'string'
+        parameters.push(sealed ? sealer.seal(encoder.encode(value), place(id, name)) : (value ?? null))
+        sets.push(`${name} = $${parameters.length}`)
+      }
+      if (sets.length > 0)
+        await on.query(`update portal set ${sets.join(', ')}, changed_at = $2 where id = $1`, parameters)
+    },
+  }
+  return table
+}

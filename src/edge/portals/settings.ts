@@ -1,0 +1,50 @@
+/** Limits and waits of the portals, each with its reason. `defaultPortalSettings` is what runs when nothing is said. */
+export interface PortalSettings {
+  /** How long a message from Matrix whose key has not come holds its portal, in ms, before a placeholder goes out. */
+  readonly missingKeyMs: number
+  /** How long a placeholder may still be replaced, in ms: keys do not come after weeks. */
+  readonly lateKeyMs: number
+  /** Messages for Matrix taken together: what is encrypted, and then what is noted as sent, in one transaction each. */
+  readonly outboxBatch: number
+  /** First and longest wait before a portal whose homeserver did not answer is tried again, in ms. */
+  readonly retryMs: number
+  readonly retryMaxMs: number
+  /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
+  readonly outboxExpiryMs: number
+  /**
+   * Age in ms of a PUT whose outcome is unknown from which on the timeline is searched before it is repeated: Synapse
+   * remembers a transaction id for 30 minutes.
+   */
+  readonly sendMemoryMs: number
+  /** Timeline pages of 100 events that are searched. */
+  readonly findPages: number
+  /** Largest content of an event before encryption, in bytes: base64 and the envelope stay under Matrix' 65,536. */
+  readonly eventBytes: number
+  /** Lifetime of the lease on a Matrix user's device, in ms: how long after a crash another process may take it over. */
+  readonly userLeaseMs: number
+  /** Devices opened at the same time at start. */
+  readonly openingAtOnce: number
+  /** Portals that send to Matrix at the same time. */
+  readonly portalsAtOnce: number
+  /** Longest wait for the homeserver's answer whether a Matrix user exists, in ms; it may have to ask another server. */
+  readonly profileTimeoutMs: number
+}
+
+const minute = 60_000
+const day = 24 * 60 * minute
+
+export const defaultPortalSettings: PortalSettings = {
+  missingKeyMs: 30_000,
+  lateKeyMs: 14 * day,
+  outboxBatch: 20,
+  retryMs: 500,
+  retryMaxMs: minute,
+  outboxExpiryMs: 14 * day,
+  sendMemoryMs: 20 * minute,
+  findPages: 20,
+  eventBytes: 45_000,
+  userLeaseMs: 15_000,
+  openingAtOnce: 8,
+  portalsAtOnce: 16,
+  profileTimeoutMs: 15_000,
+}

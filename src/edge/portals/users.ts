@@ -1,0 +1,158 @@
+import { type Connection, type Device, type GroupCache, hasDevice, openDevice, registerPrimary } from '../../client/index.ts'
+import { sqlStorage } from '../../client/storage/sql.ts'
+import { type Crypto, toBase64Url, utf8 } from '../../crypto/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import type { MlsProvider } from '../../mls/index.ts'
+import type { Database, Queryable, Sealer } from '../../store/index.ts'
+import { createLocks } from '../matrix/locks.ts'
+import type { Steps } from '../matrix/log.ts'
+import { EdgeError } from './errors.ts'
+import type { Held, HeldLeases } from './leases.ts'
+
+/** A Matrix user who talks to the messenger: an account of kind edge whose one device is here. */
+export interface MatrixUser {
+  readonly mxid: string
+  readonly account: AccountAddress
+  readonly device: Device
+}
+
+export interface MatrixUsers {
+  /** The user's account and device, made when they are new to the messenger. */
+  ensure(mxid: string): Promise<MatrixUser>
+  find(mxid: string): Promise<MatrixUser | undefined>
+  /** Throws EdgeError `elsewhere` when another process has the device. */
+  byAccount(account: AccountAddress): Promise<MatrixUser>
+  /** The Matrix id behind an account, whoever has its device. */
+  mxidOf(on: Queryable, account: AccountAddress): Promise<string | undefined>
+  /** Throws LeaseLost unless the user's device is still ours; for every transaction that writes for its portals. */
+  check(tx: Queryable, account: AccountAddress): Promise<void>
+  /** Opens the devices of all known users. */
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface MatrixUsersOptions {
+  connection: Connection
+  database: Database
+  sealer: Sealer
+  crypto: Crypto
+  mls: MlsProvider
+  groupCache: GroupCache
+  /** A token by which the messenger takes the subject as an account of this edge. */
+  tokenFor(subject: string): Promise<string>
+  leases: HeldLeases
+  /** Called before a device starts, so that it can be listened to. */
+  onDevice(user: MatrixUser): void
+  onFault(error: unknown): void
+  openingAtOnce: number
+  clock: () => number
+  steps: Steps
+}
+
+interface Row {
+  lookup: Uint8Array
+  mxid: Uint8Array
+  account: AccountAddress | null
+}
+
+/** A random key that this edge made on its first start, kept sealed. */
+export async function edgeKey(database: Database, sealer: Sealer, crypto: Crypto, name: string): Promise<Uint8Array> {
+  const place = `edge_key|value|${name}`
+  await database.query('insert into edge_key (name, value) values ($1, $2) on conflict (name) do nothing', [
+    name,
+    sealer.seal(crypto.randomBytes(32), place),
+  ])
+  const [row] = await database.query<{ value: Uint8Array }>('select value from edge_key where name = $1', [name])
+  if (row === undefined) throw new Error('the edge key vanished while it was made')
+  return sealer.open(row.value, place)
+}
+
+export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUsers> {
+  const { database, sealer, crypto } = options
+  const lookupKey = await edgeKey(database, sealer, crypto, 'matrix-user-lookup')
+  const locks = createLocks()
+  const open = new Map<string, { user: MatrixUser; lease: Held }>()
+  const byAddress = new Map<AccountAddress, string>()
+  let closed = false
+
+  const lookupOf = (mxid: string) => crypto.hmacSha256(lookupKey, utf8(mxid))
+  // The same for one person in every life of this edge, and nothing that tells who: it names the storage and the subject.
+  const nameOf = (lookup: Uint8Array) => toBase64Url(lookup)
+  const mxidPlace = (name: string) => `matrix_user|mxid|${name}`
+  const rowOf = async (on: Queryable, where: 'lookup' | 'account', value: Uint8Array | string) => {
+    const [row] = await on.query<Row>(`select lookup, mxid, account from matrix_user where ${where} = $1`, [value])
+    return row
+  }
+  const mxidIn = (row: Row) => new TextDecoder().decode(sealer.open(row.mxid, mxidPlace(nameOf(row.lookup))))
+
+  /** Opens the device, registering it first when it does not exist. Under the user's lock. */
+  const openUser = async (mxid: string, lookup: Uint8Array): Promise<MatrixUser> => {
+    if (closed) throw new EdgeError('closed')
+    const name = nameOf(lookup)
+    const there = open.get(name)
+    if (there !== undefined) return there.user
+    const lease = await options.leases.take(`matrix user ${name}`)
+    if (lease === undefined) throw new EdgeError('elsewhere')
+    try {
+      const storage = sqlStorage(database, sealer, `matrix/${name}`, { guard: (tx) => lease.check(tx) })
+      const { connection, mls, groupCache, clock, steps } = options
+      const given = { connection, storage, crypto, mls, groupCache, clock, steps }
+      await database.query(
+        'insert into matrix_user (lookup, mxid, created_at) values ($1, $2, $3) on conflict (lookup) do nothing',
+        [lookup, sealer.seal(utf8(mxid), mxidPlace(name)), clock()],
+      )
+      const device = (await hasDevice(storage))
+        ? await openDevice(given)
+        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name), kind: 'edge' })
+      await database.query('update matrix_user set account = $2 where lookup = $1', [lookup, device.address])
+      const user = { mxid, account: device.address, device }
+      options.onDevice(user)
+      open.set(name, { user, lease })
+      byAddress.set(device.address, name)
+      await device.start()
+      return user
+    } catch (error) {
+      await lease.release()
+      throw error
+    }
+  }
+  const ensureUser = (mxid: string, lookup: Uint8Array) => locks.run(nameOf(lookup), () => openUser(mxid, lookup))
+
+  return {
+    ensure: (mxid) => ensureUser(mxid, lookupOf(mxid)),
+    async find(mxid) {
+      const lookup = lookupOf(mxid)
+      const row = await rowOf(database, 'lookup', lookup)
+      return row?.account ? await ensureUser(mxid, lookup) : undefined
+    },
+    async byAccount(account) {
+      const there = open.get(byAddress.get(account) ?? '')
+      if (there !== undefined) return there.user
+      const row = await rowOf(database, 'account', account)
+      if (row === undefined) throw new EdgeError('no-such-user')
+      return ensureUser(mxidIn(row), row.lookup)
+    },
+    async mxidOf(on, account) {
+      const row = await rowOf(on, 'account', account)
+      return row && mxidIn(row)
+    },
+    async check(tx, account) {
+      const there = open.get(byAddress.get(account) ?? '')
+      if (there === undefined) throw new EdgeError('elsewhere')
+      await there.lease.check(tx)
+    },
+    async start() {
+      const rows = await database.query<Row>('select lookup, mxid, account from matrix_user order by created_at')
+      const waiting = rows.values()
+      const opener = async () => {
+        for (const row of waiting) await ensureUser(mxidIn(row), row.lookup).catch(options.onFault)
+      }
+      await Promise.all(Array.from({ length: options.openingAtOnce }, opener))
+    },
+    async close() {
+      closed = true
+      await Promise.all([...open.values()].map(({ user }) => user.device.close().catch(options.onFault)))
+      open.clear()
+    },
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Every sentence that a Matrix user reads in a conversation. A refusal says what happened, whether anything was lost, and
+ * what to do next; nothing here names a key, an address or a fault's insides.
+ */
+import type { ClientErrorCode } from '../../client/index.ts'
+import type { TranslationCode } from '../matrix/translate/index.ts'
+import type { Ending } from './portal-table.ts'
+
+/** How the other one is called: their name once they have given it, else plainly. */
+export const called = (name: string | undefined): string => name ?? 'this person'
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+
+export const words = {
+  requested: (name?: string) =>
+    `Your request was sent. ${capital(called(name))} sees nothing of you but what you write until they accept. You can write now.`,
+  asked: (name?: string) =>
+    `${capital(called(name))} wants to be asked before anyone writes. They were asked. What you write here waits with the bridge, up to 14 days.`,
+  accepted: (name?: string) => `${capital(called(name))} accepted.`,
+  offered: () =>
+    'Somebody on the messenger would like to write to you. Join to accept; decline the invitation to refuse. They do not learn anything about you before you join.',
+  ended: (because: Ending, name?: string) => {
+    const ends: Record<Ending, string> = {
+      'left-here': 'You left this conversation.',
+      'left-there': `${capital(called(name))} left this conversation. What was written stays here. To ask again, use "start" in the chat with the bot.`,
+      'declined-here': 'You declined this conversation.',
+      'declined-there': `${capital(called(name))} declined. Nothing you write here reaches them.`,
+      'blocked-here': `You blocked ${called(name)}. Nothing reaches you from them any more. "unblock" in the chat with the bot takes it back.`,
+      refused: `${capital(called(name))} cannot be reached from here. Nothing you write here reaches them.`,
+    }
+    return ends[because]
+  },
+  unencrypted: () =>
+    'Your message was not encrypted, so it was not passed on. Switch encryption on in your app and send it again.',
+  undecryptable: () =>
+    'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
+  lost: () => 'A message that was sent to you could not be read by the bridge. Ask for it to be sent again.',
+  gap: () => 'The bridge was away for long. Messages that were sent to you in the meantime may be missing here.',
+  elsewhere: () =>
+    'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it.',
+  othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
+} as const
+
+/** Stands in for a message whose key has not come; the message takes its place when it does. */
+export const placeholderText = 'A message was sent whose key has not arrived yet. It will appear here when it does.'
+
+/** Why something that the Matrix user sent, or wanted, did not happen. */
+export function refusalWords(code: ClientErrorCode, what: 'message' | 'start', name?: string): string {
+  const person = called(name)
+  const lost = what === 'message' ? 'Your message was not delivered. ' : ''
+  const reasons: Partial<Record<ClientErrorCode, string>> = {
+    'not-reachable': `${capital(person)} cannot be reached, or does not wish to be.`,
+    'not-found': `${capital(person)} cannot be reached, or does not wish to be.`,
+    'not-opted-in': `${capital(person)} is not reachable over Matrix any more. They can switch that on in their app.`,
+    blocked: `${capital(person)} does not take messages from you.`,
+    'request-limit': `${capital(person)} has not accepted yet. Wait until they do, then write on.`,
+    'consent-required': `${capital(person)} wants to be asked first. Use "start" in the chat with the bot.`,
+    'rate-limited': 'That was too much at once. Try again in a few minutes.',
+    'not-allowed': 'This conversation does not allow that.',
+    'too-large': 'It is too long. Send it in parts.',
+    'no-key-packages': `None of the devices of ${person} can be reached now. Try again later.`,
+    'key-changed': `The key of ${person} has changed. Nothing is sent until that is explained. Ask them over another channel.`,
+    'provider-changed': 'The messenger shows another key than before. Nothing is sent until its operator has explained that.',
+    'not-joined': 'This conversation has ended. Use "start" in the chat with the bot to begin anew.',
+    'no-such-room': 'This conversation has ended. Use "start" in the chat with the bot to begin anew.',
+    unlinked: 'Your account on the messenger has ended.',
+  }
+  return `${lost}${reasons[code] ?? 'The messenger has a passing fault. Try again in a few minutes.'}`
+}
+
+/** Why something that the Matrix user did in the room stayed in it. */
+export function untranslatableWords(code: TranslationCode): string {
+  const kept = 'It stayed in this room.'
+  const reasons: Record<TranslationCode, string> = {
+    media: `Pictures, voice messages and files do not cross yet. ${kept} Send text or a link.`,
+    edit: 'Changing a message does not cross yet: they still see it as it was. Send the correction as a new message.',
+    deletion: 'Removing a message does not cross yet: they still see it. Ask them to remove it on their side.',
+    reaction: `Reactions do not cross yet. ${kept}`,
+    sticker: `Stickers do not cross yet. ${kept}`,
+    poll: `Polls do not cross yet. ${kept}`,
+    location: `Places do not cross yet. ${kept} Send the address as text.`,
+    call: 'Calls do not cross yet. Nobody was rung.',
+    verification: 'Comparing emoji is not possible here. The bridge answers for this person on Matrix.',
+    disappearing: `This message was set to disappear, which Matrix cannot promise. ${kept}`,
+    'too-large': `Your message is too long for the messenger. ${kept} Send it in parts.`,
+    empty: `There was no text in your message. ${kept}`,
+    malformed: `Your app sent something that cannot be read. ${kept}`,
+    unsupported: `This kind of message does not cross yet. ${kept}`,
+  }
+  return reasons[code]
+}
