@@ -78,6 +78,11 @@ export interface Room {
   standing: RoomStanding
   /** Whether another account of the room is known to have accepted it (it said so, or wrote). */
   answered: boolean
+  /**
+   * What the other account of a direct room last said of it (the provider's RoomUpdated): accepted, declined, left.
+   * Undefined: nothing yet. A change is a `room` event, so that an application can say "declined" or "left".
+   */
+  otherStanding?: RoomStanding
   /** This device has a leaf and can read and write. */
   joined: boolean
   /** The other account of a direct room. */
