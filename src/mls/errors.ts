@@ -1,4 +1,4 @@
-import * as library from 'ts-mls/mlsError.js'
+import { CodecError, CryptoError, CryptoVerificationError } from 'ts-mls/mlsError.js'
 
 /**
  * malformed: not a message of MLS 1.0, or bytes left over · too-large: past a named limit · unsupported: another suite,
@@ -48,9 +48,8 @@ export async function translating<T>(fallback: MlsErrorCode, call: () => T | Pro
 
 function translated(fallback: MlsErrorCode, cause: unknown): MlsError {
   if (cause instanceof MlsError) return cause
-  if (cause instanceof library.CodecError) return new MlsError('malformed', 'malformed structure', { cause })
-  if (cause instanceof library.CryptoVerificationError)
-    return new MlsError('bad-signature', 'verification failed', { cause })
-  if (cause instanceof library.CryptoError) return new MlsError('undecryptable', 'decryption failed', { cause })
+  if (cause instanceof CodecError) return new MlsError('malformed', 'malformed structure', { cause })
+  if (cause instanceof CryptoVerificationError) return new MlsError('bad-signature', 'verification failed', { cause })
+  if (cause instanceof CryptoError) return new MlsError('undecryptable', 'decryption failed', { cause })
   return new MlsError(fallback, 'refused', { cause })
 }

@@ -1,15 +1,30 @@
 import type { GroupInfo, RatchetTree } from 'ts-mls'
 import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js'
+import { decodeRatchetTree } from 'ts-mls/ratchetTree.js'
 import { MlsError } from './errors.ts'
 import { checkExtensions } from './extensions.ts'
-import { maxTreeNodes } from './limits.ts'
+import { maxTreeMessageBytes, maxTreeNodes } from './limits.ts'
 
-/** The tree of a GroupInfo, within bounds. Throws MlsError 'invalid-tree' when there is none. */
-export function checkGroupInfoShape(info: GroupInfo): RatchetTree {
+/** The tree of a GroupInfo or one that came apart, within bounds. Throws MlsError 'invalid-tree' when there is none. */
+export function checkGroupInfoShape(info: GroupInfo, apart?: RatchetTree): RatchetTree {
   checkExtensions(info.extensions)
   checkExtensions(info.groupContext.extensions)
-  const tree = ratchetTreeFromExtension(info)
+  const tree = ratchetTreeFromExtension(info) ?? apart
   if (tree === undefined) throw new MlsError('invalid-tree', 'no ratchet tree')
   if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
   return tree
+}
+
+/** A ratchet tree by itself. Throws MlsError 'malformed' or 'too-large'. */
+export function decodeTree(bytes: Uint8Array): RatchetTree {
+  if (bytes.length > maxTreeMessageBytes) throw new MlsError('too-large', 'ratchet tree too large')
+  let decoded: ReturnType<typeof decodeRatchetTree>
+  try {
+    decoded = decodeRatchetTree(Uint8Array.from(bytes), 0)
+  } catch (cause) {
+    throw new MlsError('malformed', 'ratchet tree does not decode', { cause })
+  }
+  if (decoded === undefined || decoded[1] !== bytes.length)
+    throw new MlsError('malformed', 'ratchet tree does not decode')
+  return decoded[0]
 }

@@ -1,5 +1,5 @@
 import type { Ciphersuite, Hpke } from 'ts-mls'
-import * as library from 'ts-mls/mlsError.js'
+import { CryptoError } from 'ts-mls/mlsError.js'
 import { concatBytes, utf8 } from '../crypto/index.ts'
 import { type Hkdf, hkdf, type Platform } from './platform.ts'
 
@@ -36,7 +36,7 @@ export function createHpke(platform: Platform, suite: Ciphersuite['hpke'], kdf: 
       const privateKey = kem.candidate(bytes)
       if (privateKey !== undefined) return pair(privateKey)
     }
-    throw new library.CryptoError('no key pair derived')
+    throw new CryptoError('no key pair derived')
   }
 
   function pair(privateKey: Uint8Array) {
@@ -129,7 +129,7 @@ async function refusing<T>(f: () => T): Promise<T> {
   try {
     return f()
   } catch (cause) {
-    throw Object.assign(new library.CryptoError('cryptography refused its input'), { cause })
+    throw Object.assign(new CryptoError('cryptography refused its input'), { cause })
   }
 }
 

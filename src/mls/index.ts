@@ -40,14 +40,13 @@ export {
   type WelcomeOptions,
   type WelcomeResult,
 } from './join.ts'
+export { type KeyPackageView, readKeyPackage } from './key-package.ts'
 export {
   type GeneratedKeyPackage,
   generateKeyPackage,
   type KeyPackageOptions,
-  type KeyPackageView,
-  readKeyPackage,
   type StoredKeyPackage,
-} from './key-package.ts'
+} from './own-key-package.ts'
 export { type MessagePeek, peekMessage } from './peek.ts'
 export { type Processed, type ProcessOptions, processMessage } from './process.ts'
 export {

@@ -10,9 +10,9 @@ import { clientConfig } from './config.ts'
 import { MlsError, translating } from './errors.ts'
 import { ownExtensionsOf } from './extensions.ts'
 import { checkGroup, farFuture, type GroupState, groupInfoOf, wrap } from './group.ts'
-import { checkGroupInfoShape } from './group-info.ts'
-import { decodePrivate, makeKeyPackage, type StoredKeyPackage } from './key-package.ts'
+import { checkGroupInfoShape, decodeTree } from './group-info.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
+import { decodePrivate, makeKeyPackage, type StoredKeyPackage } from './own-key-package.ts'
 import { authenticated } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
 import { indexOfKey, leaves, viewAt } from './tree.ts'
@@ -25,6 +25,8 @@ export interface WelcomeOptions {
   keyPackages: readonly StoredKeyPackage[]
   authenticate: AuthenticateLeaf
   psks?: readonly Psk[]
+  /** The tree, where the Welcome does not bring it (RFC 9420 §12.4.3.3): optional<Node> ratchet_tree<V>. */
+  ratchetTree?: Uint8Array
 }
 
 export interface WelcomeResult {
@@ -45,9 +47,10 @@ export async function joinByWelcome(mls: MlsProvider, options: WelcomeOptions): 
   const { keyPackage, reference, stored } = await meantPackage(mls, welcome, options.keyPackages)
   const privateKeys = decodePrivate(stored.privatePart)
   const pskIndex = pskIndexOf(undefined, options.psks)
-  await checkBeforeJoining(mls, welcome, reference, privateKeys.initPrivateKey, pskIndex)
+  const tree = options.ratchetTree && decodeTree(options.ratchetTree)
+  await checkBeforeJoining(mls, welcome, reference, privateKeys.initPrivateKey, pskIndex, tree)
   const [state, extensions] = await translating('invalid-tree', () =>
-    joinGroupWithExtensions(welcome, keyPackage, privateKeys, pskIndex, mls.suite, undefined, undefined, clientConfig),
+    joinGroupWithExtensions(welcome, keyPackage, privateKeys, pskIndex, mls.suite, tree, undefined, clientConfig),
   )
   await checkJoined(state, options.authenticate)
   return { state: wrap(state), usedReference: reference, groupInfoExtensions: ownExtensionsOf(extensions) }
@@ -70,6 +73,7 @@ async function checkBeforeJoining(
   reference: Uint8Array,
   initKey: Uint8Array,
   pskIndex: PskIndex,
+  tree: RatchetTree | undefined,
 ): Promise<void> {
   const secrets = await translating('undecryptable', async () =>
     decryptGroupSecrets(await mls.suite.hpke.importPrivateKey(initKey), reference, welcome, mls.suite.hpke),
@@ -84,7 +88,7 @@ async function checkBeforeJoining(
     const [pskSecret] = await accumulatePskSecret(secrets.psks, pskIndex, mls.suite, zeros)
     const info = await decryptGroupInfo(welcome, secrets.joinerSecret, pskSecret, mls.suite)
     if (info === undefined) throw new MlsError('malformed', 'GroupInfo does not decode')
-    checkGroupInfoShape(info)
+    checkGroupInfoShape(info, tree)
   })
 }
 
