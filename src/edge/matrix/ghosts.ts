@@ -1,4 +1,5 @@
 import type { Crypto } from '../../crypto/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
 import type { Database, Sealer } from '../../store/index.ts'
 import { createClaims } from './ghosts/claims.ts'
 import type { Context, Loaded } from './ghosts/context.ts'
@@ -8,7 +9,7 @@ import { encryptEvent, flush, openSessions } from './ghosts/encrypt.ts'
 import { asGhostError, GhostError } from './ghosts/errors.ts'
 import { openInbox } from './ghosts/inbox.ts'
 import { createLoadedGhosts } from './ghosts/loaded.ts'
-import { claimRow, crossSign, type GhostRow, ghostRow, registerGhost } from './ghosts/onboarding.ts'
+import { botAccount, claimRow, crossSign, type GhostRow, ghostRow, registerGhost } from './ghosts/onboarding.ts'
 import { syncGhosts } from './ghosts/recovery.ts'
 import { type GhostId, type Ghosts, isDecrypted } from './ghosts/types.ts'
 import type { Homeserver } from './homeserver.ts'
@@ -116,28 +117,31 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     await database.query('update ghost set ready = true where mxid = $1', [row.mxid])
   }
 
+  const ensure = (account: AccountAddress, localpart: Parameters<typeof claimRow>[2]) =>
+    accounts.run(account, async () => {
+      try {
+        const row = await claimRow(context, account, localpart)
+        if (!row.ready) await onboard(row)
+        return row.mxid
+      } catch (error) {
+        throw asGhostError(error)
+      }
+    })
+
   let round: NodeJS.Timeout | undefined
   const startRounds = () => {
     round ??= setInterval(() => later(syncGhosts(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
   }
 
   return {
-    ensure(account) {
-      return accounts.run(account, async () => {
-        try {
-          const row = await claimRow(context, account, userPrefix)
-          if (!row.ready) await onboard(row)
-          return row.mxid
-        } catch (error) {
-          throw asGhostError(error)
-        }
-      })
-    },
+    ensure: (account) => ensure(account, { prefix: userPrefix }),
+    ensureBot: () => ensure(botAccount, { whole: options.botLocalpart }),
     async ghostOf(account) {
       return (await ghostRow(database, 'account', account))?.mxid
     },
     async accountOf(mxid) {
-      return (await ghostRow(database, 'mxid', mxid))?.account
+      const account = (await ghostRow(database, 'mxid', mxid))?.account
+      return account === botAccount ? undefined : account
     },
     async deviceOf(mxid) {
       const row = await ghostRow(database, 'mxid', mxid)

@@ -4,7 +4,10 @@
  * identifiers"). Server names are compared in lower case.
  */
 export function parseMxid(text: string): string | undefined {
-  const [, localpart, server] = /^@([\x21-\x39\x3b-\x7e]{1,253}):([A-Za-z0-9.-]{1,230}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?)$/.exec(text) ?? []
+  const [, localpart, server] =
+    /^@([\x21-\x39\x3b-\x7e]{1,253}):([A-Za-z0-9.-]{1,230}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?)$/.exec(
+      text,
+    ) ?? []
   if (localpart === undefined || server === undefined || text.length > 255) return undefined
   return `@${localpart}:${server.toLowerCase()}`
 }

@@ -23,15 +23,22 @@ export async function ghostRow(on: Queryable, by: 'account' | 'mxid', value: str
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-/** The account's row, made with an opaque random name if there is none: an address must not be readable from an id. */
+/** What the bot's row has in place of an account; no address looks like this. */
+export const botAccount = 'bot' as AccountAddress
+
+/**
+ * The account's row, made if there is none. A ghost's localpart has an opaque random name after the prefix: an address must
+ * not be readable from an id.
+ */
 export async function claimRow(
   { database, sealer, crypto, homeserver }: Context,
   account: AccountAddress,
-  userPrefix: string,
+  localpart: { prefix: string } | { whole: string },
 ): Promise<GhostRow> {
   const known = await ghostRow(database, 'account', account)
   if (known) return known
-  const mxid = `@${userPrefix}${hex(crypto.randomBytes(10))}:${homeserver.domain}`
+  const name = 'whole' in localpart ? localpart.whole : `${localpart.prefix}${hex(crypto.randomBytes(10))}`
+  const mxid = `@${name}:${homeserver.domain}`
   const storeKey = sealer.seal(crypto.randomBytes(32), `ghost|store_key|${mxid}`)
   try {
     await database.query('insert into ghost (mxid, account, device_id, store_key) values ($1, $2, $3, $4)', [

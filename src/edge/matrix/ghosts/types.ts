@@ -58,6 +58,11 @@ export interface Ghosts {
    * @throws GhostError `homeserver` (retry)
    */
   ensure(account: AccountAddress): Promise<GhostId>
+  /**
+   * The bridge's bot, the appservice's own user: an Olm machine and a cross-signed device like a ghost's, so that it reads
+   * and writes in encrypted rooms. It stands for no account: `accountOf` its id is undefined. Idempotent, as `ensure`.
+   */
+  ensureBot(): Promise<GhostId>
   ghostOf(account: AccountAddress): Promise<GhostId | undefined>
   accountOf(mxid: string): Promise<AccountAddress | undefined>
   /** Id of the ghost's Matrix device, for calls that need `device_id`. */
