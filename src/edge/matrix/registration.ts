@@ -1,5 +1,3 @@
-import { stringify } from 'yaml'
-
 export interface RegistrationSettings {
   /** Names the appservice to the homeserver; also in the path of a ping. */
   readonly id: string
@@ -25,7 +23,7 @@ export const defaultRegistration = {
 } as const satisfies Partial<RegistrationSettings>
 
 /**
- * The appservice registration as an object. Both names of ephemeral delivery are asked for: without either of them
+ * The appservice registration as an object, for a YAML file named in `app_service_config_files`. Both names of ephemeral delivery are asked for: without either of them
  * Synapse pushes no to-device messages at all, so no room key. Synapse itself needs two switches more: `homeserverSwitches`.
  */
 export function registrationFile(settings: RegistrationSettings): Record<string, unknown> {
@@ -51,7 +49,7 @@ export function registrationFile(settings: RegistrationSettings): Record<string,
   }
 }
 
-/** RegExp.escape would write letters as \\x73 too, which reads badly in a file for people. */
+/** RegExp.escape would write letters as \x73 too, which reads badly in a file for people. */
 const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 /** What has to stand under `experimental_features` in Synapse's homeserver.yaml. */
@@ -59,8 +57,3 @@ export const homeserverSwitches = {
   msc2409_to_device_messages_enabled: true,
   msc3202_transaction_extensions: true,
 } as const
-
-/** The registration as the YAML file that goes into `app_service_config_files`. */
-export function registrationYaml(settings: RegistrationSettings): string {
-  return stringify(registrationFile(settings))
-}

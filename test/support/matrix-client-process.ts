@@ -1,0 +1,171 @@
+// The process of matrix-client.ts: matrix-js-sdk, spoken to in lines of JSON.
+import {
+  ClientEvent,
+  createClient,
+  type MatrixClient,
+  type MatrixEvent,
+  MatrixEventEvent,
+  MsgType,
+  RoomEvent,
+} from 'matrix-js-sdk'
+import {
+  AllDevicesIsolationMode,
+  EventShieldColour,
+  EventShieldReason,
+  OnlySignedDevicesIsolationMode,
+} from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { logger } from 'matrix-js-sdk/lib/logger.js'
+import { endWithParent } from '../../scripts/support/end-with-parent.ts'
+import { serveJson } from './json-process.ts'
+import type { ClientMessage, Formatted } from './matrix-client.ts'
+
+endWithParent()
+;(logger as unknown as { setLevel(level: string): void }).setLevel('silent')
+// Standard output is for answers.
+for (const name of ['log', 'info', 'debug', 'trace'] as const) console[name] = () => {}
+
+let client: MatrixClient
+const seen: MatrixEvent[] = []
+const changed = new EventTarget()
+const change = () => changed.dispatchEvent(new Event('change'))
+
+async function until<T>(timeoutMs: number, look: () => T | undefined | false, what: string): Promise<T> {
+  const deadline = AbortSignal.timeout(timeoutMs)
+  for (;;) {
+    const found = look()
+    if (found) return found
+    if (deadline.aborted) throw new Error(`waited ${timeoutMs} ms for ${what}`)
+    await new Promise<void>((resolve) => {
+      changed.addEventListener('change', () => resolve(), { once: true, signal: deadline })
+      deadline.addEventListener('abort', () => resolve(), { once: true })
+    })
+  }
+}
+
+async function view(event: MatrixEvent): Promise<ClientMessage> {
+  const info = event.isEncrypted() ? await client.getCrypto()!.getEncryptionInfoForEvent(event) : null
+  const reason = info?.shieldReason ?? null
+  return {
+    eventId: event.getId()!,
+    room: event.getRoomId()!,
+    sender: event.getSender()!,
+    type: event.getType(),
+    content: event.getContent(),
+    encrypted: event.isEncrypted(),
+    ...(event.isDecryptionFailure() ? { failure: String(event.decryptionFailureReason) } : {}),
+    shield: {
+      colour: EventShieldColour[info?.shieldColour ?? EventShieldColour.NONE] as 'NONE' | 'GREY' | 'RED',
+      reason: reason === null ? null : EventShieldReason[reason]!,
+    },
+  }
+}
+
+const decrypted = (event: MatrixEvent) =>
+  !event.isEncrypted() || (!!event.getClearContent() && !event.isDecryptionFailure())
+
+serveJson({
+  async start({ url, name, password, autoJoin }: { url: string; name: string; password: string; autoJoin: boolean }) {
+    const identifier = { type: 'm.id.user', user: name }
+    const login = await createClient({ baseUrl: url }).loginRequest({ type: 'm.login.password', identifier, password })
+    const { user_id: userId, device_id: deviceId, access_token: accessToken } = login
+    client = createClient({ baseUrl: url, userId, deviceId, accessToken })
+    await client.initRustCrypto({ useIndexedDB: false })
+    const crypto = client.getCrypto()!
+    await crypto.bootstrapCrossSigning({
+      authUploadDeviceSigningKeys: async (request) => {
+        await request({ type: 'm.login.password', identifier, password } as never)
+      },
+    })
+    client.on(RoomEvent.Timeline, (event) => {
+      seen.push(event)
+      event.on(MatrixEventEvent.Decrypted, change)
+      change()
+    })
+    client.on(ClientEvent.Sync, change)
+    client.on(RoomEvent.MyMembership, (room, membership) => {
+      if (membership === 'invite' && autoJoin) void client.joinRoom(room.roomId).catch(() => {})
+      change()
+    })
+    await client.startClient({ initialSyncLimit: 50 })
+    await until(30_000, () => client.isInitialSyncComplete(), 'the first sync')
+    return { user: userId, device: deviceId }
+  },
+  async createRoom(options: { invite?: string[]; direct?: boolean; encrypted?: boolean; name?: string }) {
+    const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
+    const { room_id: room } = await client.createRoom({
+      preset: 'private_chat' as never,
+      is_direct: options.direct ?? true,
+      invite: options.invite ?? [],
+      ...(options.name === undefined ? {} : { name: options.name }),
+      initial_state: options.encrypted === false ? [] : [encryption],
+    })
+    return room
+  },
+  invite: (room: string, user: string) => client.invite(room, user).then(() => null),
+  join: (room: string) => client.joinRoom(room).then(() => null),
+  leave: (room: string) => client.leave(room).then(() => null),
+  async untilJoined(room: string, user: string, timeoutMs: number) {
+    const there = () => {
+      const known = client.getRoom(room)
+      return known?.getMember(user)?.membership === 'join' && known.hasEncryptionStateEvent()
+    }
+    await until(timeoutMs, there, 'a member to join')
+  },
+  invites: () =>
+    client
+      .getRooms()
+      .filter((room) => room.getMyMembership() === 'invite')
+      .map((room) => room.roomId),
+  async send(room: string, message: string | Formatted, { replyTo, txnId }: { replyTo?: string; txnId?: string }) {
+    const text = typeof message === 'string' ? { body: message } : { body: message.body }
+    const formatted =
+      typeof message === 'string' ? {} : { format: 'org.matrix.custom.html', formatted_body: message.html }
+    const relation = replyTo === undefined ? {} : { 'm.relates_to': { 'm.in_reply_to': { event_id: replyTo } } }
+    const content = { msgtype: MsgType.Text, ...text, ...formatted, ...relation }
+    return (await client.sendEvent(room, 'm.room.message' as never, content as never, txnId)).event_id
+  },
+  async sendRaw(room: string, type: string, content: object) {
+    return (await client.sendEvent(room, type as never, content as never)).event_id
+  },
+  async messages(room: string) {
+    const events = client.getRoom(room)?.getLiveTimeline().getEvents() ?? []
+    const messages = events.filter((event) => !event.isState() && !event.isRedacted())
+    await Promise.all(messages.map((event) => event.getDecryptionPromise()))
+    return Promise.all(messages.map(view))
+  },
+  async untilReceived(body: string, room: string | null, timeoutMs: number) {
+    const look = () =>
+      seen.find(
+        (event) =>
+          event.getContent().body === body && (room === null || event.getRoomId() === room) && decrypted(event),
+      )
+    return view(await until(timeoutMs, look, 'a message'))
+  },
+  state: (room: string, type: string, stateKey: string) =>
+    client.getRoom(room)?.currentState.getStateEvents(type, stateKey)?.getContent() ?? null,
+  members: (room: string) =>
+    (client.getRoom(room)?.getMembers() ?? []).map(({ userId, membership, name }) => ({
+      user: userId,
+      membership,
+      name,
+    })),
+  async trust(user: string, device: string) {
+    const crypto = client.getCrypto()!
+    await crypto.getUserDeviceInfo([user], true)
+    const [status, identity] = await Promise.all([
+      crypto.getDeviceVerificationStatus(user, device),
+      crypto.getUserVerificationStatus(user),
+    ])
+    return {
+      signedByOwner: status?.signedByOwner ?? false,
+      userVerified: identity.isVerified(),
+      identityChanged: identity.needsUserApproval,
+    }
+  },
+  isolate(on: boolean) {
+    client
+      .getCrypto()!
+      .setDeviceIsolationMode(on ? new OnlySignedDevicesIsolationMode() : new AllDevicesIsolationMode(false))
+  },
+  newRoomKey: (room: string) => client.getCrypto()!.forceDiscardSession(room),
+})

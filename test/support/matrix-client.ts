@@ -1,0 +1,105 @@
+import { fileURLToPath } from 'node:url'
+import type { Synapse } from '../../scripts/support/synapse.ts'
+import { startJsonProcess } from './json-process.ts'
+
+/** A message as the counterpart sees it. */
+export interface ClientMessage {
+  readonly eventId: string
+  readonly room: string
+  readonly sender: string
+  readonly type: string
+  readonly content: Record<string, unknown>
+  /** Whether it came encrypted. */
+  readonly encrypted: boolean
+  /** Why it could not be decrypted (matrix-js-sdk's DecryptionFailureCode). */
+  readonly failure?: string
+  /** The warning that a client shows beside it. */
+  readonly shield: { readonly colour: 'NONE' | 'GREY' | 'RED'; readonly reason: string | null }
+}
+
+export interface Trust {
+  readonly signedByOwner: boolean
+  readonly userVerified: boolean
+  /** Whether the user's identity changed since it was first seen. */
+  readonly identityChanged: boolean
+}
+
+export interface Formatted {
+  readonly body: string
+  readonly html: string
+}
+
+/** matrix-js-sdk with its Rust cryptography, in a process of its own: an independent device of an independent user. */
+export interface MatrixClient extends AsyncDisposable {
+  readonly user: string
+  readonly device: string
+  /** @param encrypted true unless said otherwise */
+  createRoom(options: { invite?: string[]; direct?: boolean; encrypted?: boolean; name?: string }): Promise<string>
+  invite(room: string, user: string): Promise<void>
+  join(room: string): Promise<void>
+  leave(room: string): Promise<void>
+  /** Waits until the room is known to be encrypted and the user has joined it. */
+  untilJoined(room: string, user: string, timeoutMs?: number): Promise<void>
+  /** Rooms that it is invited to. Invitations are accepted by themselves unless `autoJoin` was set to false. */
+  invites(): Promise<string[]>
+  /** Gives the event id. */
+  send(room: string, message: string | Formatted, options?: { replyTo?: string; txnId?: string }): Promise<string>
+  sendRaw(room: string, type: string, content: object): Promise<string>
+  /** All messages of the room that came from others or from itself, in the order of the timeline. */
+  messages(room: string): Promise<ClientMessage[]>
+  /** Waits for a decrypted message with this body, in any room when none is given. */
+  untilReceived(body: string, options?: { room?: string; timeoutMs?: number }): Promise<ClientMessage>
+  /** The current state of a room by type (and state key). */
+  state(room: string, type: string, stateKey?: string): Promise<Record<string, unknown> | null>
+  members(room: string): Promise<{ user: string; membership: string; name: string }[]>
+  trust(user: string, device: string): Promise<Trust>
+  /** With true only devices that their owner has cross-signed take part (MSC4153). */
+  isolate(on: boolean): Promise<void>
+  /** Whether encrypted messages go out to whoever the rooms' keys are shared with: forces a new room key. */
+  newRoomKey(room: string): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface MatrixClientOptions {
+  readonly synapse: Pick<Synapse, 'url' | 'registerUser'>
+  readonly name: string
+  readonly password?: string
+  /** Accepts invitations by itself; true unless said otherwise. */
+  readonly autoJoin?: boolean
+}
+
+const program = fileURLToPath(new URL('./matrix-client-process.ts', import.meta.url))
+
+/** Registers the user, signs in with a new device, cross-signs it and starts to sync: two to three seconds. */
+export async function startMatrixClient(options: MatrixClientOptions): Promise<MatrixClient> {
+  const { synapse, name, password = 'a password', autoJoin = true } = options
+  await synapse.registerUser(name, password)
+  const { call, stop } = startJsonProcess(process.execPath, [program])
+  const { user, device } = await call<{ user: string; device: string }>('start', {
+    url: synapse.url,
+    name,
+    password,
+    autoJoin,
+  })
+  return {
+    user,
+    device,
+    createRoom: (roomOptions) => call('createRoom', roomOptions),
+    invite: (room, other) => call('invite', room, other),
+    join: (room) => call('join', room),
+    leave: (room) => call('leave', room),
+    untilJoined: (room, other, timeoutMs = 30_000) => call('untilJoined', room, other, timeoutMs),
+    invites: () => call('invites'),
+    send: (room, message, sendOptions = {}) => call('send', room, message, sendOptions),
+    sendRaw: (room, type, content) => call('sendRaw', room, type, content),
+    messages: (room) => call('messages', room),
+    untilReceived: (body, { room, timeoutMs = 30_000 } = {}) => call('untilReceived', body, room ?? null, timeoutMs),
+    state: (room, type, stateKey = '') => call('state', room, type, stateKey),
+    members: (room) => call('members', room),
+    trust: (other, otherDevice) => call('trust', other, otherDevice),
+    isolate: (on) => call('isolate', on),
+    newRoomKey: (room) => call('newRoomKey', room),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
