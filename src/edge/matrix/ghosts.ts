@@ -10,7 +10,7 @@ import { asGhostError, GhostError } from './ghosts/errors.ts'
 import { openInbox } from './ghosts/inbox.ts'
 import { createLoadedGhosts } from './ghosts/loaded.ts'
 import { botAccount, claimRow, crossSign, type GhostRow, ghostRow, registerGhost } from './ghosts/onboarding.ts'
-import { syncGhosts } from './ghosts/recovery.ts'
+import { syncDue, syncGhostNow } from './ghosts/recovery.ts'
 import { type GhostId, type Ghosts, isDecrypted } from './ghosts/types.ts'
 import type { Homeserver } from './homeserver.ts'
 import { createLocks, eachOf } from './locks.ts'
@@ -57,8 +57,6 @@ const inboxesAtOnce = 4
 
 export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
   const { database, sealer, crypto, homeserver, settings, log, userPrefix } = options
-  // The embedded database is open in one process only, so whoever held a lease in it is gone.
-  if (database.dialect === 'pglite') await database.query(`update lease set held_until = 0 where name like 'ghost %'`)
   const suffix = `:${homeserver.domain}`
   const isOurs = (user: string) =>
     user.endsWith(suffix) && (user.startsWith(`@${userPrefix}`) || user === `@${options.botLocalpart}${suffix}`)
@@ -130,7 +128,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
 
   let round: NodeJS.Timeout | undefined
   const startRounds = () => {
-    round ??= setInterval(() => later(syncGhosts(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
+    round ??= setInterval(() => later(syncDue(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
   }
 
   return {
@@ -156,6 +154,8 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     async decrypt(mxid, room, event) {
       const result = await use(mxid, (ghost) => decryptEvent(context, ghost, room, event))
       if (isDecrypted(result)) await steps('matrix.decrypted')
+      // Its key may have been in a transaction that never came: the homeserver drops keys when it repeats one.
+      else if ('missingKey' in result) later(syncGhostNow(context, mxid, takeAll))
       return result
     },
     async storeDelivery(tx, delivery) {
@@ -165,7 +165,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     receive: (ghosts) => takeAll(ghosts),
     async recover() {
       startRounds()
-      if (!(await syncGhosts(context, 'all', takeAll))) throw new GhostError('homeserver', true)
+      if (!(await syncDue(context, 'all', takeAll))) throw new GhostError('homeserver', true)
     },
     onRoomKey(listener) {
       listeners.add(listener)

@@ -36,6 +36,8 @@ export interface MatrixSettings {
   readonly refillBelow: number
   /** How often a ghost's device inbox is emptied by /sync, in ms; delivery by transaction does not remove a row. */
   readonly inboxSyncMs: number
+  /** A ghost that misses a room key is synced at most so often, in ms. Keys may just be late, and each /sync costs 10 ms. */
+  readonly missingKeySyncMs: number
   /** Ghosts that are synced at the same time during recovery. */
   readonly syncsAtOnce: number
   /** Age in ms after which a repeated PUT looks into the timeline first. Synapse remembers a transaction id 30 minutes. */
@@ -63,6 +65,7 @@ export const defaultMatrixSettings: MatrixSettings = {
   inboxBatch: 200,
   refillBelow: 25,
   inboxSyncMs: 6 * 3600 * 1000,
+  missingKeySyncMs: 5_000,
   syncsAtOnce: 4,
   sendMemoryMs: 20 * 60 * 1000,
   findPages: 20,

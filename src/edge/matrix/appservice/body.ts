@@ -34,8 +34,9 @@ export function readTransaction(body: Record<string, unknown>): TransactionBody 
   const lists = first('device_lists', 'org.matrix.msc3202.device_lists')
   const names = (list: unknown) =>
     Array.isArray(list) ? list.filter((user): user is string => typeof user === 'string') : []
+  const events = every(body.events, readEvent)
   return {
-    events: every(body.events, readEvent),
+    events,
     ephemeral: every(first('ephemeral', 'de.sorunome.msc2409.ephemeral'), (entry) => entry),
     delivery: {
       toDevice: every(first('to_device', 'de.sorunome.msc2409.to_device'), readToDevice),
@@ -52,7 +53,7 @@ export function readTransaction(body: Record<string, unknown>): TransactionBody 
         (value) => (Array.isArray(value) ? names(value) : undefined),
       ),
       deviceLists: {
-        changed: isObject(lists) ? names(lists.changed) : [],
+        changed: [...(isObject(lists) ? names(lists.changed) : []), ...arrivals(events)],
         left: isObject(lists) ? names(lists.left) : [],
       },
     },
@@ -64,6 +65,20 @@ export function readTransaction(body: Record<string, unknown>): TransactionBody 
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/**
+ * Who came into a room, or was invited. In a transaction device lists tell of devices that change while a room is shared
+ * (MSC3202), and not, as /sync does, of users who now share one: theirs may have changed since we last looked.
+ */
+function arrivals(events: readonly ReadEvent[]): string[] {
+  const here = (content: unknown) =>
+    isObject(content) && (content.membership === 'join' || content.membership === 'invite')
+  return events.flatMap(({ type, stateKey, content, event }) => {
+    if (type !== 'm.room.member' || stateKey === undefined || !here(content)) return []
+    const before = isObject(event.unsigned) ? event.unsigned.prev_content : undefined
+    return isObject(before) && before.membership === content.membership ? [] : [stateKey]
+  })
+}
 
 export function readEvent(event: Record<string, unknown>): ReadEvent | undefined {
   const { room_id: room, event_id: eventId, type, sender, state_key: stateKey, content } = event

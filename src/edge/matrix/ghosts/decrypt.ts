@@ -8,9 +8,7 @@ import {
   TrustRequirement,
 } from '@matrix-org/matrix-sdk-crypto-wasm'
 import type { Context, Loaded } from './context.ts'
-import { flush, follow, takeInbox } from './encrypt.ts'
-import { userIds } from './machine.ts'
-import { type MachineRequest, sendRequest } from './requests.ts'
+import { follow, queryKeys, takeInbox } from './encrypt.ts'
 import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
 
 /** Sessions remembered as asked for; one forgotten costs one query more. */
@@ -34,11 +32,7 @@ export async function decryptEvent(
   // The device may be so new that its list has not come: asked once for each session.
   if (ghost.asked.size >= askedLimit) ghost.asked.clear()
   ghost.asked.add(sessionId)
-  await ghost.locks.run('requests', async () => {
-    const request = await ghost.machine.call(async (olm) => olm.queryKeysForUsers(userIds([sender])))
-    await sendRequest(context.homeserver, ghost.machine, request as unknown as MachineRequest)
-  })
-  await flush(context, ghost)
+  await queryKeys(context, ghost, [sender])
   return attempt(ghost, room, event, sessionId)
 }
 

@@ -32,19 +32,28 @@ export function encryptEvent(
     const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
     await takeInbox(context, ghost)
     await follow(context, ghost, readers)
-    const missing = await openSessions(context, ghost, readers)
-    const shared = await shareRoomKey(context, ghost, room, readers)
-    const key = JSON.stringify([readers, missing])
-    if (shared > 0 || ghost.readable.get(room) !== key) {
-      ghost.readable.delete(room)
-      if (!(await someoneCanRead(ghost, readers, missing))) throw new GhostError('unreadable', true)
-      ghost.readable.set(room, key)
+    if (!(await giveRoomKey(context, ghost, room, readers))) {
+      // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
+      await queryKeys(context, ghost, readers)
+      if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
     }
     const text = await ghost.machine.call((olm) =>
       olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content)),
     )
     return JSON.parse(text)
   })
+}
+
+/** Shares the room key with all devices that can be reached, and says whether somebody can read now. */
+async function giveRoomKey(context: Context, ghost: Loaded, room: string, readers: readonly string[]) {
+  const missing = await openSessions(context, ghost, readers)
+  const shared = await shareRoomKey(context, ghost, room, readers)
+  const state = JSON.stringify([readers, missing])
+  if (shared === 0 && ghost.readable.get(room) === state) return true
+  ghost.readable.delete(room)
+  if (!(await someoneCanRead(ghost, readers, missing))) return false
+  ghost.readable.set(room, state)
+  return true
 }
 
 /** Gives the machine what waits for it and sends what it answers. */
@@ -64,6 +73,15 @@ export async function follow(context: Context, ghost: Loaded, users: readonly st
   await ghost.machine.call((olm) => olm.updateTrackedUsers(userIds(strangers)))
   for (const user of strangers) ghost.tracked.add(user)
   await flush(context, ghost)
+}
+
+/** Asks for these users' devices whether or not anything is known to have changed. */
+export async function queryKeys(context: Context, ghost: Loaded, users: readonly string[]): Promise<void> {
+  if (users.length === 0) return
+  await ghost.locks.run('requests', async () => {
+    const request = await ghost.machine.call(async (olm) => olm.queryKeysForUsers(userIds(users)))
+    await sendRequest(context.homeserver, ghost.machine, request as unknown as MachineRequest)
+  })
 }
 
 /**

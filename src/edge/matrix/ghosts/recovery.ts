@@ -38,7 +38,7 @@ const pageLimit = 50
  * @param which all: after a start. pushed: only those with rows to get rid of, not synced for `inboxSyncMs`
  * @returns whether all went well
  */
-export async function syncGhosts(
+export async function syncDue(
   context: Context,
   which: 'all' | 'pushed',
   take: (ghosts: readonly string[]) => Promise<void>,
@@ -61,6 +61,19 @@ export async function syncGhosts(
   })
   if (ghosts.length > 0) log.info({ count: ghosts.length, failed }, 'device inboxes were read')
   return failed === 0
+}
+
+/** The same for one ghost that misses a room key; not when it was synced a moment ago. @throws HomeserverError */
+export async function syncGhostNow(
+  context: Context,
+  mxid: GhostId,
+  take: (ghosts: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const [row] = await context.database.query<SyncedRow>(
+    'select mxid, device_id, since from ghost where mxid = $1 and synced_at < now_ms() - $2',
+    [mxid, context.settings.missingKeySyncMs],
+  )
+  if (row) await syncGhost(context, row, take)
 }
 
 async function syncGhost(
