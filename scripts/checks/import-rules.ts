@@ -23,6 +23,7 @@ export const importRules: ImportRules = {
     edge: ['crypto', 'cbor', 'identity', 'content', 'client', 'store', 'ops'],
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'bus', 'ops', 'protocol'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
+    cli: ['crypto', 'config', 'ops', 'edge', 'main.ts'],
     'main.ts': [
       'crypto',
       'protocol',
@@ -47,6 +48,7 @@ export const importRules: ImportRules = {
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts'],
     mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts'],
     client: ['src/client/storage/sql.ts'],
+    edge: ['src/edge/matrix/registration.ts'],
   },
   onlyDoor: {
     hub: { mls: ['src/mls/public.ts'] },

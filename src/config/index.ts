@@ -4,6 +4,7 @@
  *
  * No error or warning repeats a value that was written: it may be a secret.
  */
+export { appserviceUrl } from './addresses.ts'
 export { configFields, type Field } from './environment.ts'
 export { ConfigError, type ConfigProblem } from './errors.ts'
 export { type LoadedConfig, loadConfig } from './load.ts'

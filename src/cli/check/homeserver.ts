@@ -1,0 +1,170 @@
+import type { Answer, Call } from './calls.ts'
+import { type Finding, ok, skipped, warning, wrong } from './finding.ts'
+
+export interface HomeserverFacts {
+  readonly url: string
+  readonly domain: string
+  readonly senderLocalpart: string
+  readonly registrationId: string
+  /** Where the homeserver is told to reach this process. */
+  readonly appserviceUrl: string
+}
+
+/** Signed things are judged by the hub's clock; beyond this, devices and homeserver disagree about what is valid. */
+const clockToleranceMs = 30_000
+
+/** Whether the homeserver can be reached, what it is, and whether its clock agrees with this one. */
+export async function checkReachable(call: Call, { url }: HomeserverFacts, now = Date.now): Promise<Finding[]> {
+  const about = 'homeserver'
+  const asked = now()
+  const answer = await call('GET', '/_matrix/client/versions')
+  if ('failed' in answer) return [unreachable(about, url, answer)]
+  const { versions } = answer.body
+  if (answer.status !== 200 || !Array.isArray(versions))
+    return [
+      wrong(
+        about,
+        `${url} answers, but not as a Matrix homeserver (status ${answer.status}).`,
+        'Write its Client-Server API as matrix.homeserverUrl, without /_matrix.',
+      ),
+    ]
+  const found = [ok(about, `${url} answers${await product(call)}.`)]
+  if (answer.date) {
+    // The Date header has whole seconds, so half of one is on average lost.
+    const difference = answer.date.getTime() + 500 - (asked + now()) / 2
+    const seconds = Math.round(Math.abs(difference) / 1000)
+    if (Math.abs(difference) > clockToleranceMs)
+      found.push(
+        warning(
+          'clock',
+          `this machine and the homeserver differ by ${seconds} s.`,
+          'Set both by NTP: certificates and tokens are judged by the time.',
+        ),
+      )
+    else found.push(ok('clock', 'this machine and the homeserver agree.'))
+  }
+  return found
+}
+
+async function product(call: Call): Promise<string> {
+  const answer = await call('GET', '/_matrix/federation/v1/version')
+  const server = 'body' in answer ? (answer.body.server as Record<string, unknown> | undefined) : undefined
+  const plain = (value: unknown) => (typeof value === 'string' && /^[\w. +-]{1,40}$/.test(value) ? value : undefined)
+  const name = plain(server?.name)
+  return name ? ` (${[name, plain(server?.version)].filter(Boolean).join(' ')})` : ''
+}
+
+function unreachable(about: string, url: string, { failed, detail }: Extract<Answer, { failed: string }>): Finding {
+  const host = new URL(url).host
+  const words = {
+    name: [`the name ${host} is not known.`, 'Is matrix.homeserverUrl right? In containers, are both in one network?'],
+    refused: [
+      `nothing listens at ${host}.`,
+      'Is the homeserver running, and does it listen there? In a container, localhost is the container itself.',
+    ],
+    tls: [
+      `no trusted TLS connection to ${host} (${detail}).`,
+      'Is it http there? A certificate of your own authority is trusted with NODE_EXTRA_CA_CERTS.',
+    ],
+    timeout: [`${host} does not answer in time.`, 'Is a firewall in between, or the homeserver overloaded?'],
+    'not-json': [
+      `${url} answers with something that is not JSON (${detail}).`,
+      'Is it the homeserver, or a web page? Write the Client-Server API, without /_matrix.',
+    ],
+    other: [`${host} cannot be reached (${detail}).`, 'Look at the network between this process and the homeserver.'],
+  } as const
+  const [said, advice] = words[failed]
+  return wrong(about, said, advice)
+}
+
+/** Whether the homeserver knows this bridge's token, under the name and server name that the configuration has. */
+export async function checkToken(call: Call, facts: HomeserverFacts): Promise<Finding[]> {
+  const about = 'appservice token'
+  const answer = await call('GET', '/_matrix/client/v3/account/whoami')
+  if ('failed' in answer) return [unreachable(about, facts.url, answer)]
+  if (answer.status === 401 || answer.status === 403)
+    return [
+      wrong(
+        about,
+        'the homeserver does not know this as_token.',
+        'Write the registration anew: silta registration --output FILE',
+        'Name that file under app_service_config_files in homeserver.yaml, and restart the homeserver: it reads it only then.',
+      ),
+    ]
+  const user = String(answer.body.user_id ?? '')
+  if (answer.status !== 200 || !user.includes(':'))
+    return [wrong(about, `the homeserver gives an answer that is not understood (status ${answer.status}).`)]
+  const localpart = user.slice(1, user.indexOf(':'))
+  const domain = user.slice(user.indexOf(':') + 1)
+  const found = [ok(about, 'the homeserver accepts it.')]
+  if (domain === facts.domain) found.push(ok('server name', `is ${domain}.`))
+  else
+    found.push(
+      wrong(
+        'server name',
+        `the homeserver's is ${domain}, but matrix.domain is ${facts.domain}.`,
+        `Write domain: ${domain} and the registration anew.`,
+      ),
+    )
+  if (localpart !== facts.senderLocalpart)
+    found.push(
+      wrong(
+        'bridge bot',
+        `the homeserver's registration calls it ${localpart}, but matrix.senderLocalpart is ${facts.senderLocalpart}.`,
+        'Write the registration anew and restart the homeserver.',
+      ),
+    )
+  return found
+}
+
+/** Whether the homeserver reaches us: it is asked to ping, and says what came of it (Client-Server API, appservice ping). */
+export async function checkPing(call: Call, facts: HomeserverFacts): Promise<Finding> {
+  const about = 'way back'
+  const path = `/_matrix/client/v1/appservice/${encodeURIComponent(facts.registrationId)}/ping`
+  let answer = await call('POST', path, { transaction_id: 'silta-check' })
+  // Synapse now and then answers 502 for a ping that went well.
+  for (let again = 0; again < 2 && 'status' in answer && answer.status === 502; again++)
+    answer = await call('POST', path, { transaction_id: 'silta-check' })
+  if ('failed' in answer) return unreachable(about, facts.url, answer)
+  if (answer.status === 200) return ok(about, `the homeserver reaches ${facts.appserviceUrl}.`)
+  const { errcode, status } = answer.body
+  const there = `the homeserver does not reach ${facts.appserviceUrl}`
+  switch (errcode) {
+    case 'M_URL_NOT_SET':
+      return wrong(about, 'the registration has no url.', 'Write the registration anew and restart the homeserver.')
+    case 'M_FORBIDDEN':
+      return wrong(
+        about,
+        `the homeserver knows this token under another id than ${facts.registrationId}.`,
+        'Make matrix.registrationId and the id in the registration the same, and restart the homeserver.',
+      )
+    case 'M_BAD_STATUS':
+      if (status === 401 || status === 403)
+        return wrong(
+          about,
+          'the homeserver comes with another hs_token than this one.',
+          'Write the registration anew and restart the homeserver.',
+        )
+      return wrong(
+        about,
+        `at ${facts.appserviceUrl} something else answers (status ${Number(status)}).`,
+        'Is matrix.appserviceUrl the address of this process?',
+      )
+    case 'M_CONNECTION_TIMEOUT':
+      return wrong(about, `${there} in time.`, 'Is a firewall in between?')
+    case 'M_CONNECTION_FAILED':
+      return wrong(
+        about,
+        `${there}.`,
+        'Write as matrix.appserviceUrl an address that the homeserver can reach; in a container, localhost is the container itself.',
+        'Write the registration anew and restart the homeserver.',
+      )
+    case 'M_UNRECOGNIZED':
+      return skipped(
+        about,
+        'this homeserver has no ping for appservices (Matrix 1.7); whether it reaches us cannot be seen.',
+      )
+    default:
+      return wrong(about, `${there} (status ${answer.status}).`)
+  }
+}

@@ -1,0 +1,65 @@
+import type { Config, Secrets } from '../../config/index.ts'
+import { appserviceUrl } from '../../config/index.ts'
+import { caller } from './calls.ts'
+import { checkDelivery, deliveryPatienceMs } from './delivery.ts'
+import { type Finding, skipped } from './finding.ts'
+import { checkPing, checkReachable, checkToken, type HomeserverFacts } from './homeserver.ts'
+import { checkIssuer } from './issuer.ts'
+import { openProbe } from './probe.ts'
+
+export { type Finding, printFinding } from './finding.ts'
+
+/**
+ * Looks at everything around Silta that can be wrong, and tells each finding as soon as it is known. Works beside a
+ * running Silta, and sees more without one: then it takes its place on the port for a moment.
+ */
+export async function checkSurroundings(
+  {
+    config,
+    secrets,
+    send = fetch,
+    patienceMs = deliveryPatienceMs,
+  }: { config: Config; secrets: Secrets; send?: typeof fetch; patienceMs?: number },
+  tell: (finding: Finding) => void,
+): Promise<void> {
+  const tellAll = (findings: readonly Finding[]) => findings.forEach(tell)
+  tellAll(await checkIssuer(config, send))
+  if (!config.matrix || !secrets.matrix) {
+    tell(skipped('homeserver', 'none is configured, so this runs without Matrix.'))
+    return
+  }
+  const { homeserverUrl, domain, senderLocalpart, registrationId, ghostPrefix } = config.matrix
+  const facts: HomeserverFacts = {
+    url: homeserverUrl,
+    domain,
+    senderLocalpart,
+    registrationId,
+    appserviceUrl: appserviceUrl(config),
+  }
+  const call = caller(homeserverUrl, secrets.matrix.asToken, send)
+  const reachable = await checkReachable(call, facts)
+  tellAll(reachable)
+  if (reachable.some(isWrong)) return
+  const token = await checkToken(call, facts)
+  tellAll(token)
+  if (token.some(isWrong)) return
+
+  const probe = await openProbe(config.listen.host, config.listen.port, secrets.matrix.hsToken)
+  try {
+    const ping = await checkPing(call, facts)
+    tell(ping)
+    if (!probe)
+      tell(
+        skipped(
+          'delivery of keys',
+          `something listens on port ${config.listen.port}, most likely Silta itself.`,
+          'Stop it and check again to see whether the homeserver delivers what encryption needs.',
+        ),
+      )
+    else if (!isWrong(ping)) tellAll(await checkDelivery(call, probe, ghostPrefix, domain, patienceMs))
+  } finally {
+    await probe?.close()
+  }
+}
+
+const isWrong = (finding: Finding) => finding.state === 'wrong'

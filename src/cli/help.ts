@@ -1,0 +1,87 @@
+/** What `silta help` prints, by topic. */
+const general = `silta connects a messenger with Matrix, encrypted from end to end.
+
+  silta serve           runs the service
+  silta registration    prints the appservice registration for the homeserver
+  silta check           says in plain words what is wrong around it
+  silta help [COMMAND]  explains a command, or the configuration: silta help config
+  silta version         prints the version
+
+Every command takes
+  --config FILE         the configuration (else SILTA_CONFIG, else silta.yaml)
+
+Examples of configurations are in config/, their schema in schemas/config.schema.json.
+`
+
+const serve = `silta serve [--config FILE]
+
+Runs the service until SIGTERM or SIGINT, then finishes what is under way (shutdown.graceSeconds) and
+ends. Logs JSON lines to standard output.
+
+  ws://HOST:PORT/messenger/v1   devices of the messenger
+  /_matrix/app/v1/              the homeserver
+  /healthz                      200 while the process runs
+  /readyz                       200 while it can serve; the state of each dependency as JSON
+  /metrics                      Prometheus
+
+It ends with 0 after an orderly end, 1 after a fault, 2 when the configuration cannot be used.
+`
+
+const registration = `silta registration [--output FILE] [--config FILE]
+
+Prints the appservice registration (YAML). The homeserver needs it:
+
+  1. silta registration --output silta-registration.yaml
+  2. Copy it to where the homeserver can read it. It holds secrets: nobody else should.
+  3. In Synapse's homeserver.yaml:
+
+       app_service_config_files:
+         - /path/to/silta-registration.yaml
+       experimental_features:
+         msc2409_to_device_messages_enabled: true
+         msc3202_transaction_extensions: true
+
+  4. Restart the homeserver, and see whether all is well: silta check
+
+Tokens that the configuration does not give are generated once and kept in the data directory.
+`
+
+const check = `silta check [--config FILE]
+
+Looks at what is around Silta and says what is wrong and what to do: the configuration, the token
+issuer, whether the homeserver can be reached, what it is, its clock, its server name, whether it
+accepts the token, whether it reaches Silta, and whether it delivers what encryption needs.
+
+The last can be seen only while Silta does not run: the check then listens in its place for some
+seconds and sends itself a message. It takes no event that waits for Silta.
+
+It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
+`
+
+const config = `The configuration is a YAML file. Only provider.domain must be given:
+
+  provider:
+    domain: chat.example.org
+
+Every field can be given as an environment variable, which goes over the file:
+listen.port is SILTA_LISTEN_PORT. DATABASE_URL is database.url. For each secret there is a field
+…File that names a file with it.
+
+Fields, with their variables:
+
+`
+
+/** Explains a topic; undefined when there is none of that name. */
+export function help(topic: string | undefined, fields: () => string): string | undefined {
+  const topics: Record<string, () => string> = {
+    serve: () => serve,
+    registration: () => registration,
+    check: () => check,
+    config: () => config + fields(),
+  }
+  return topic === undefined || topic === 'help'
+    ? general
+    : Object.hasOwn(topics, topic)
+      ? topics[topic]?.()
+      : undefined
+}

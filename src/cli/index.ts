@@ -1,0 +1,156 @@
+/**
+ * The command line: serve, registration, check, help. It reads arguments, calls what does the work, prints, and gives the
+ * exit code. It decides nothing that the service would have to know.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import {
+  appserviceUrl,
+  type Config,
+  ConfigError,
+  configFields,
+  type LoadedConfig,
+  loadConfig,
+  readSecrets,
+} from '../config/index.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { defaultRegistration, homeserverSwitches, registrationYaml } from '../edge/matrix/registration.ts'
+import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
+import { help } from './help.ts'
+
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv
+  out(text: string): void
+  err(text: string): void
+}
+
+const exit = { well: 0, failed: 1, unusable: 2 } as const
+
+/** Runs one command. @returns the exit code */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  let parsed: ReturnType<typeof readArguments>
+  try {
+    parsed = readArguments(argv)
+  } catch (error) {
+    terminal.err(`${(error as Error).message}\nRun silta help to see what can be written.\n`)
+    return exit.unusable
+  }
+  const { values, positionals } = parsed
+  const [command = 'help', topic] = positionals
+  if (values.help) return printHelp(command, terminal)
+  try {
+    switch (command) {
+      case 'help':
+        return printHelp(topic, terminal)
+      case 'version':
+        terminal.out(`${version()}\n`)
+        return exit.well
+      case 'registration':
+        return registration(load(values.config, terminal), values.output, terminal)
+      case 'check':
+        return await check(load(values.config, terminal), terminal)
+      default:
+        terminal.err(`There is no command ${command}.\n\n${help(undefined, describeFields)}`)
+        return exit.unusable
+    }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    terminal.err(`${error.message}\n`)
+    return exit.unusable
+  }
+}
+
+function readArguments(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string', short: 'c' },
+      output: { type: 'string', short: 'o' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  })
+}
+
+function load(file: string | undefined, terminal: Terminal): LoadedConfig {
+  const loaded = loadConfig({ file, env: terminal.env })
+  for (const warning of loaded.warnings) terminal.err(`Warning: ${warning}\n`)
+  return loaded
+}
+
+function printHelp(topic: string | undefined, terminal: Terminal): number {
+  const text = help(topic, describeFields)
+  if (text === undefined) terminal.err(`There is no help about ${topic}.\n\n${help(undefined, describeFields)}`)
+  else terminal.out(text)
+  return text === undefined ? exit.unusable : exit.well
+}
+
+function describeFields(): string {
+  return configFields()
+    .map(({ path, variable, about }) => `  ${path}  (${variable})\n${wrap(about ?? '', 92, '      ')}\n`)
+    .join('')
+}
+
+function wrap(text: string, width: number, indent: string): string {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!
+    if (line !== '' && line.length + word.length >= width) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return lines.map((line) => indent + line).join('\n')
+}
+
+function registration({ config, file }: LoadedConfig, output: string | undefined, terminal: Terminal): number {
+  const secrets = readSecrets(config, nodeCrypto)
+  if (!config.matrix || !secrets.matrix) {
+    terminal.err(
+      `${file ?? 'The configuration'} has no matrix part, so there is nothing to register. See silta help config.\n`,
+    )
+    return exit.unusable
+  }
+  const yaml = registrationYaml({
+    ...defaultRegistration,
+    ...secrets.matrix,
+    id: config.matrix.registrationId,
+    url: appserviceUrl(config),
+    domain: config.matrix.domain,
+    botLocalpart: config.matrix.senderLocalpart,
+    userPrefix: config.matrix.ghostPrefix,
+  })
+  if (output === undefined) terminal.out(yaml)
+  else writeFileSync(output, yaml, { mode: 0o600 })
+  const switches = Object.entries(homeserverSwitches).map(([name, value]) => `  ${name}: ${value}`)
+  terminal.err(`${output === undefined ? '' : `Wrote ${output}. `}Name this file under app_service_config_files in homeserver.yaml, and set there
+
+experimental_features:
+${switches.join('\n')}
+
+Restart the homeserver, then run silta check.\n`)
+  return exit.well
+}
+
+async function check({ config, file }: LoadedConfig, terminal: Terminal): Promise<number> {
+  const secrets = readSecrets(config, nodeCrypto)
+  const tell = (finding: Finding) => terminal.out(`${printFinding(finding)}\n`)
+  tell({ about: 'configuration', state: 'ok', said: `${file ?? 'from the environment'}${describeKind(config)}.` })
+  const findings: Finding[] = []
+  await checkSurroundings({ config, secrets }, (finding) => {
+    findings.push(finding)
+    tell(finding)
+  })
+  const count = findings.filter((finding) => finding.state === 'wrong').length
+  terminal.out(count === 0 ? '\nNothing is wrong.\n' : `\n${count} ${count === 1 ? 'thing is' : 'things are'} wrong.\n`)
+  return count === 0 ? exit.well : exit.failed
+}
+
+function describeKind(config: Config): string {
+  return config.production ? ' (production)' : ' (for trying: production is not set)'
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
+  return manifest.version
+}
