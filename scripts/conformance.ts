@@ -1,19 +1,23 @@
-// npm run conformance -- AREA PATH…: runs files in the formats of published test vectors through this project's code.
+// npm run conformance -- FORMAT PATH…
 //
-//   npm run conformance -- mls test/vectors/mls
-//   npm run conformance -- content FILE FOLDER
-//
-// A folder stands for all files in it. Prints passed and failed for each file and in all; the exit code is 0 when
-// something passed and nothing failed.
-type Run = (paths: readonly string[]) => Promise<number>
+// Runs files of published test vectors, or any others in the same formats, through this implementation; a folder stands
+// for all of its format in it. Exits with 0 only when something was run and all of it passed.
+import type { ConformanceFormat } from './conformance/format.ts'
+import { runConformance } from './conformance/report.ts'
 
-const areas: Record<string, () => Promise<Run>> = {
-  mls: async () => (await import('./conformance/mls.ts')).run,
+/** Loaded when asked for: MLS brings its cryptography along. */
+const formats: Record<string, () => Promise<ConformanceFormat>> = {
+  content: async () => (await import('./conformance/content.ts')).content,
+  mls: async () => (await import('./conformance/mls.ts')).mls,
 }
 
-const [area, ...paths] = process.argv.slice(2)
-const load = areas[area ?? '']
-if (load === undefined || paths.length === 0) {
-  console.error(`usage: npm run conformance -- ${Object.keys(areas).join('|')} PATH…`)
+const print = (line: string) => process.stdout.write(`${line}\n`)
+
+const [name = '', ...paths] = process.argv.slice(2)
+const load = Object.hasOwn(formats, name) ? formats[name] : undefined
+if (!load || paths.length === 0) {
+  process.stderr.write(`usage: npm run conformance -- ${Object.keys(formats).join('|')} PATH…\n`)
   process.exitCode = 2
-} else process.exitCode = await (await load())(paths)
+} else if (!(await runConformance(await load(), paths, print))) {
+  process.exitCode = 1
+}

@@ -246,6 +246,15 @@ describe('encoded items', () => {
       codeOf(() => reader.any()),
       'unexpected',
     )
+    for (const value of [0, 5, 2n ** 64n - 1n]) {
+      assert.equal(readArray([value], 'example').unsigned64(), BigInt(value))
+    }
+    for (const value of [-1, -(2n ** 60n), '1', null]) {
+      assert.equal(
+        codeOf(() => readArray([value], 'example').unsigned64()),
+        'unexpected',
+      )
+    }
     for (const value of [-1, 6, 1.5, 2n ** 60n, '1', null]) {
       assert.equal(
         codeOf(() => readArray([value], 'example').unsigned(5)),

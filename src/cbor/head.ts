@@ -20,7 +20,7 @@ export function readHead(bytes: Uint8Array, offset: number): Head {
   const minor = first & 31
   const type = first >> 5
   if (minor < 24) return { major: type, minor, argument: minor, end: offset + 1 }
-  if (minor === 31 && type >= major.bytes && type !== major.tag) {
+  if (minor === 31 && type >= major.bytes && type <= major.map) {
     throw new CborError('not-deterministic', 'indefinite length')
   }
   if (minor > 27) throw new CborError('malformed', 'reserved head')

@@ -12,6 +12,8 @@ export interface ArrayReader {
   bytesUpToOrNull(maxLength: number): Uint8Array | undefined
   /** An integer from 0 to `max` ≤ 2^53 - 1. */
   unsigned(max: number): number
+  /** An integer from 0 to 2^64 - 1. */
+  unsigned64(): bigint
   boolean(): boolean
   array(): unknown[]
   oneOf<T extends string>(values: readonly T[]): T
@@ -20,6 +22,9 @@ export interface ArrayReader {
   /** Throws unless all items were taken. */
   end(): void
 }
+
+const isUnsigned64 = (item: unknown): boolean =>
+  (Number.isSafeInteger(item) && Number(item) >= 0) || (typeof item === 'bigint' && item >= 0n)
 
 /** `what` names the array in messages. */
 export function readArray(value: unknown, what: string): ArrayReader {
@@ -48,6 +53,7 @@ export function readArray(value: unknown, what: string): ArrayReader {
     bytesUpToOrNull: (maxLength) => take(as<Uint8Array | null>(orNull(isBytes(0, maxLength)))) ?? undefined,
     unsigned: (max) =>
       take(as<number>((item) => Number.isSafeInteger(item) && Number(item) >= 0 && Number(item) <= max)),
+    unsigned64: () => BigInt(take(as<number | bigint>(isUnsigned64))),
     boolean: () => take(as<boolean>((item) => typeof item === 'boolean')),
     array: () => take(as<unknown[]>(Array.isArray)),
     oneOf: <T extends string>(values: readonly T[]) => take(as<T>((item) => values.some((value) => value === item))),

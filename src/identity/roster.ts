@@ -1,5 +1,5 @@
 import { type Crypto, equalBytes, toHex } from '../crypto/index.ts'
-import type { AccountAddress } from './address.ts'
+import { type AccountAddress, parseAccountAddress } from './address.ts'
 import { requireValid } from './document.ts'
 import { IdentityError } from './errors.ts'
 import type { Leaf } from './leaf.ts'
@@ -93,14 +93,15 @@ export function applyManifests(crypto: Crypto, roster: Roster, commit: RosterCom
  */
 export function joinRoster(
   crypto: Crypto,
-  stated: ReadonlyMap<AccountAddress, ManifestState>,
+  stated: ReadonlyMap<string, ManifestState>,
   documents: readonly Uint8Array[],
   leaves: readonly RosterLeaf[],
 ): Roster {
   const keys = accountKeys(leaves)
   const byHash = new Map(documents.map((document) => [toHex(manifestHash(crypto, document)), document]))
   const roster = new Map<AccountAddress, RosterEntry>()
-  for (const [account, { number, hash }] of stated) {
+  for (const [address, { number, hash }] of stated) {
+    const account = parseAccountAddress(address)
     const accountKey = keys.get(account)
     const document = byHash.get(toHex(hash))
     if (!accountKey) roster.set(account, { number, hash })
