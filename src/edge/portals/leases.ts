@@ -1,4 +1,12 @@
-import { acquireLease, assertFence, type Database, type Lease, releaseLease, renewLease, type Transaction } from '../../store/index.ts'
+import {
+  acquireLease,
+  assertFence,
+  type Database,
+  type Lease,
+  releaseLease,
+  renewLease,
+  type Transaction,
+} from '../../store/index.ts'
 
 /** The leases that this process holds, renewed while it lives. */
 export interface HeldLeases {

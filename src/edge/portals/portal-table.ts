@@ -29,6 +29,7 @@ export interface Portal {
   readonly shownName: string | undefined
   readonly posture: string | undefined
   readonly endedBecause: Ending | undefined
+  readonly making: string | undefined
 }
 
 interface Row {
@@ -44,6 +45,7 @@ interface Row {
   shown_name: Uint8Array | null
   posture: Uint8Array | null
   ended_because: Ending | null
+  making: string | null
 }
 
 export type PortalChange = Partial<{
@@ -51,7 +53,7 @@ export type PortalChange = Partial<{
 }>
 
 const columns =
-  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, shown_name, posture, ended_because'
+  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, shown_name, posture, ended_because, making'
 const column: Readonly<Record<keyof PortalChange, string>> = {
   room: 'room',
   ghost: 'ghost',
@@ -62,6 +64,7 @@ const column: Readonly<Record<keyof PortalChange, string>> = {
   shownName: 'shown_name',
   posture: 'posture',
   endedBecause: 'ended_because',
+  making: 'making',
 }
 const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'shownName', 'posture'])
 
@@ -102,6 +105,7 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
     shownName: open(row.id, 'shown_name', row.shown_name),
     posture: open(row.id, 'posture', row.posture),
     endedBecause: row.ended_because ?? undefined,
+    making: row.making ?? undefined,
   })
   const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
     const [row] = await on.query<Row>(`select ${columns} from portal where ${where}`, parameters)

@@ -11,13 +11,6 @@ export interface PortalSettings {
   readonly retryMaxMs: number
   /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
   readonly outboxExpiryMs: number
-  /**
-   * Age in ms of a PUT whose outcome is unknown from which on the timeline is searched before it is repeated: Synapse
-   * remembers a transaction id for 30 minutes.
-   */
-  readonly sendMemoryMs: number
-  /** Timeline pages of 100 events that are searched. */
-  readonly findPages: number
   /** Largest content of an event before encryption, in bytes: base64 and the envelope stay under Matrix' 65,536. */
   readonly eventBytes: number
   /** Lifetime of the lease on a Matrix user's device, in ms: how long after a crash another process may take it over. */
@@ -40,8 +33,6 @@ export const defaultPortalSettings: PortalSettings = {
   retryMs: 500,
   retryMaxMs: minute,
   outboxExpiryMs: 14 * day,
-  sendMemoryMs: 20 * minute,
-  findPages: 20,
   eventBytes: 45_000,
   userLeaseMs: 15_000,
   openingAtOnce: 8,

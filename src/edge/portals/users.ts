@@ -1,9 +1,16 @@
-import { type Connection, type Device, type GroupCache, hasDevice, openDevice, registerPrimary } from '../../client/index.ts'
+import {
+  type Connection,
+  type Device,
+  type GroupCache,
+  hasDevice,
+  openDevice,
+  registerPrimary,
+} from '../../client/index.ts'
 import { sqlStorage } from '../../client/storage/sql.ts'
 import { type Crypto, toBase64Url, utf8 } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
 import type { MlsProvider } from '../../mls/index.ts'
-import type { Database, Queryable, Sealer } from '../../store/index.ts'
+import type { Database, Queryable, Sealer, Transaction } from '../../store/index.ts'
 import { createLocks } from '../matrix/locks.ts'
 import type { Steps } from '../matrix/log.ts'
 import { EdgeError } from './errors.ts'
@@ -25,7 +32,7 @@ export interface MatrixUsers {
   /** The Matrix id behind an account, whoever has its device. */
   mxidOf(on: Queryable, account: AccountAddress): Promise<string | undefined>
   /** Throws LeaseLost unless the user's device is still ours; for every transaction that writes for its portals. */
-  check(tx: Queryable, account: AccountAddress): Promise<void>
+  check(tx: Transaction, account: AccountAddress): Promise<void>
   /** Opens the devices of all known users. */
   start(): Promise<void>
   close(): Promise<void>

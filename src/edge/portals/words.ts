@@ -31,8 +31,7 @@ export const words = {
   },
   unencrypted: () =>
     'Your message was not encrypted, so it was not passed on. Switch encryption on in your app and send it again.',
-  undecryptable: () =>
-    'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
+  undecryptable: () => 'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
   lost: () => 'A message that was sent to you could not be read by the bridge. Ask for it to be sent again.',
   gap: () => 'The bridge was away for long. Messages that were sent to you in the meantime may be missing here.',
   elsewhere: () =>
@@ -59,7 +58,8 @@ export function refusalWords(code: ClientErrorCode, what: 'message' | 'start', n
     'too-large': 'It is too long. Send it in parts.',
     'no-key-packages': `None of the devices of ${person} can be reached now. Try again later.`,
     'key-changed': `The key of ${person} has changed. Nothing is sent until that is explained. Ask them over another channel.`,
-    'provider-changed': 'The messenger shows another key than before. Nothing is sent until its operator has explained that.',
+    'provider-changed':
+      'The messenger shows another key than before. Nothing is sent until its operator has explained that.',
     'not-joined': 'This conversation has ended. Use "start" in the chat with the bot to begin anew.',
     'no-such-room': 'This conversation has ended. Use "start" in the chat with the bot to begin anew.',
     unlinked: 'Your account on the messenger has ended.',
@@ -76,6 +76,7 @@ export function untranslatableWords(code: TranslationCode): string {
     deletion: 'Removing a message does not cross yet: they still see it. Ask them to remove it on their side.',
     reaction: `Reactions do not cross yet. ${kept}`,
     sticker: `Stickers do not cross yet. ${kept}`,
+    contact: `Contact cards do not cross yet. ${kept}`,
     poll: `Polls do not cross yet. ${kept}`,
     location: `Places do not cross yet. ${kept} Send the address as text.`,
     call: 'Calls do not cross yet. Nobody was rung.',

@@ -9,6 +9,7 @@ create table matrix_user (
   lookup bytea primary key,             -- HMAC-SHA256 of the Matrix id
   mxid bytea not null,                  -- sealed
   account text unique,                  -- null until the messenger has the account
+  profile bytea,                        -- sealed; what the messenger was last told of the user
   created_at int8 not null
 );
 
@@ -28,6 +29,8 @@ create table portal (
   shown_name bytea,                     -- sealed; what the ghost is called in the Matrix room
   posture bytea,                        -- sealed; what the Matrix room was last told
   ended_because text,
+  -- Marks the Matrix room that is being made, so that one whose making was not noticed is found again.
+  making text,
   changed_at int8 not null,
   unique (account, peer)
 );
@@ -60,6 +63,13 @@ create table portal_message (
   unique (portal, event_id)
 );
 create index portal_message_unreported on portal_message (portal) where not reported and not from_matrix;
+
+-- What a Matrix user was told once in a portal: losses that come with every message of a kind.
+create table portal_told (
+  portal int8 not null references portal on delete cascade,
+  what text not null,
+  primary key (portal, what)
+);
 
 -- Events from Matrix whose key was waited for in vain. A placeholder went out; the text takes its place when the key comes.
 create table portal_late_event (

@@ -1,0 +1,62 @@
+import type { Crypto } from '../../crypto/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import type { Counters } from '../../ops/index.ts'
+import type { Database, Sealer, Transaction } from '../../store/index.ts'
+import type { GhostId, Ghosts } from '../matrix/ghosts.ts'
+import type { Homeserver, Masquerade } from '../matrix/homeserver.ts'
+import type { Log, Steps } from '../matrix/log.ts'
+import type { MatrixSettings } from '../matrix/settings.ts'
+import type { LateEvents } from './late-events.ts'
+import type { MessageMap } from './message-map.ts'
+import type { OutboxTable } from './outbox-table.ts'
+import type { PortalTable } from './portal-table.ts'
+import type { PortalSettings } from './settings.ts'
+import type { MatrixUsers } from './users.ts'
+
+export type PortalCounter = 'messages' | 'refused' | 'placeholders' | 'faults'
+
+/** What the parts of the portals share. Made once, in `openPortals`. */
+export interface PortalContext {
+  readonly database: Database
+  readonly sealer: Sealer
+  readonly crypto: Crypto
+  readonly homeserver: Homeserver
+  readonly ghosts: Ghosts
+  readonly users: MatrixUsers
+  readonly portals: PortalTable
+  readonly outbox: OutboxTable
+  readonly messages: MessageMap
+  readonly late: LateEvents
+  readonly settings: PortalSettings & Pick<MatrixSettings, 'findPages' | 'sendMemoryMs'>
+  /** The provider's domain, as people are told who carries their messages. */
+  readonly host: string
+  readonly clock: () => number
+  readonly log: Log
+  readonly steps: Steps
+  readonly counters: Counters<PortalCounter>
+  /** Whether a Matrix id is one of our ghosts', or the bot's. */
+  isOurs(mxid: string): boolean
+  /** Deletes a stored event of the homeserver, in the transaction that holds its effects. */
+  finishEvent(tx: Transaction, id: number): Promise<void>
+  /** Hands over a Matrix room's waiting events now. */
+  wakeRoom(matrixRoom: string): void
+  /** Lets a portal do what it has to do. After a commit, never before. */
+  wake(portal: number): void
+}
+
+/** A transaction that commits only while the user's device is ours. */
+export const owned = <T>(
+  context: Pick<PortalContext, 'database' | 'users'>,
+  account: AccountAddress,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> =>
+  context.database.transaction(async (tx) => {
+    await context.users.check(tx, account)
+    return work(tx)
+  })
+
+/** For calls on behalf of a ghost: with its device, or Synapse forgets transaction ids when it restarts. */
+export const asGhost = async (context: Pick<PortalContext, 'ghosts'>, ghost: GhostId): Promise<Masquerade> => ({
+  user: ghost,
+  device: await context.ghosts.deviceOf(ghost),
+})
