@@ -15,7 +15,8 @@
  * - not-in-manifest: a device that its account's manifest in force does not list
  * - duplicate-device: one device with two leaves
  * - unknown-account: a manifest of an account that has nothing to do with the group
- * - not-a-member: an external join by an account that is not in the group, or under a new account key
+ * - not-a-member: an external join by an account that is not in the group, or under a new account key; or a leaf that
+ *   turned into another device
  */
 export type IdentityErrorCode =
   | 'malformed'

@@ -127,6 +127,17 @@ describe('a device', () => {
     assert.equal(again([anaSecond])().roster.get(ana.address)?.number, 2)
   })
 
+  test('does not come in by an update of another device’s leaf', () => {
+    const benSecond = testManifest(crypto, ben, [benPhone, benTablet], { number: 2, previous: benFirst })
+    const commit = { before: all, after: [phone, tablet, benTablet], added: [], manifests: [benSecond] }
+    assert.throws(() => apply(founded, commit), refusedAs('not-a-member'))
+    const eve = testAccount(crypto, provider)
+    const turned = { ...benPhone, account: eve }
+    const manifests = [testManifest(crypto, eve, [turned])]
+    const other = { before: all, after: [phone, tablet, turned], added: [], manifests }
+    assert.throws(() => apply(founded, other), refusedAs('not-a-member'))
+  })
+
   test('has the kind that its manifest states, and one leaf', () => {
     const posing = { ...tablet, kind: 'primary' as const }
     const run = () => apply(founded, { before: all, after: [phone, posing, benPhone] })

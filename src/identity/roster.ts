@@ -48,6 +48,7 @@ export const emptyRoster: Roster = new Map()
  * the same answer, so they cannot split. After a commit
  * - every account with a leaf has a manifest in force, and it lists each of its leaves under the leaf's kind;
  * - that manifest was valid at the log's time when a leaf of the account was added;
+ * - a device comes in by being added, never by somebody's leaf turning into it;
  * - a manifest only gives way to a newer one, signed by the account's key, that follows it;
  * - an account has one account key. It changes only by a member's commit that carries a manifest under the new key;
  * - an external commit brings a device of an account that was there before, under the same key: having a GroupInfo,
@@ -76,6 +77,7 @@ export function applyManifests(crypto: Crypto, roster: Roster, commit: RosterCom
     if (verdict === 'newer') announced.push(manifest.account)
   }
   if (commit.external) requireMembers(commit.added, before)
+  requireAdded(commit)
   const keyChanged = changedKeys(before, after)
   if (keyChanged.some((account) => !announced.includes(account))) {
     throw new IdentityError('no-manifest', 'a new account key without a manifest under it')
@@ -169,6 +171,14 @@ function requireMembers(added: readonly RosterLeaf[], before: ReadonlyMap<Accoun
     if (!known || !equalBytes(known, accountKey)) {
       throw new IdentityError('not-a-member', 'an external commit by an account that is not in the group')
     }
+  }
+}
+
+/** An update of a leaf renews it. Were it to name another device, that one would be in without a commit that adds it. */
+function requireAdded({ before, after, added }: RosterCommit): void {
+  const known = new Set([...before, ...added].map(({ address, deviceKey }) => `${address} ${toHex(deviceKey)}`))
+  if (after.some(({ address, deviceKey }) => !known.has(`${address} ${toHex(deviceKey)}`))) {
+    throw new IdentityError('not-a-member', 'a leaf that was updated to another device')
   }
 }
 
