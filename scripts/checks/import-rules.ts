@@ -67,7 +67,7 @@ export const importRules: ImportRules = {
     pino: ['ops'],
     'prom-client': ['ops'],
     jose: ['messenger'],
-    yaml: ['config', 'ops'],
+    yaml: ['config', 'cli'],
   },
   closures: [
     {

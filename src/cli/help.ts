@@ -49,8 +49,8 @@ Tokens that the configuration does not give are generated once and kept in the d
 const check = `silta check [--config FILE]
 
 Looks at what is around Silta and says what is wrong and what to do: the configuration, the token
-issuer, whether the homeserver can be reached, what it is, its clock, its server name, whether it
-accepts the token, whether it reaches Silta, and whether it delivers what encryption needs.
+issuer, whether the homeserver can be reached, its clock, its server name, whether it accepts the
+token, whether it reaches Silta, and whether it delivers what encryption needs.
 
 The last can be seen only while Silta does not run: the check then listens in its place for some
 seconds and sends itself a message. It takes no event that waits for Silta.

@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { stringify } from 'yaml'
 import {
   appserviceUrl,
   type Config,
@@ -14,7 +15,7 @@ import {
   readSecrets,
 } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { defaultRegistration, homeserverSwitches, registrationYaml } from '../edge/matrix/registration.ts'
+import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
 
@@ -101,15 +102,15 @@ function wrap(text: string, width: number, indent: string): string {
   return lines.map((line) => indent + line).join('\n')
 }
 
-function registration({ config, file }: LoadedConfig, output: string | undefined, terminal: Terminal): number {
+function registration({ config, file: source }: LoadedConfig, output: string | undefined, terminal: Terminal): number {
   const secrets = readSecrets(config, nodeCrypto)
   if (!config.matrix || !secrets.matrix) {
     terminal.err(
-      `${file ?? 'The configuration'} has no matrix part, so there is nothing to register. See silta help config.\n`,
+      `${source ?? 'The configuration'} has no matrix part, so there is nothing to register. See silta help config.\n`,
     )
     return exit.unusable
   }
-  const yaml = registrationYaml({
+  const file = registrationFile({
     ...defaultRegistration,
     ...secrets.matrix,
     id: config.matrix.registrationId,
@@ -118,6 +119,7 @@ function registration({ config, file }: LoadedConfig, output: string | undefined
     botLocalpart: config.matrix.senderLocalpart,
     userPrefix: config.matrix.ghostPrefix,
   })
+  const yaml = stringify(file)
   if (output === undefined) terminal.out(yaml)
   else writeFileSync(output, yaml, { mode: 0o600 })
   const switches = Object.entries(homeserverSwitches).map(([name, value]) => `  ${name}: ${value}`)

@@ -1,6 +1,11 @@
 /** One answer of a server, or why there was none. */
 export type Answer =
-  | { readonly status: number; readonly body: Record<string, unknown>; readonly date: Date | undefined }
+  | {
+      readonly status: number
+      readonly body: Record<string, unknown>
+      readonly date: Date | undefined
+      readonly server: string | undefined
+    }
   | { readonly failed: 'name' | 'refused' | 'tls' | 'timeout' | 'not-json' | 'other'; readonly detail: string }
 
 export type Call = (
@@ -33,7 +38,11 @@ export function caller(baseUrl: string, token: string | undefined, send: typeof 
       const date = new Date(response.headers.get('date') ?? Number.NaN)
       const parsed = parse(await readAtMost(response, largestAnswer))
       if (!parsed) return { failed: 'not-json', detail: `status ${response.status}` }
-      return { status: response.status, body: parsed, date: Number.isNaN(date.getTime()) ? undefined : date }
+      return {
+        status: response.status,
+        body: parsed,
+        date: Number.isNaN(date.getTime()) ? undefined : date,
+      }
     } catch (error) {
       return { failed: kindOf(error), detail: codeOf(error) }
     }

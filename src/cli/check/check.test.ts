@@ -27,7 +27,6 @@ const sound =
   (keys = ['org.matrix.msc3202.device_one_time_keys_count']): Handler =>
   async ({ method, path, body }, push) => {
     if (path.endsWith('/versions')) return [200, { versions: ['v1.13'] }]
-    if (path.endsWith('/federation/v1/version')) return [200, { server: { name: 'Synapse', version: '1.150.0' } }]
     if (path.endsWith('/whoami')) return [200, { user_id: '@silta:hs.example' }]
     if (path.endsWith('/ping')) {
       const status = await push({})
@@ -128,7 +127,6 @@ test('nothing is wrong with a homeserver that does everything, and the device it
     findings.map(({ about }) => about),
     ['homeserver', 'clock', 'appservice token', 'server name', 'way back', 'delivery of keys', 'counts of keys'],
   )
-  assert.match(said, /Synapse 1\.150\.0/)
   assert.equal(requests.at(-1), 'DELETE /_matrix/client/v3/devices/SILTACHECK')
 })
 

@@ -13,7 +13,7 @@ export interface HomeserverFacts {
 /** Signed things are judged by the hub's clock; beyond this, devices and homeserver disagree about what is valid. */
 const clockToleranceMs = 30_000
 
-/** Whether the homeserver can be reached, what it is, and whether its clock agrees with this one. */
+/** Whether the homeserver can be reached, and whether its clock agrees with this one. Asked without a token. */
 export async function checkReachable(call: Call, { url }: HomeserverFacts, now = Date.now): Promise<Finding[]> {
   const about = 'homeserver'
   const asked = now()
@@ -28,7 +28,7 @@ export async function checkReachable(call: Call, { url }: HomeserverFacts, now =
         'Write its Client-Server API as matrix.homeserverUrl, without /_matrix.',
       ),
     ]
-  const found = [ok(about, `${url} answers${await product(call)}.`)]
+  const found = [ok(about, `${url} answers.`)]
   if (answer.date) {
     // The Date header has whole seconds, so half of one is on average lost.
     const difference = answer.date.getTime() + 500 - (asked + now()) / 2
@@ -44,14 +44,6 @@ export async function checkReachable(call: Call, { url }: HomeserverFacts, now =
     else found.push(ok('clock', 'this machine and the homeserver agree.'))
   }
   return found
-}
-
-async function product(call: Call): Promise<string> {
-  const answer = await call('GET', '/_matrix/federation/v1/version')
-  const server = 'body' in answer ? (answer.body.server as Record<string, unknown> | undefined) : undefined
-  const plain = (value: unknown) => (typeof value === 'string' && /^[\w. +-]{1,40}$/.test(value) ? value : undefined)
-  const name = plain(server?.name)
-  return name ? ` (${[name, plain(server?.version)].filter(Boolean).join(' ')})` : ''
 }
 
 function unreachable(about: string, url: string, { failed, detail }: Extract<Answer, { failed: string }>): Finding {

@@ -37,7 +37,7 @@ export async function checkSurroundings(
     appserviceUrl: appserviceUrl(config),
   }
   const call = caller(homeserverUrl, secrets.matrix.asToken, send)
-  const reachable = await checkReachable(call, facts)
+  const reachable = await checkReachable(caller(homeserverUrl, undefined, send), facts)
   tellAll(reachable)
   if (reachable.some(isWrong)) return
   const token = await checkToken(call, facts)
