@@ -4,7 +4,6 @@ export type Answer =
       readonly status: number
       readonly body: Record<string, unknown>
       readonly date: Date | undefined
-      readonly server: string | undefined
     }
   | { readonly failed: 'name' | 'refused' | 'tls' | 'timeout' | 'not-json' | 'other'; readonly detail: string }
 

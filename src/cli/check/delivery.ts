@@ -46,7 +46,7 @@ export async function checkDelivery(
       wrong(
         'devices',
         'the homeserver lets no appservice create devices (MSC4190).',
-        'Synapse 1.141 or newer has it; the registration needs io.element.msc4190: true. Write the registration anew and restart.',
+        'A current Synapse can; the registration needs io.element.msc4190: true. Write the registration anew and restart.',
       ),
     ]
   try {
