@@ -6,6 +6,29 @@ import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts
 import { startNio } from './support/nio.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
 
+/**
+ * Synapse on PostgreSQL answers most of the claims that come at once for one device with nothing. The one here is on
+ * SQLite, so this does it in its place; and the first claim for each user comes back empty too, as when another client
+ * claims at the same moment.
+ */
+function likePostgres(): typeof fetch {
+  const asked = new Set<string>()
+  const underWay = new Set<string>()
+  return async (input, init) => {
+    if (!String(input).includes('/keys/claim')) return fetch(input, init)
+    const users = Object.keys(JSON.parse(String(init?.body)).one_time_keys)
+    const empty = users.some((user) => underWay.has(user) || !asked.has(user))
+    for (const user of users) asked.add(user)
+    if (empty) return Response.json({ one_time_keys: {}, failures: {} })
+    for (const user of users) underWay.add(user)
+    try {
+      return await fetch(input, init)
+    } finally {
+      for (const user of users) underWay.delete(user)
+    }
+  }
+}
+
 describe('ghosts on a real Synapse', { skip: await synapseMissing() }, () => {
   let synapse: TestSynapse
   let database: TestDatabase
@@ -14,7 +37,7 @@ describe('ghosts on a real Synapse', { skip: await synapseMissing() }, () => {
 
   before(async () => {
     ;[synapse, database] = await Promise.all([testSynapse(), freshDatabase('pglite')])
-    bridge = await openGhostBridge({ synapse, database })
+    bridge = await openGhostBridge({ synapse, database, fetch: likePostgres() })
     alice = await startMatrixClient({ synapse, name: 'alice' })
   })
   after(async () => {
@@ -60,7 +83,6 @@ describe('ghosts on a real Synapse', { skip: await synapseMissing() }, () => {
     assert.ok((await nio.messages(room)).every((message) => message.decrypted))
   })
 
-  // Synapse answers most of the claims that come at once for one device with nothing.
   for (const [name, start] of [
     ['matrix-js-sdk', () => startMatrixClient({ synapse, name: 'carol' })],
     ['matrix-nio, which has no fallback key', () => startNio({ synapse, name: 'nils' })],

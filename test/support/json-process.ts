@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline'
 export interface JsonProcess {
   call<T>(name: string, ...parameters: unknown[]): Promise<T>
   readonly pid: number
+  /** Resolves when it has ended, for whatever reason. */
+  readonly ended: Promise<void>
   /** Closes its input, upon which it ends; by force after two seconds. */
   stop(): Promise<void>
 }
@@ -45,6 +47,7 @@ export function startJsonProcess(program: string, parameters: readonly string[])
   process.once('exit', killWithUs)
   return {
     pid: child.pid!,
+    ended,
     call(name, ...parameters) {
       if (child.exitCode !== null || child.signalCode !== null)
         return Promise.reject(new Error(`the counterpart has ended:\n${errors}`))
