@@ -3,6 +3,7 @@ import type { ProviderTrust } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
 import type { Connection } from './connection.ts'
 import type { Events } from './events.ts'
+import type { KeyedMutex } from './mutex.ts'
 import type { SelfRecord } from './records.ts'
 import type { ClientSettings } from './settings.ts'
 import type { ClientStep, GroupCache, Storage } from './types.ts'
@@ -19,6 +20,8 @@ export interface Context {
   readonly trust: ProviderTrust
   readonly groupCache: GroupCache
   readonly events: Events
+  /** One thing at a time in each room. */
+  readonly alone: KeyedMutex
   /** Ends when the device is closed. */
   readonly signal: AbortSignal
   /** Milliseconds since the epoch. */

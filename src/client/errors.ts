@@ -1,3 +1,5 @@
+import type { AccountAddress } from '../identity/index.ts'
+
 const providerCodes = [
   'malformed',
   'too-large',
@@ -48,7 +50,8 @@ export type LocalCode =
   | 'not-primary' // only the primary device can do this
   | 'not-joined' // this device has no leaf in the room
   | 'no-such-room'
-  | 'no-device' // storage holds no device, or already holds one
+  | 'no-device' // storage holds no device
+  | 'device-exists' // storage holds one already
   | 'storage-in-use' // another tab or process has this device open
   | 'storage' // storage failed or holds what cannot be read
   | 'handler' // an event handler of the application failed
@@ -96,7 +99,8 @@ const sentences: Record<ClientErrorCode, string> = {
   'not-primary': 'Only the first device of the account can do this.',
   'not-joined': 'This device is not part of that conversation (yet).',
   'no-such-room': 'There is no such conversation.',
-  'no-device': 'There is no account on this device, or there is one already.',
+  'no-device': 'There is no account on this device yet.',
+  'device-exists': 'There is an account on this device already.',
   'storage-in-use': 'This account is open in another window.',
   storage: 'What this device has stored cannot be read or written.',
   handler: 'A part of the app failed.',
@@ -137,6 +141,23 @@ export class ClientError extends Error {
 
   get explanation(): string {
     return sentences[this.code]
+  }
+}
+
+export type IdentityRefusalCode =
+  | 'key-changed'
+  | 'manifest-changed'
+  | 'old-manifest'
+  | 'not-in-manifest'
+  | 'bad-identity'
+
+/** What somebody presented as an identity and this device refuses, with whose it claims to be. */
+export class IdentityRefusal extends ClientError {
+  readonly account: AccountAddress | undefined
+
+  constructor(code: IdentityRefusalCode, account?: AccountAddress, cause?: unknown) {
+    super(code, undefined, { cause })
+    this.account = account
   }
 }
 

@@ -9,3 +9,20 @@ export function createMutex(): Mutex {
     return run
   }
 }
+
+export type KeyedMutex = <T>(key: string, fn: () => Promise<T>) => Promise<T>
+
+/** A mutex for each key, which exists only while it is used. */
+export function createKeyedMutex(): KeyedMutex {
+  const held = new Map<string, { alone: Mutex; users: number }>()
+  return async (key, fn) => {
+    const entry = held.get(key) ?? { alone: createMutex(), users: 0 }
+    held.set(key, entry)
+    entry.users++
+    try {
+      return await entry.alone(fn)
+    } finally {
+      if (--entry.users === 0) held.delete(key)
+    }
+  }
+}

@@ -70,6 +70,10 @@ export interface RoomRecord {
   creating?: boolean
   /** The group state is lost or cannot follow; the device must join anew. */
   broken?: boolean
+  /** Why this device does not enter the room: what was presented there is not believed. */
+  refused?: string
+  /** The own leaf carries a certificate or an endorsement that has been renewed since. */
+  renewLeaf?: boolean
   /** This device is the one of its account that tells the room the profile, and has not done so. */
   profileOwed?: boolean
   /** Counts messages: the next one's place in the order of sending. */
@@ -85,7 +89,8 @@ export interface MemberLeaf extends Leaf {
 /** Who is in a room and which manifests are in force there. Changes with commits only. */
 export interface RosterRecord {
   leaves: MemberLeaf[]
-  manifests: Record<AccountAddress, { number: number; hash: Uint8Array }>
+  /** As `encodeRoster` gives it. */
+  manifests: Uint8Array
 }
 
 /** A commit of ours that the provider has not taken or refused yet, with the state that it leads to. */
@@ -154,6 +159,15 @@ function read<T>(bytes: Uint8Array): T {
   }
 }
 
+/** Bytes as they are. */
+function raw(collection: string) {
+  return {
+    get: (tx: StorageTx, key: string) => tx.get(collection, key),
+    put: (tx: StorageTx, key: string, value: Uint8Array) => tx.put(collection, key, value),
+    delete: (tx: StorageTx, key: string) => tx.delete(collection, key),
+  }
+}
+
 /** One record under a fixed key. */
 function single<T>(key: string) {
   const records = table<T>('device')
@@ -178,6 +192,10 @@ export const pendingCommits = table<PendingCommitRecord>('pending')
 export const submissions = table<SubmissionRecord>('submission')
 /** Key: room, a space, the idempotency key in hexadecimal. */
 export const sentKeys = table<SentRecord>('sent')
+
+/** The two parts of an MLS state, as `encodeState` gives them: a message changes the second only. */
+export const groups = raw('group')
+export const ratchets = raw('ratchets')
 
 export const submissionPrefix = (room: RoomId) => `${room} `
 export const submissionKey = (room: RoomId, order: number) => `${room} ${String(order).padStart(16, '0')}`

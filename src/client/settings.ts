@@ -12,6 +12,10 @@ export interface ClientSettings {
   manifestLifetime: number
   /** Seconds before its end at which the primary renews the manifest: half, so that a week offline does no harm. */
   manifestRenewal: number
+  /** Seconds by which the clocks of device and provider may differ: what we issue begins that long ago. */
+  clockTolerance: number
+  /** Seconds before the end of the provider's endorsement at which a fresh one is fetched. */
+  endorsementRenewal: number
   /** Decoded group states kept in memory. */
   cachedGroups: number
   /** Log entries processed in one transaction at most: bounds what is done again after a crash. */
@@ -29,6 +33,8 @@ export interface ClientSettings {
   attempts: number
   /** How often a device looks whether manifest or KeyPackages must be renewed. */
   upkeep: number
+  /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
+  plaintextNetworks: readonly string[]
   /** Bytes of a decrypted message: what a decoder is given at most. */
   contentBytes: number
 }
@@ -42,6 +48,8 @@ export const defaultSettings: ClientSettings = {
   certificateLifetime: 400 * day,
   manifestLifetime: 14 * day,
   manifestRenewal: 7 * day,
+  clockTolerance: 60 * 60,
+  endorsementRenewal: 30 * day,
   cachedGroups: 64,
   receiveBatch: 32,
   deliveryWindow: 256,
@@ -51,5 +59,6 @@ export const defaultSettings: ClientSettings = {
   retryMost: 60_000,
   attempts: 20,
   upkeep: 60 * 60 * 1000,
+  plaintextNetworks: [],
   contentBytes: 256 * 1024,
 }

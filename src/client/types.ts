@@ -213,6 +213,8 @@ export interface DeviceEvents {
   /** A stranger's room that waits for accept or decline. Also reported as `room`. */
   request: (room: Room, tx: StorageTx) => void | Promise<void>
   posture: (change: PostureChange, tx: StorageTx) => void | Promise<void>
+  /** An account of this room stands under another account key than before: the safety number is new. */
+  keyChanged: (event: { room: RoomId; account: AccountAddress }, tx: StorageTx) => void | Promise<void>
   refused: (refusal: Refusal, tx: StorageTx) => void | Promise<void>
   /** Somebody asks to be allowed to write, or answered our asking. */
   consent: (event: { account: AccountAddress; state: 'requested' | 'granted' | 'denied' }) => void | Promise<void>
@@ -236,6 +238,11 @@ export interface Device extends AsyncDisposable {
   on<E extends keyof DeviceEvents>(event: E, handler: DeviceEvents[E]): () => void
   /** Begins delivery and sending. Add handlers before; until then nothing is received or acknowledged. */
   start(): Promise<void>
+  /**
+   * Resolves when the provider knows this device, has its KeyPackages, and everything that was waiting has been
+   * delivered. Errors: disconnected (it goes on trying), unlinked and what else the provider may refuse it for.
+   */
+  ready(): Promise<void>
   /** Stops. Storage and connection stay open: they are the caller's. */
   close(): Promise<void>
 
@@ -263,6 +270,9 @@ export interface Device extends AsyncDisposable {
   members(room: RoomId): Promise<Member[]>
   /** Sixty digits to compare with the other account of a direct room (with an edge account: with its edge). */
   safetyNumber(room: RoomId): Promise<string>
+
+  /** After comparing: the key that this account has now is taken as its own, and rooms refused for it are entered. */
+  acceptNewKey(address: AccountAddress): Promise<void>
 
   settings(): Promise<AccountSettings>
   setFirstContact(policy: FirstContact): Promise<void>
