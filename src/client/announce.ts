@@ -18,6 +18,9 @@ export function visible(record: RoomRecord): boolean {
 
 export async function tellRoom(context: Context, work: RoomWork): Promise<void> {
   if (!work.record || !visible(work.record)) return
+  work.afterwards(() => {
+    for (const watcher of [...context.watchers]) watcher(work.id)
+  })
   const view = roomView(work.id, work.record)
   await context.events.run('room', view, work.tx)
 }

@@ -1,10 +1,11 @@
 import type { Crypto } from '../crypto/index.ts'
-import type { ProviderTrust } from '../identity/index.ts'
+import type { DeviceId, ProviderTrust, RoomId } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
 import type { Connection } from './connection.ts'
 import type { Events } from './events.ts'
 import type { KeyedMutex } from './mutex.ts'
 import type { SelfRecord } from './records.ts'
+import type { Sends } from './sends.ts'
 import type { ClientSettings } from './settings.ts'
 import type { ClientStep, GroupCache, Storage } from './types.ts'
 import type { Answer, Request } from './wire.ts'
@@ -12,6 +13,7 @@ import type { Answer, Request } from './wire.ts'
 /** What every part of a device works with. Made in one place, `device.ts`. */
 export interface Context {
   readonly self: SelfRecord
+  readonly deviceId: DeviceId
   readonly crypto: Crypto
   readonly mls: MlsProvider
   readonly storage: Storage
@@ -31,6 +33,10 @@ export interface Context {
   /** Whether the provider knows this device on the present link. */
   online(): boolean
   step(step: ClientStep): void | Promise<void>
+  /** Told of each room after something of it was told and stored. */
+  readonly watchers: Set<(room: RoomId) => void>
+  /** Promises of `send` that wait for what the provider says. */
+  readonly sends: Sends
 }
 
 export const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

@@ -15,16 +15,13 @@ export {
   connect,
   connectionDefaults,
 } from './connection.ts'
+export { hasDevice, openDevice, registerPrimary, startLink } from './device.ts'
 export { ClientError, type ClientErrorCode } from './errors.ts'
+export { groupCache } from './group-cache.ts'
+export { serveNetwork } from './networks.ts'
 export { type ClientSettings, defaultSettings } from './settings.ts'
 export { indexedDbStorage } from './storage/indexed-db.ts'
 export { memoryStorage } from './storage/memory.ts'
 export type * from './types.ts'
 export { webSocketPipe } from './web-socket.ts'
 export type { Answer, Request } from './wire.ts'
-
-// Functions that follow: connect(pipeFactory, settings?) → Connection; webSocketPipe(url) → Promise<FramePipe>;
-// serveNetwork(connection, NetworkServer) → ServedNetwork; registerPrimary({...DeviceOptions, accessToken}) → Device;
-// openDevice(DeviceOptions) → Device; hasDevice(storage) → boolean; startLink(DeviceOptions) → {code, completed};
-// memoryStorage(); indexedDbStorage(name); groupCache(size). In storage/sql.ts: sqlStorage(database, sealer, namespace,
-// {guard?: (tx) => Promise<void>}): guard runs first in each transaction (a fencing check).

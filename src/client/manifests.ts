@@ -81,7 +81,9 @@ export async function changeDevices(
 }
 
 /** Sends the manifest that is made and not yet known to be published, if there is one. */
-export async function publishManifest(context: Pick<Context, 'storage' | 'connection' | 'crypto' | 'self'>): Promise<void> {
+export async function publishManifest(
+  context: Pick<Context, 'storage' | 'connection' | 'crypto' | 'self'>,
+): Promise<void> {
   const next = await context.storage.transaction((tx) => nextManifest.get(tx))
   if (!next) return
   const { bytes, certificates } = next
@@ -98,7 +100,8 @@ export async function receiveOwnManifest(context: Context, bytes: Uint8Array): P
   return context.storage.transaction(async (tx) => {
     const manifest = readManifest(context.crypto, bytes, context.self.accountKey)
     const hash = manifestHash(context.crypto, bytes)
-    if (manifest.account !== context.self.address) throw new ClientError('bad-identity', 'a manifest of another account')
+    if (manifest.account !== context.self.address)
+      throw new ClientError('bad-identity', 'a manifest of another account')
     const current = await ownManifest.get(tx)
     if (acceptManifest(current, { manifest, hash }) === 'newer') await storeOwnManifest(context, tx, bytes)
     return manifest.devices.some(({ deviceKey }) => equalBytes(deviceKey, context.self.deviceKey))

@@ -1,7 +1,8 @@
 import { decode, encode } from 'cborg'
+import type { Profile } from '../content/index.ts'
 import type { AccountAddress, AccountKind, DeviceKind, Leaf, RoomId } from '../identity/index.ts'
 import { ClientError } from './errors.ts'
-import type { Profile, RoomKind, RoomStanding, StorageTx } from './types.ts'
+import type { RoomKind, RoomStanding, StorageTx } from './types.ts'
 
 /** Layout of what is stored; a later version that changes it knows from this number what it finds. */
 export const storageFormat = 1
@@ -68,12 +69,12 @@ export interface RoomRecord {
   inviter?: AccountAddress
   /** This device makes the room, and the provider has not said yes yet. */
   creating?: boolean
-  /** The group state is lost or cannot follow; the device must join anew. */
-  broken?: boolean
+  /** The device must enter from outside: it is new in the account, or its group state is lost or cannot follow. */
+  enter?: boolean
   /** Why this device does not enter the room: what was presented there is not believed. */
   refused?: string
-  /** The own leaf carries a certificate or an endorsement that has been renewed since. */
-  renewLeaf?: boolean
+  /** There is something to commit: a device to remove, or a renewed certificate for the own leaf. */
+  commitDue?: boolean
   /** This device is the one of its account that tells the room the profile, and has not done so. */
   profileOwed?: boolean
   /** Counts messages: the next one's place in the order of sending. */
@@ -109,35 +110,37 @@ export interface PendingCommitRecord {
   roster: RosterRecord
   /** The provider took it; its place in the log is still to come. */
   accepted?: boolean
-  attempts: number
 }
 
 export interface SubmissionRecord {
   messageId: Uint8Array
   key: Uint8Array
+  /** The key is the caller's, who may come again with it. */
+  keyGiven: boolean
   /** Encoded MIMI content. */
   content: Uint8Array
   /** Missing until it could be encrypted; made anew when the epoch has changed. */
   message?: Uint8Array
   epoch?: bigint
-  attempts: number
 }
 
-/** A message that was sent under a key, for the caller that repeats itself. */
+/** A message that was sent under its caller's key, for the caller that repeats itself. */
 export interface SentRecord {
   messageId: Uint8Array
+  /** When it was handed over, milliseconds since the epoch. */
+  at: number
   seq?: number
   timestampMs?: number
 }
 
-export interface Table<T> {
-  get(tx: StorageTx, key: string): Promise<T | undefined>
-  put(tx: StorageTx, key: string, value: T): Promise<void>
-  delete(tx: StorageTx, key: string): Promise<void>
-  list(tx: StorageTx, prefix?: string, limit?: number): Promise<{ key: string; value: T }[]>
+export interface Table<T, K extends string = string> {
+  get(tx: StorageTx, key: K): Promise<T | undefined>
+  put(tx: StorageTx, key: K, value: T): Promise<void>
+  delete(tx: StorageTx, key: K): Promise<void>
+  list(tx: StorageTx, prefix?: string, limit?: number): Promise<{ key: K; value: T }[]>
 }
 
-function table<T>(collection: string): Table<T> {
+function table<T, K extends string = string>(collection: string): Table<T, K> {
   return {
     async get(tx, key) {
       const bytes = await tx.get(collection, key)
@@ -146,7 +149,10 @@ function table<T>(collection: string): Table<T> {
     put: (tx, key, value) => tx.put(collection, key, encode(value)),
     delete: (tx, key) => tx.delete(collection, key),
     async list(tx, prefix, limit) {
-      return (await tx.list(collection, prefix, limit)).map(({ key, value }) => ({ key, value: read<T>(value) }))
+      return (await tx.list(collection, prefix, limit)).map(({ key, value }) => ({
+        key: key as K,
+        value: read<T>(value),
+      }))
     },
   }
 }
@@ -183,11 +189,11 @@ export const registration = single<RegistrationRecord>('registration')
 export const ownManifest = single<ManifestRecord>('manifest')
 export const nextManifest = single<NextManifestRecord>('next-manifest')
 export const ownProfile = single<Profile>('profile')
-export const accounts = table<AccountRecord>('account')
+export const accounts = table<AccountRecord, AccountAddress>('account')
 export const keyPackages = table<KeyPackageRecord>('key-package')
-export const rooms = table<RoomRecord>('room')
-export const rosters = table<RosterRecord>('roster')
-export const pendingCommits = table<PendingCommitRecord>('pending')
+export const rooms = table<RoomRecord, RoomId>('room')
+export const rosters = table<RosterRecord, RoomId>('roster')
+export const pendingCommits = table<PendingCommitRecord, RoomId>('pending')
 /** Key: room, a space, sixteen digits of a growing number: their order is the order of sending. */
 export const submissions = table<SubmissionRecord>('submission')
 /** Key: room, a space, the idempotency key in hexadecimal. */

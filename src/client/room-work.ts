@@ -1,16 +1,8 @@
-import { decodeState, encodeRatchetsOf, encodeState, type GroupState } from '../mls/index.ts'
 import type { RoomId } from '../identity/index.ts'
+import { decodeState, encodeRatchetsOf, encodeState, type GroupState } from '../mls/index.ts'
 import type { Context } from './context.ts'
 import { ClientError } from './errors.ts'
-import {
-  groups,
-  pendingCommits,
-  type RoomRecord,
-  type RosterRecord,
-  ratchets,
-  rooms,
-  rosters,
-} from './records.ts'
+import { groups, pendingCommits, type RoomRecord, type RosterRecord, ratchets, rooms, rosters } from './records.ts'
 import type { StorageTx } from './types.ts'
 
 /** One room inside one transaction: what was read, and what will be written when the work is done. */
@@ -30,6 +22,8 @@ export interface RoomWork {
   advance(state: GroupState, changed: 'ratchets' | 'whole'): void
   /** This device is out of the room: what it could read or write with goes. */
   forgetGroup(): void
+  /** Runs when the transaction is durable. */
+  afterwards(fn: () => void | Promise<void>): void
 }
 
 /**
@@ -37,18 +31,25 @@ export interface RoomWork {
  * written at the end. So a state leaves for the network, or for the next work, only when it is durable.
  */
 export function inRoom<T>(context: Context, room: RoomId, fn: (work: RoomWork) => Promise<T>): Promise<T> {
-  const cacheKey = `${context.self.deviceKey.join()} ${room}`
+  const cacheKey = `${context.deviceId} ${room}`
   return context.alone(room, async () => {
     let state: GroupState | undefined
+    const afterwards: (() => void | Promise<void>)[] = []
     try {
       const result = await context.storage.transaction(async (tx) => {
-        const { work, save } = await open(tx, room, context.groupCache.get(cacheKey) as GroupState | undefined)
+        const { work, save } = await open(
+          tx,
+          room,
+          context.groupCache.get(cacheKey) as GroupState | undefined,
+          afterwards,
+        )
         const result = await fn(work)
         state = await save()
         return result
       })
       if (state) context.groupCache.set(cacheKey, state)
       else context.groupCache.delete(cacheKey)
+      for (const fn of afterwards) await fn()
       return result
     } catch (error) {
       // A storage that failed may have committed all the same: what is in memory could be older, and must not be used.
@@ -60,10 +61,15 @@ export function inRoom<T>(context: Context, room: RoomId, fn: (work: RoomWork) =
 
 /** Reads a room without changing it. */
 export function lookIntoRoom<T>(context: Context, room: RoomId, fn: (work: RoomWork) => Promise<T>): Promise<T> {
-  return context.storage.transaction(async (tx) => fn((await open(tx, room, undefined)).work))
+  return context.storage.transaction(async (tx) => fn((await open(tx, room, undefined, [])).work))
 }
 
-async function open(tx: StorageTx, id: RoomId, cached: GroupState | undefined) {
+async function open(
+  tx: StorageTx,
+  id: RoomId,
+  cached: GroupState | undefined,
+  afterwards: (() => void | Promise<void>)[],
+) {
   let record = await rooms.get(tx, id)
   let recordChanged = false
   let state = cached
@@ -111,6 +117,7 @@ async function open(tx: StorageTx, id: RoomId, cached: GroupState | undefined) {
       state = undefined
       changed = 'gone'
     },
+    afterwards: (fn) => void afterwards.push(fn),
   }
   const save = async () => {
     if (changed === 'gone') {

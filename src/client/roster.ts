@@ -3,8 +3,8 @@ import {
   applyManifests,
   decodeRoster,
   encodeRoster,
-  posture,
   type Posture,
+  posture,
   type RosterOutcome,
   statedManifests,
 } from '../identity/index.ts'

@@ -24,6 +24,8 @@ export interface ClientSettings {
   deliveryWindow: number
   /** How long to wait for the room that another device made first before entering it from outside. */
   welcomeWait: number
+  /** How long whoever asked for that room waits for this device to be in it. */
+  enterWait: number
   /** How long a refused submission waits for the log that explains the refusal before it is tried again. */
   logWait: number
   /** First and largest pause between attempts after a passing fault. */
@@ -31,6 +33,8 @@ export interface ClientSettings {
   retryMost: number
   /** Attempts of one message or commit that the provider keeps refusing for a reason that should pass. */
   attempts: number
+  /** How long the key of a message that was sent is remembered: longer than any caller takes to come again. */
+  sentKeyMemory: number
   /** How often a device looks whether manifest or KeyPackages must be renewed. */
   upkeep: number
   /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
@@ -54,10 +58,12 @@ export const defaultSettings: ClientSettings = {
   receiveBatch: 32,
   deliveryWindow: 256,
   welcomeWait: 5_000,
+  enterWait: 30_000,
   logWait: 10_000,
   retryFirst: 500,
   retryMost: 60_000,
   attempts: 20,
+  sentKeyMemory: 30 * day * 1000,
   upkeep: 60 * 60 * 1000,
   plaintextNetworks: [],
   contentBytes: 256 * 1024,

@@ -103,7 +103,6 @@ export async function admitManifest(
  * of the account must still be listed in the newest: an unlinked device may not come back through an old room.
  */
 export async function requireNoneBroughtBack(
-  context: Context,
   tx: StorageTx,
   leaves: readonly Leaf[],
   stated: ReadonlyMap<string, { number: number; hash: Uint8Array }>,
@@ -115,7 +114,8 @@ export async function requireNoneBroughtBack(
     if (inForce.number === newest.number && !equalBytes(inForce.hash, newest.hash))
       throw new IdentityRefusal('manifest-changed', address)
     // What other devices of this account may do is the primary's to say, and it is told by the same provider.
-    if (!newest.devices.some((device) => equalBytes(device, deviceKey))) throw new IdentityRefusal('old-manifest', address)
+    if (!newest.devices.some((device) => equalBytes(device, deviceKey)))
+      throw new IdentityRefusal('old-manifest', address)
   }
 }
 

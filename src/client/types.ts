@@ -1,4 +1,4 @@
-import type { MimiContent } from '../content/index.ts'
+import type { ContentDraft, MimiContent, Profile } from '../content/index.ts'
 import type { Crypto } from '../crypto/index.ts'
 import type {
   AccountAddress,
@@ -109,13 +109,6 @@ export interface Member {
   profile?: Profile
 }
 
-/** What an account says of itself to the members of a room, after the room was accepted. */
-export interface Profile {
-  name?: string
-  /** The address on a foreign network, given by an edge for the user it speaks for. */
-  foreignAddress?: string
-}
-
 export interface AccountSettings {
   firstContact: FirstContact
   /** Networks over which this account is reachable. */
@@ -127,8 +120,8 @@ export interface AccountSettings {
 /** Whom to write to: an address, a handle at this provider, or an identifier on a network behind an edge. */
 export type Target = { address: AccountAddress } | { handle: string } | { network: string; value: string }
 
-/** MIMI content without what this device fills in (salt, sender, room). */
-export type OutgoingContent = Omit<MimiContent, 'salt'>
+/** MIMI content without what this device fills in: salt, sender and room. */
+export type OutgoingContent = ContentDraft
 
 export interface SendOptions {
   /** 16 to 32 bytes that stand for this message: sending under the same key again gives the same message. */

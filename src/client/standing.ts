@@ -1,0 +1,21 @@
+import type { RoomUpdated } from '../protocol/index.ts'
+import { tellRoom } from './announce.ts'
+import type { Context } from './context.ts'
+import type { RoomWork } from './room-work.ts'
+import { standingOf } from './wire-values.ts'
+
+/** What the provider says of an account's standing in a room that is known here. */
+export async function receiveUpdate(context: Context, work: RoomWork, event: RoomUpdated): Promise<void> {
+  const { record } = work
+  if (!record) return
+  const standing = standingOf(event.standing)
+  if (event.account === context.self.address) {
+    if (record.standing === standing) return
+    work.update({ standing })
+  } else {
+    const answered = standing === 'accepted'
+    if (record.answered === answered) return
+    work.update({ answered })
+  }
+  await tellRoom(context, work)
+}
