@@ -7,8 +7,17 @@ import type { Room } from './types.ts'
 
 /** A room as an application sees it. */
 export function roomView(id: RoomId, record: RoomRecord): Room {
-  const { kind, standing, answered, joined, other, inviter } = record
-  return { id, kind, standing, answered, joined, ...(other && { other }), ...(inviter && { inviter }) }
+  const { kind, standing, answered, joined, other, otherStanding, inviter } = record
+  return {
+    id,
+    kind,
+    standing,
+    answered,
+    joined,
+    ...(other && { other }),
+    ...(otherStanding && { otherStanding }),
+    ...(inviter && { inviter }),
+  }
 }
 
 /** Rooms that are still being made are nobody's business yet. */

@@ -123,13 +123,13 @@ async function attemptNext(
 async function sendMessage(context: Context, room: RoomId, key: string, value: SubmissionRecord): Promise<Outcome> {
   const { message } = value
   if (!message) return 'wait for log'
-  let sent: void | Promise<void>
+  let sent: Promise<void> | undefined
   const submission = { room, idempotencyKey: value.key, message }
   const answer = await context.request(
     { case: 'submitMessage', value: submission },
     {
       sent: () => {
-        sent = context.step('client.submission.sent')
+        sent = Promise.resolve(context.step('client.submission.sent'))
       },
     },
   )

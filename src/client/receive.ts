@@ -64,7 +64,7 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   const own = leaf.address === context.self.address
   // Whoever writes into a room has accepted it.
   if (!own && !work.record?.answered) {
-    work.update({ answered: true })
+    work.update({ answered: true, otherStanding: 'accepted' })
     await tellRoom(context, work)
   }
   await noteProfile(context, work.tx, leaf.address, content)
@@ -117,7 +117,7 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
     if ((peekMessage(entry.message).epoch ?? 0n) < epochOf(group)) return undefined
     const done = await processMessage(context.mls, group, entry.message, admitted)
     if (done.kind !== 'commit') throw new MlsError('invalid-commit', 'not a commit')
-    if (done.selfRemoved) return { done }
+    if (done.selfRemoved) return 'removed' as const
     const { manifests } = decodeCommitData(done.aad)
     const { added, external } = done
     const after = leavesOf(done.state)
@@ -125,8 +125,8 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   })
   if (step === undefined) return
   if (step instanceof ClientError) return cannotFollow(context, work, step)
+  if (step === 'removed') return leaveGroup(context, work)
   const { done, roster, outcome } = step
-  if (!roster) return leaveGroup(context, work)
   work.advance(done.state, 'whole')
   work.setRoster(roster)
   work.update({ proposals: [] })

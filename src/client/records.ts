@@ -66,6 +66,7 @@ export interface RoomRecord {
   /** Sequence number of the last log entry that was processed. */
   cursor: number
   other?: AccountAddress
+  otherStanding?: RoomStanding
   inviter?: AccountAddress
   /** This device makes the room, and the provider has not said yes yet. */
   creating?: boolean

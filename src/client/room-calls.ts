@@ -73,7 +73,7 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
         const earlier = key && (await alreadySent(work, key))
         if (earlier) return earlier
         const messageId = await addSubmission(context, work, content, key)
-        await within?.(work.tx)
+        await within?.(work.tx, messageId)
         return { messageId, seq: undefined, timestampMs: undefined }
       })
       const { messageId, seq, timestampMs } = sent

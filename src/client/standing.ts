@@ -13,9 +13,8 @@ export async function receiveUpdate(context: Context, work: RoomWork, event: Roo
     if (record.standing === standing) return
     work.update({ standing })
   } else {
-    const answered = standing === 'accepted'
-    if (record.answered === answered) return
-    work.update({ answered })
+    if (record.otherStanding === standing) return
+    work.update({ answered: standing === 'accepted', otherStanding: standing })
   }
   await tellRoom(context, work)
 }
