@@ -140,7 +140,7 @@ function checkPackage(at: string, file: string, { specifier }: Import, rules: Im
   if (!from) return []
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier
   const rooms = rules.packages[name]
-  if (!rooms || rooms.some((room) => file === room || file.startsWith(`src/${room}/`))) return []
+  if (!rooms || rooms.some((room) => file === `src/${room}` || file.startsWith(`src/${room}/`))) return []
   return [`${at} the package ${name} belongs to ${rooms.map((room) => `src/${room}`).join(', ')}`]
 }
 

@@ -1,21 +1,34 @@
 import process from 'node:process'
 
-/** How often a process looks whether its parent is still there. */
+/** How often a process looks whether the one that started it is still there. */
 const LOOK_MS = 1_000
 
 /**
- * Ends this process with SIGTERM when the one that started it is gone, so that a kill -9 leaves no orphans behind.
- * SILTA_PARENT names the process to watch; when it is not our parent at the start (a grandchild that inherited the
- * variable, a script started by hand) nothing is watched. A process that does not end on SIGTERM is ended `graceMs` later.
+ * Ends this process with SIGTERM when the one that SILTA_PARENT names is gone, so that a kill -9 leaves no orphans behind.
+ * A process that does not end on SIGTERM is ended `graceMs` later.
  */
 export function endWithParent({ graceMs = 20_000 }: { graceMs?: number } = {}): void {
   const parent = Number(process.env.SILTA_PARENT)
-  if (!parent || process.ppid !== parent) return
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return
+  if (!parent) return
+  // A killed parent may stay as a zombie, but gives its children away at once. The other way is for grandchildren, and
+  // for a child whose parent was gone before it came here.
+  const isChild = process.ppid === parent
+  const isGone = () => (isChild ? process.ppid !== parent : !exists(parent))
+  const look = () => {
+    if (!isGone()) return
     clearInterval(timer)
     process.kill(process.pid, 'SIGTERM')
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), graceMs).unref()
-  }, LOOK_MS)
+  }
+  const timer = setInterval(look, LOOK_MS)
   timer.unref()
+}
+
+function exists(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
