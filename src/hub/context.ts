@@ -1,0 +1,42 @@
+import type { Bus } from '../bus/index.ts'
+import type { Crypto, KeyPair } from '../crypto/index.ts'
+import type { AccountAddress, AccountKind, DeviceId, DeviceKind, ProviderTrust } from '../identity/index.ts'
+import type { MlsProvider } from '../mls/public.ts'
+import type { Database } from '../store/index.ts'
+import type { HubSettings } from './settings.ts'
+
+/** What the hub counts. Labels have few values each and none that names a person, a device or a room. */
+export interface HubMetrics {
+  count(name: HubCounter, labels?: Record<string, string>): void
+}
+export type HubCounter = 'entries' | 'welcomes' | 'removals_proposed' | 'cleaned' | 'faults'
+
+/** What every operation of the hub works with. */
+export interface HubContext {
+  readonly database: Database
+  readonly bus: Bus
+  readonly crypto: Crypto
+  readonly mls: MlsProvider
+  /** The provider's domain. */
+  readonly provider: string
+  /** Endorses accounts, and is the external sender of every room. */
+  readonly providerKeyPair: KeyPair
+  readonly trust: ProviderTrust
+  /** HMAC key that hides the subjects of tokens, 32 bytes. */
+  readonly subjectKey: Uint8Array
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+  readonly settings: HubSettings
+  readonly metrics: HubMetrics
+}
+
+/** The device that a request comes from, as the gateway has authenticated it. */
+export interface Asker {
+  readonly device: DeviceId
+  readonly account: AccountAddress
+  readonly deviceKind: DeviceKind
+  readonly accountKind: AccountKind
+  /** Of an edge account. */
+  readonly operator?: string
+  readonly network?: string
+}

@@ -1,0 +1,148 @@
+import type { DeviceId, RoomId } from '../identity/index.ts'
+import type { HubContext } from './context.ts'
+import { unpackDocuments } from './documents.ts'
+import type { RoomKind } from './rooms/rows.ts'
+import type { Standing } from './contact.ts'
+
+export interface Entry {
+  room: RoomId
+  seq: number
+  kind: 'message' | 'commit' | 'proposal'
+  message: Uint8Array
+  /** The log's time, milliseconds since the epoch. */
+  at: number
+  /** With the proposal of a removal: the manifest that the committer puts in force. */
+  manifests: Uint8Array[]
+  /** Submitted by the device that reads. */
+  own: boolean
+}
+
+export interface WelcomeEntry {
+  no: number
+  roomNo: number
+  room: RoomId
+  kind: RoomKind
+  welcome: Uint8Array
+  manifests: Uint8Array[]
+  seq: number
+  at: number
+  standing: Standing
+  inviter: string
+}
+
+const kinds = { 1: 'message', 2: 'commit', 3: 'proposal' } as const
+
+/** Numbers of rooms that hold entries which the device has not acknowledged, ascending, after the room `after`. */
+export async function roomsWithNews(ctx: HubContext, device: DeviceId, after: number, limit: number) {
+  const rows = await ctx.database.query<{ room_no: number }>(
+    `select m.room_no from hub.mailbox m join hub.room r on r.no = m.room_no
+      where m.device_id = $1 and m.room_no > $2 and least(r.next_seq - 1, coalesce(m.until_seq, r.next_seq)) > m.acked
+      order by m.room_no limit $3`,
+    [device, after, limit],
+  )
+  return rows.map((row) => row.room_no)
+}
+
+/**
+ * The entries of a room after `after` that the device has not acknowledged, in order, bounded in number and bytes (at
+ * least one). None for a device that is no longer in the room.
+ */
+export async function readRoom(ctx: HubContext, device: DeviceId, roomNo: number, after: number): Promise<Entry[]> {
+  const { readEntries, readBytes } = ctx.settings
+  const rows = await ctx.database.query<{
+    id: RoomId
+    seq: number
+    kind: keyof typeof kinds
+    at: number
+    body: Uint8Array
+    manifest: Uint8Array | null
+    own: boolean
+  }>(
+    `select id, seq, kind, at, body, manifest, own
+       from (select *, row_number() over (order by seq) as place,
+                    (sum(octet_length(body)) over (order by seq))::int8 as bytes
+               from (select r.id, l.seq, l.kind, l.at, l.body, l.manifest, coalesce(l.device_id = $1, false) as own
+                       from hub.mailbox m
+                       join hub.room r on r.no = m.room_no
+                       join hub.log l on l.room_no = m.room_no
+                      where m.device_id = $1 and m.room_no = $2
+                        and l.seq > greatest($3::int8, m.acked)
+                        and l.seq <= coalesce(m.until_seq, r.next_seq)
+                      order by l.seq limit $4) as next) as counted
+      where place = 1 or bytes <= $5
+      order by seq`,
+    [device, roomNo, after, readEntries, readBytes],
+  )
+  return rows.map((row) => ({
+    room: row.id,
+    seq: row.seq,
+    kind: kinds[row.kind],
+    message: row.body,
+    at: row.at,
+    manifests: row.manifest ? [row.manifest] : [],
+    own: row.own,
+  }))
+}
+
+/** The Welcomes for a device that it has not acknowledged, oldest first, after the one numbered `after`. */
+export async function readWelcomes(ctx: HubContext, device: DeviceId, after: number): Promise<WelcomeEntry[]> {
+  const rows = await ctx.database.query<{
+    no: number
+    room_no: number
+    id: RoomId
+    kind: RoomKind
+    welcome: Uint8Array
+    manifests: Uint8Array
+    seq: number
+    at: number
+    standing: Standing
+    inviter: string
+  }>(
+    `select w.no, w.room_no, r.id, r.kind, b.welcome, b.manifests, b.seq, b.at, m.standing, w.inviter
+       from hub.welcome w
+       join hub.welcome_body b on b.room_no = w.room_no and b.seq = w.seq
+       join hub.room r on r.no = w.room_no
+       join hub.mailbox x on x.device_id = w.device_id and x.room_no = w.room_no
+       join hub.member m on m.room_no = w.room_no and m.account = x.account
+      where w.device_id = $1 and w.no > $2
+      order by w.no limit 8`,
+    [device, after],
+  )
+  return rows.map(({ room_no, id, manifests, ...row }) => ({
+    ...row,
+    roomNo: room_no,
+    room: id,
+    manifests: unpackDocuments(manifests),
+  }))
+}
+
+/**
+ * Takes note of what a device has stored for good. Numbers beyond the log, or of rooms it is not in, are ignored.
+ *
+ * @returns the rooms whose log may have become shorter
+ */
+export async function acknowledge(
+  ctx: HubContext,
+  device: DeviceId,
+  cursors: readonly { room: string; seq: number }[],
+  welcomes: readonly number[],
+): Promise<number[]> {
+  const furthest = new Map<string, number>()
+  for (const { room, seq } of cursors) furthest.set(room, Math.max(seq, furthest.get(room) ?? 0))
+  return ctx.database.transaction(async (tx) => {
+    if (welcomes.length > 0)
+      await tx.query('delete from hub.welcome where device_id = $1 and no = any($2::int8[])', [device, welcomes])
+    if (furthest.size === 0) return []
+    const moved = await tx.query<{ room_no: number; done: boolean }>(
+      `update hub.mailbox m set acked = least(c.seq, r.next_seq - 1)
+         from hub.room r, unnest($2::text[], $3::int8[]) as c (room, seq)
+        where r.id = c.room and m.device_id = $1 and m.room_no = r.no and m.acked < least(c.seq, r.next_seq - 1)
+        returning m.room_no, coalesce(m.until_seq <= m.acked, false) as done`,
+      [device, [...furthest.keys()], [...furthest.values()]],
+    )
+    const done = moved.filter((row) => row.done).map((row) => row.room_no)
+    if (done.length > 0)
+      await tx.query('delete from hub.mailbox where device_id = $1 and room_no = any($2::int8[])', [device, done])
+    return moved.map((row) => row.room_no)
+  })
+}

@@ -1,0 +1,127 @@
+import type { RoomId } from '../../identity/index.ts'
+import type { Queryable, Transaction } from '../../store/index.ts'
+import type { Asker, HubContext } from '../context.ts'
+import { HubError } from '../errors.ts'
+import { type News, wake } from '../wake-ups.ts'
+
+export type RoomKind = 'direct' | 'group' | 'guest' | 'self'
+
+export interface RoomRow {
+  no: number
+  id: RoomId
+  kind: RoomKind
+  owner: string
+  epoch: number
+  next_seq: number
+  last_at: number
+  has_edge: boolean
+}
+
+/** What the submitter of anything is told. `at` in milliseconds. */
+export interface Accepted {
+  seq: number
+  at: number
+}
+
+/**
+ * The room's row, locked until the transaction ends: everything that enters a log goes through here, one after another.
+ * What is read afterwards sees all that was committed before.
+ */
+export async function lockRoom(tx: Transaction, room: string): Promise<RoomRow | undefined> {
+  const [row] = await tx.query<RoomRow>('select * from hub.room where id = $1 for update', [room])
+  return row
+}
+
+export async function lockRoomNo(tx: Transaction, roomNo: number): Promise<RoomRow | undefined> {
+  const [row] = await tx.query<RoomRow>('select * from hub.room where no = $1 for update', [roomNo])
+  return row
+}
+
+/** Where a submission stands: whether it was accepted before, and what the submitting device is in the room. */
+export interface Place {
+  /** The answer to the same submission when it came before; looked at first, whatever else has changed. */
+  earlier: Accepted | undefined
+  unlinked: boolean
+  standing: 'requested' | 'accepted' | 'declined' | 'left' | undefined
+  /** The device's leaf; undefined when it has none. */
+  leaf: number | undefined
+  /** Whether leaves wait to be removed. */
+  removals: boolean
+}
+
+export async function readPlace(tx: Queryable, room: RoomRow, asker: Asker, key: Uint8Array): Promise<Place> {
+  const [row] = await tx.query<{
+    earlier_seq: number | null
+    earlier_at: number | null
+    unlinked: boolean
+    standing: NonNullable<Place['standing']> | null
+    leaf: number | null
+    removals: boolean
+  }>(
+    `select s.seq as earlier_seq, s.at as earlier_at, d.unlinked_at is not null as unlinked, m.standing, x.leaf,
+            exists (select 1 from hub.removal where room_no = $1) as removals
+       from hub.device d
+       left join hub.submission s on s.room_no = $1 and s.device_id = d.device_id and s.key = $3
+       left join hub.member m on m.room_no = $1 and m.account = d.account
+       left join hub.mailbox x on x.room_no = $1 and x.device_id = d.device_id
+      where d.device_id = $2`,
+    [room.no, asker.device, key],
+  )
+  if (!row) throw new HubError('unauthenticated')
+  return {
+    earlier: row.earlier_seq === null ? undefined : { seq: row.earlier_seq, at: row.earlier_at! },
+    unlinked: row.unlinked,
+    standing: row.standing ?? undefined,
+    leaf: row.leaf ?? undefined,
+    removals: row.removals,
+  }
+}
+
+/** Milliseconds for the next entry: the clock, but never before the entry that it follows. */
+export function nextTime(ctx: HubContext, room: Pick<RoomRow, 'last_at'>): number {
+  return Math.max(ctx.clock(), room.last_at)
+}
+
+const entryKinds = { message: 1, commit: 2, proposal: 3 } as const
+
+export interface NewEntry {
+  kind: keyof typeof entryKinds
+  body: Uint8Array
+  at: number
+  /** Who submits it, and under which key it will be known again; undefined: the hub. */
+  by?: { device: string; key: Uint8Array }
+  manifest?: Uint8Array
+}
+
+/**
+ * Appends to the log of a locked room: entry, idempotency key and the room's next number in one statement. `room` is
+ * brought up to date.
+ */
+export async function append(ctx: HubContext, tx: Transaction, room: RoomRow, entry: NewEntry): Promise<Accepted> {
+  const { next_seq: seq } = room
+  const { kind, body, at, by, manifest } = entry
+  await tx.query(
+    `with entry as (
+       insert into hub.log (room_no, seq, kind, at, device_id, body, manifest) values ($1, $2, $3, $4, $5, $6, $7)
+     ), known as (
+       insert into hub.submission (room_no, device_id, key, seq, at)
+         select $1, $5, $8, $2, $4 where $8::bytea is not null
+     )
+     update hub.room set next_seq = $2 + 1, last_at = $4 where no = $1`,
+    [room.no, seq, entryKinds[kind], at, by?.device ?? null, body, manifest ?? null, by?.key ?? null],
+  )
+  room.next_seq = seq + 1
+  room.last_at = at
+  tx.afterCommit(() => ctx.metrics.count('entries', { kind }))
+  return { seq, at }
+}
+
+/** After the commit, wakes every device that has something to read in the room. */
+export async function wakeRoom(ctx: HubContext, tx: Transaction, room: RoomRow, news?: News): Promise<void> {
+  const devices = await tx.query<{ device_id: string }>('select device_id from hub.mailbox where room_no = $1', [
+    room.no,
+  ])
+  tx.afterCommit(() => {
+    for (const { device_id } of devices) wake(ctx.bus, device_id, news ?? { kind: 'room', room: room.no })
+  })
+}

@@ -1,0 +1,81 @@
+const second = 1000
+const minute = 60 * second
+const hour = 60 * minute
+const day = 24 * hour
+
+/** Limits and times of the hub, each with its reason. Times are milliseconds, sizes bytes. */
+export interface HubSettings {
+  /** One MLSMessage of application data: text and references; files are blobs, never messages. */
+  messageBytes: number
+  /** One commit, Welcome or GroupInfo: a room of a thousand leaves has a tree of several hundred kilobytes. */
+  commitBytes: number
+  /** Leaves in a room. */
+  roomLeaves: number
+  /** Devices of an account: one primary and four companions. */
+  devices: number
+  /** Size of a manifest or certificate: a handful of keys. */
+  documentBytes: number
+  /** Manifests kept of each account: enough to show how one came to another. */
+  manifests: number
+  /** How long an endorsement of the provider holds. A leaf is judged at the time it enters a room, so KeyPackages (30 days and more) must fit. */
+  endorsementMs: number
+  /** Clocks of devices differ: an endorsement begins this long before it is issued. */
+  clockToleranceMs: number
+  /** One-time KeyPackages kept for a device; more is storage spent on nobody. */
+  keyPackages: number
+  /** Below this many the device is told to refill. */
+  keyPackagesLow: number
+  /** A KeyPackage that ends sooner is not handed out: the commit must still find it valid. */
+  keyPackageMarginMs: number
+  /** Messages a stranger may send before being accepted: enough to say who one is. */
+  requestMessages: number
+  /** Strangers that an account may approach in an hour (spam and enumeration). */
+  strangersPerHour: number
+  /** How long an unanswered or a just answered request for consent is told of: text waits as long at the sender. */
+  consentMs: number
+  /** How long a log entry waits for devices that do not come: a companion's idle limit. */
+  retentionMs: number
+  /** How long an idempotency key is remembered: as long as its entry. */
+  idempotencyMs: number
+  /** How long a new device's rendezvous lasts: the code is shown on a screen and scanned at once. */
+  linkMs: number
+  /** What a primary hands to a new device: keys and addresses, sealed. */
+  linkBytes: number
+  /** Rendezvous open at once, in all: they need no account, so their number must be bounded. */
+  links: number
+  /** Log entries read for a device in one go, and their bytes: bounds what a reader costs in memory. */
+  readEntries: number
+  readBytes: number
+  /** Pause between cleanings, and rows that one statement deletes: long enough apart and small enough to disturb nobody. */
+  cleanEveryMs: number
+  cleanRows: number
+  /** How often evaluating a commit is begun anew because the room changed meanwhile. */
+  commitAttempts: number
+}
+
+export const defaultHubSettings: HubSettings = {
+  messageBytes: 64 * 1024,
+  commitBytes: 2 * 1024 * 1024,
+  roomLeaves: 2000,
+  devices: 5,
+  documentBytes: 16 * 1024,
+  manifests: 8,
+  endorsementMs: 90 * day,
+  clockToleranceMs: 5 * minute,
+  keyPackages: 200,
+  keyPackagesLow: 10,
+  keyPackageMarginMs: 5 * minute,
+  requestMessages: 5,
+  strangersPerHour: 30,
+  consentMs: 14 * day,
+  retentionMs: 30 * day,
+  idempotencyMs: 30 * day,
+  linkMs: 10 * minute,
+  linkBytes: 64 * 1024,
+  links: 10_000,
+  readEntries: 32,
+  readBytes: 1024 * 1024,
+  cleanEveryMs: 30 * second,
+  cleanRows: 1000,
+  commitAttempts: 3,
+}
