@@ -1,0 +1,212 @@
+import { equalBytes } from '../../crypto/index.ts'
+import { type AccountAddress, encodeRoster, rosterDocuments } from '../../identity/index.ts'
+import { encodePublicGroup } from '../../mls/public.ts'
+import type { Transaction } from '../../store/index.ts'
+import { type Approached, approach } from '../admission.ts'
+import type { Standing } from '../contact.ts'
+import type { Asker, HubContext } from '../context.ts'
+import { packDocuments } from '../documents.ts'
+import { HubError } from '../errors.ts'
+import { wake } from '../wake-ups.ts'
+import type { CommitSubmission } from './commits.ts'
+import type { Evaluation } from './evaluate.ts'
+import { type Accepted, append, type RoomRow, wakeRoom } from './rows.ts'
+
+export interface CommitRecord {
+  /** Locked in this transaction; its epoch is the one that the commit ends. */
+  room: RoomRow
+  asker: Asker
+  submission: CommitSubmission
+  evaluation: Evaluation
+  at: number
+  /** Of the asker's account; undefined while the room is being created. */
+  standing: Standing | undefined
+}
+
+/**
+ * Stores an evaluated commit. Invariant: log, epoch, public group, GroupInfo, manifests, mailboxes, members and Welcomes
+ * change together. What depends on accounts (links, newest manifests, who may reach whom) is read here, under locks.
+ *
+ * Errors: as submitCommit.
+ */
+export async function recordCommit(ctx: HubContext, tx: Transaction, record: CommitRecord): Promise<Accepted> {
+  const { room, asker, submission, evaluation, at } = record
+  const { added, removed, joined, gone, external } = evaluation
+  if (added.length > 0 && !external && submission.welcome.length === 0) throw new HubError('malformed')
+  const approached = await approach(tx, asker, [
+    ...new Set([...added.map(({ address }) => address), ...evaluation.announced]),
+  ])
+  await checkLinks(tx, evaluation)
+  checkNewest(evaluation, approached)
+  const standings = admit(record, approached)
+
+  const accepted = await append(ctx, tx, room, {
+    kind: 'commit',
+    body: submission.commit,
+    at,
+    by: { device: asker.device, key: submission.key },
+  })
+  await storeGroup(tx, record, accepted)
+  // Those that go still get this commit; wake them before their mailbox can be gone.
+  if (removed.length > 0)
+    await tx.query(
+      'update hub.mailbox set leaf = null, until_seq = $3 where room_no = $1 and device_id = any($2::text[])',
+      [room.no, removed.map(({ deviceId }) => deviceId), accepted.seq],
+    )
+  await storeMembers(ctx, tx, record, standings)
+  await checkGroupOptIns(tx, record)
+  await storeAdded(tx, record, accepted)
+  if (removed.length > 0)
+    await tx.query('delete from hub.removal where room_no = $1 and device_id = any($2::text[])', [
+      room.no,
+      removed.map(({ deviceId }) => deviceId),
+    ])
+  // Proposals are of one epoch: what is left is proposed again.
+  await tx.query('update hub.removal set proposal = null where room_no = $1 and proposal is not null', [room.no])
+  if (gone.length > 0) await tx.query('delete from hub.direct_pair where room_no = $1', [room.no])
+  await wakeRoom(ctx, tx, room)
+  if (!external)
+    tx.afterCommit(() => {
+      for (const { deviceId } of added) {
+        ctx.metrics.count('welcomes')
+        wake(ctx.bus, deviceId, { kind: 'welcome' })
+      }
+    })
+  return accepted
+}
+
+/** A device that was unlinked meanwhile does not come in, even where an older manifest still lists it. */
+async function checkLinks(tx: Transaction, { added }: Evaluation): Promise<void> {
+  if (added.length === 0) return
+  const linked = await tx.query<{ device_id: string; account: string }>(
+    'select device_id, account from hub.device where device_id = any($1::text[]) and unlinked_at is null',
+    [added.map(({ deviceId }) => deviceId)],
+  )
+  const accounts = new Map(linked.map((row) => [row.device_id, row.account]))
+  if (added.some(({ deviceId, address }) => accounts.get(deviceId) !== address)) throw new HubError('not-in-manifest')
+}
+
+/** A manifest that comes into force is the account's newest: nobody brings in one that has been overtaken. */
+function checkNewest({ announced, roster }: Evaluation, approached: Map<string, Approached>): void {
+  for (const account of announced) {
+    const carried = roster.get(account)
+    const newest = approached.get(account)
+    const same =
+      carried !== undefined &&
+      newest?.manifestHash !== undefined &&
+      carried.number === newest.manifestNumber &&
+      equalBytes(carried.hash, newest.manifestHash)
+    if (!same) throw new HubError('old-manifest')
+  }
+}
+
+/** Where each account that comes in will stand, or why it does not. */
+function admit(
+  { evaluation, standing }: CommitRecord,
+  approached: Map<string, Approached>,
+): Map<AccountAddress, Standing> {
+  const { joined, external } = evaluation
+  // Who has not accepted a room does not fill it with others.
+  if (joined.length > 0 && (external || standing === 'requested' || standing === 'declined'))
+    throw new HubError('not-allowed')
+  return new Map(
+    joined.map((account) => {
+      const decision = approached.get(account)?.decision
+      if (!decision?.allowed) throw new HubError(decision?.code ?? 'not-reachable')
+      return [account, decision.standing]
+    }),
+  )
+}
+
+async function storeGroup(
+  tx: Transaction,
+  { room, submission, evaluation, at }: CommitRecord,
+  { seq }: Accepted,
+): Promise<void> {
+  const hasEdge = evaluation.after.some(({ accountKind }) => accountKind === 'edge')
+  await tx.query('update hub.room set epoch = epoch + 1, has_edge = $2 where no = $1', [room.no, hasEdge])
+  room.epoch += 1
+  room.has_edge = hasEdge
+  await tx.query(
+    `insert into hub.room_group (room_no, version, public_group, group_info, roster, seq, at)
+      values ($1, 1, $2, $3, $4, $5, $6)
+      on conflict (room_no) do update set version = hub.room_group.version + 1, public_group = excluded.public_group,
+        group_info = excluded.group_info, roster = excluded.roster, seq = excluded.seq, at = excluded.at`,
+    [
+      room.no,
+      encodePublicGroup(evaluation.group),
+      submission.groupInfo,
+      encodeRoster(evaluation.roster),
+      seq,
+      at,
+    ],
+  )
+}
+
+async function storeMembers(
+  ctx: HubContext,
+  tx: Transaction,
+  { room, asker, evaluation }: CommitRecord,
+  standings: Map<AccountAddress, Standing>,
+): Promise<void> {
+  for (const [account, standing] of standings)
+    await tx.query(
+      `insert into hub.member (room_no, account, standing, allowance, inviter) values ($1, $2, $3, $4, $5)
+        on conflict (room_no, account) do update
+          set standing = excluded.standing, allowance = excluded.allowance, inviter = excluded.inviter`,
+      [room.no, account, standing, ctx.settings.requestMessages, asker.account],
+    )
+  if (evaluation.gone.length === 0) return
+  await tx.query("update hub.member set standing = 'left' where room_no = $1 and account = any($2::text[])", [
+    room.no,
+    evaluation.gone,
+  ])
+  await wakeRoom(ctx, tx, room, { kind: 'standing', room: room.no })
+}
+
+/** Nobody who is not opted in to a network comes together with somebody behind it, whoever brings them. */
+async function checkGroupOptIns(tx: Transaction, { room, evaluation }: CommitRecord): Promise<void> {
+  if (evaluation.joined.length === 0 || !room.has_edge || room.kind !== 'group') return
+  const [row] = await tx.query<{ refused: boolean }>(
+    `select exists (
+       select 1 from hub.member m join hub.account a on a.address = m.account and a.kind = 'edge'
+         join hub.member p on p.room_no = m.room_no join hub.account person on person.address = p.account
+        where m.room_no = $1 and person.kind <> 'edge'
+          and m.standing in ('requested', 'accepted') and p.standing in ('requested', 'accepted')
+          and not exists (select 1 from hub.reachability r where r.account = p.account and r.network = a.network)
+     ) as refused`,
+    [room.no],
+  )
+  if (row?.refused) throw new HubError('not-opted-in')
+}
+
+/** A device that was added reads the log after this commit; so does one that joined by it. */
+async function storeAdded(
+  tx: Transaction,
+  { room, asker, submission, evaluation, at }: CommitRecord,
+  { seq }: Accepted,
+): Promise<void> {
+  const { added, external, roster } = evaluation
+  if (added.length === 0) return
+  const devices = added.map(({ deviceId }) => deviceId)
+  await tx.query(
+    `insert into hub.mailbox (device_id, room_no, account, leaf, acked)
+      select device_id, $1, account, leaf, $2 from unnest($3::text[], $4::text[], $5::int4[]) as a (device_id, account, leaf)
+      on conflict (device_id, room_no) do update set leaf = excluded.leaf, acked = excluded.acked, until_seq = null`,
+    [room.no, seq, devices, added.map(({ address }) => address), added.map(({ index }) => index)],
+  )
+  await tx.query('delete from hub.welcome where room_no = $1 and device_id = any($2::text[])', [room.no, devices])
+  if (external) return
+  await tx.query('insert into hub.welcome_body (room_no, seq, at, welcome, manifests) values ($1, $2, $3, $4, $5)', [
+    room.no,
+    seq,
+    at,
+    submission.welcome,
+    packDocuments(rosterDocuments(roster)),
+  ])
+  await tx.query(
+    `insert into hub.welcome (device_id, room_no, seq, inviter)
+      select device_id, $1, $2, $3 from unnest($4::text[]) as a (device_id)`,
+    [room.no, seq, asker.account, devices],
+  )
+}
