@@ -1,8 +1,8 @@
 import type { DeviceId, RoomId } from '../identity/index.ts'
+import type { Standing } from './contact.ts'
 import type { HubContext } from './context.ts'
 import { unpackDocuments } from './documents.ts'
 import type { RoomKind } from './rooms/rows.ts'
-import type { Standing } from './contact.ts'
 
 export interface Entry {
   room: RoomId

@@ -31,6 +31,8 @@ export interface HubSettings {
   requestMessages: number
   /** Strangers that an account may approach in an hour (spam and enumeration). */
   strangersPerHour: number
+  /** Accounts that one account may block. */
+  blocks: number
   /** How long an unanswered or a just answered request for consent is told of: text waits as long at the sender. */
   consentMs: number
   /** How long a log entry waits for devices that do not come: a companion's idle limit. */
@@ -67,6 +69,7 @@ export const defaultHubSettings: HubSettings = {
   keyPackageMarginMs: 5 * minute,
   requestMessages: 5,
   strangersPerHour: 30,
+  blocks: 1000,
   consentMs: 14 * day,
   retentionMs: 30 * day,
   idempotencyMs: 30 * day,

@@ -41,6 +41,7 @@ export {
   manifestHash,
   maxManifestDevices,
   maxManifestValidity,
+  openManifest,
   readManifest,
 } from './manifest.ts'
 export { describePosture, type Posture, posture, type Reader } from './posture.ts'

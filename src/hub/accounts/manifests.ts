@@ -17,16 +17,12 @@ import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { proposeRemovals } from '../rooms/removals.ts'
 import { wake } from '../wake-ups.ts'
-import { currentEndorsement } from './create.ts'
+import { freshEndorsement } from './endorsements.ts'
 
 interface AccountRow {
   address: AccountAddress
   account_key: Uint8Array
   kind: AccountKind
-  operator: string | null
-  network: string | null
-  endorsement: Uint8Array
-  endorsed_until: number
   manifest_number: number
   manifest_hash: Uint8Array | null
 }
@@ -57,8 +53,7 @@ export async function putManifest(
 
   const unlinked = await ctx.database.transaction(async (tx) => {
     const [account] = await tx.query<AccountRow>(
-      `select address, account_key, kind, operator, network, endorsement, endorsed_until, manifest_number, manifest_hash
-         from hub.account where address = $1 for update`,
+      `select address, account_key, kind, manifest_number, manifest_hash from hub.account where address = $1 for update`,
       [manifest.account],
     )
     if (!account) throw new HubError('not-found')
@@ -181,19 +176,17 @@ async function unlinkMissing(ctx: HubContext, tx: Transaction, manifest: Manifes
  * Errors: not-found.
  */
 export async function getManifest(ctx: HubContext, asker: Asker, account: string, number: number) {
-  return ctx.database.transaction(async (tx) => {
-    const [row] = await tx.query<AccountRow & { document: Uint8Array }>(
-      `select a.*, m.document from hub.account a
-         join hub.manifest m on m.account = a.address and m.number = case when $3 = 0 then a.manifest_number else $3 end
-        where a.address = $2
-          and (a.address = $1 or exists (
-            select 1 from hub.member mine join hub.member theirs on theirs.room_no = mine.room_no
-             where mine.account = $1 and theirs.account = $2 and mine.standing in ('requested', 'accepted')))`,
-      [asker.account, account, number],
-    )
-    if (!row) throw new HubError('not-found')
-    return { manifest: row.document, endorsement: await currentEndorsement(ctx, tx, row) }
-  })
+  const [row] = await ctx.database.query<{ document: Uint8Array }>(
+    `select m.document from hub.account a
+       join hub.manifest m on m.account = a.address and m.number = case when $3 = 0 then a.manifest_number else $3 end
+      where a.address = $2
+        and (a.address = $1 or exists (
+          select 1 from hub.member mine join hub.member theirs on theirs.room_no = mine.room_no
+           where mine.account = $1 and theirs.account = $2 and mine.standing in ('requested', 'accepted')))`,
+    [asker.account, account, number],
+  )
+  if (!row) throw new HubError('not-found')
+  return { manifest: row.document, endorsement: await freshEndorsement(ctx, account) }
 }
 
 /** What the identity room refuses becomes the hub's error; a kind or a date that does not fit is a bad certificate. */

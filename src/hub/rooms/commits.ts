@@ -53,15 +53,9 @@ async function attemptCommit(
   epoch: number,
   seen: RoomSnapshot,
 ): Promise<Outcome> {
-  const earlier = await ctx.database.transaction(async (tx) => {
-    const room = await lockRoom(tx, submission.room)
-    if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room, asker, submission.key)
-    if (place.earlier) return place.earlier
-    checkPlace(room, place, epoch)
-    return undefined
-  })
-  if (earlier) return { accepted: earlier, removals: false }
+  const before = await readPlace(ctx.database, seen.no, asker, submission.key)
+  if (before.earlier) return { accepted: before.earlier, removals: false }
+  checkPlace(seen, before, epoch)
   const at = nextTime(ctx, seen)
   const evaluation = await evaluateCommit(ctx, asker, seen.facts, seen.followed, submission, at).catch((error) => {
     if (error instanceof HubError && error.code === 'pending-proposal') return undefined
@@ -71,7 +65,7 @@ async function attemptCommit(
   return ctx.database.transaction(async (tx) => {
     const room = await lockRoom(tx, submission.room)
     if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room, asker, submission.key)
+    const place = await readPlace(tx, room.no, asker, submission.key)
     if (place.earlier) return { accepted: place.earlier, removals: false }
     checkPlace(room, place, epoch)
     if (!evaluation.external && place.leaf === undefined) throw new HubError('not-allowed')
@@ -97,7 +91,7 @@ export function checkSubmission(ctx: HubContext, submission: CommitSubmission): 
   return Number(head.epoch)
 }
 
-function checkPlace(room: RoomRow, place: Place, epoch: number): void {
+function checkPlace(room: Pick<RoomRow, 'epoch'>, place: Place, epoch: number): void {
   if (place.unlinked) throw new HubError('unlinked')
   if (place.standing === undefined) throw new HubError('not-found')
   if (place.standing === 'left') throw new HubError('not-allowed')

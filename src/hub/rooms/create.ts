@@ -81,7 +81,7 @@ async function earlierCreation(ctx: HubContext, asker: Asker, { room, commit }: 
   return ctx.database.transaction(async (tx) => {
     const existing = await lockRoom(tx, room)
     if (!existing) return undefined
-    const { earlier } = await readPlace(tx, existing, asker, commit.key)
+    const { earlier } = await readPlace(tx, existing.no, asker, commit.key)
     if (!earlier) throw new HubError('not-allowed')
     return earlier
   })

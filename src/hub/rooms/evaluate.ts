@@ -14,6 +14,7 @@ import {
   applyHandshake,
   checkGroupInfo,
   decodeCommitData,
+  extensionTypes,
   type LeafView,
   type ManifestMarks,
   MlsError,
@@ -26,7 +27,6 @@ import {
   readExternalSenders,
   readManifests,
   readRoom,
-  extensionTypes,
 } from '../../mls/public.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError, type HubErrorCode } from '../errors.ts'
@@ -81,7 +81,9 @@ export async function evaluateCommit(
   at: number,
 ): Promise<Evaluation> {
   const seconds = Math.floor(at / 1000)
-  const applied = await refusing(() => applyHandshake(ctx.mls, followed.group, submission.commit, authenticate(ctx, seconds)))
+  const applied = await refusing(() =>
+    applyHandshake(ctx.mls, followed.group, submission.commit, authenticate(ctx, seconds)),
+  )
   if (applied.kind !== 'commit') throw new HubError('bad-commit')
   // Nobody sends in another device's name, whoever holds the connection.
   if (readVerifiedLeaf(ctx.crypto, applied.committer.identity).deviceId !== asker.device)

@@ -26,7 +26,7 @@ export async function submitMessage(ctx: HubContext, asker: Asker, submission: M
   const outcome = await ctx.database.transaction(async (tx) => {
     const room = await lockRoom(tx, submission.room)
     if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room, asker, submission.key)
+    const place = await readPlace(tx, room.no, asker, submission.key)
     if (place.earlier) return place.earlier
     if (place.unlinked) throw new HubError('unlinked')
     if (place.standing === undefined) throw new HubError('not-found')

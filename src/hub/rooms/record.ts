@@ -47,7 +47,7 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
     by: { device: asker.device, key: submission.key },
   })
   await storeGroup(tx, record, accepted)
-  // Those that go still get this commit; wake them before their mailbox can be gone.
+  // Those that go still get this commit, and nothing after it.
   if (removed.length > 0)
     await tx.query(
       'update hub.mailbox set leaf = null, until_seq = $3 where room_no = $1 and device_id = any($2::text[])',
@@ -132,14 +132,7 @@ async function storeGroup(
       values ($1, 1, $2, $3, $4, $5, $6)
       on conflict (room_no) do update set version = hub.room_group.version + 1, public_group = excluded.public_group,
         group_info = excluded.group_info, roster = excluded.roster, seq = excluded.seq, at = excluded.at`,
-    [
-      room.no,
-      encodePublicGroup(evaluation.group),
-      submission.groupInfo,
-      encodeRoster(evaluation.roster),
-      seq,
-      at,
-    ],
+    [room.no, encodePublicGroup(evaluation.group), submission.groupInfo, encodeRoster(evaluation.roster), seq, at],
   )
 }
 

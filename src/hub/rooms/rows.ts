@@ -49,7 +49,7 @@ export interface Place {
   removals: boolean
 }
 
-export async function readPlace(tx: Queryable, room: RoomRow, asker: Asker, key: Uint8Array): Promise<Place> {
+export async function readPlace(tx: Queryable, roomNo: number, asker: Asker, key: Uint8Array): Promise<Place> {
   const [row] = await tx.query<{
     earlier_seq: number | null
     earlier_at: number | null
@@ -65,7 +65,7 @@ export async function readPlace(tx: Queryable, room: RoomRow, asker: Asker, key:
        left join hub.member m on m.room_no = $1 and m.account = d.account
        left join hub.mailbox x on x.room_no = $1 and x.device_id = d.device_id
       where d.device_id = $2`,
-    [room.no, asker.device, key],
+    [roomNo, asker.device, key],
   )
   if (!row) throw new HubError('unauthenticated')
   return {

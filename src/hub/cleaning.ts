@@ -1,0 +1,92 @@
+import type { HubContext } from './context.ts'
+import { proposeForgotten } from './rooms/removals.ts'
+
+/** Rooms remembered for the next cleaning. Those beyond it are found by the age of their entries. */
+const mostRooms = 10_000
+/** Rooms in which forgotten removals are proposed in one go. */
+const mostProposals = 100
+
+/** Deletes what nobody will read any more, a little at a time. */
+export function openCleaning(ctx: HubContext) {
+  const acknowledged = new Set<number>()
+  let running: Promise<void> | undefined
+  const clean = () => {
+    running ??= run(ctx, acknowledged).finally(() => {
+      running = undefined
+    })
+    return running
+  }
+  const timer = setInterval(() => {
+    clean().catch(() => ctx.metrics.count('faults', { in: 'cleaning' }))
+  }, ctx.settings.cleanEveryMs)
+  timer.unref()
+  return {
+    /** Devices have acknowledged entries of these rooms. */
+    note(rooms: readonly number[]): void {
+      for (const room of rooms) if (acknowledged.size < mostRooms) acknowledged.add(room)
+    },
+    clean,
+    async close(): Promise<void> {
+      clearInterval(timer)
+      await running?.catch(() => undefined)
+    },
+  }
+}
+
+async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
+  const { cleanRows, retentionMs, idempotencyMs } = ctx.settings
+  const now = ctx.clock()
+  for (const room of [...acknowledged]) {
+    acknowledged.delete(room)
+    await deleteAcknowledged(ctx, room)
+  }
+  await deleteInBatches(ctx, 'log', 'at < $1', now - retentionMs)
+  await deleteInBatches(ctx, 'submission', 'at < $1', now - idempotencyMs)
+  await deleteInBatches(
+    ctx,
+    'welcome_body',
+    'at < $1 and not exists (select 1 from hub.welcome w where w.room_no = t.room_no and w.seq = t.seq)',
+    now,
+  )
+  await deleteInBatches(ctx, 'welcome_body', 'at < $1', now - retentionMs)
+  await deleteInBatches(
+    ctx,
+    'welcome',
+    'seq < $1 and not exists (select 1 from hub.welcome_body b where b.room_no = t.room_no and b.seq = t.seq)',
+    Number.MAX_SAFE_INTEGER,
+  )
+  await deleteInBatches(ctx, 'link', 'expires_at < $1', now)
+  await deleteInBatches(ctx, 'approach', 'hour < $1', Math.floor(now / 3_600_000) - 24)
+  await proposeForgotten(ctx, mostProposals)
+
+  async function deleteInBatches(
+    { database, metrics }: HubContext,
+    table: string,
+    condition: string,
+    bound: number,
+  ): Promise<void> {
+    for (;;) {
+      const deleted = await database.query(
+        `delete from hub.${table} where ctid = any(array(select ctid from hub.${table} t where ${condition} limit $2))
+          returning 1`,
+        [bound, cleanRows],
+      )
+      if (deleted.length > 0) metrics.count('cleaned', { table })
+      if (deleted.length < cleanRows) return
+    }
+  }
+}
+
+/** What every device of a room has, nobody reads again: a new device begins after it. */
+async function deleteAcknowledged(ctx: HubContext, roomNo: number): Promise<void> {
+  for (;;) {
+    const deleted = await ctx.database.query(
+      `delete from hub.log where room_no = $1 and seq = any(array(
+         select seq from hub.log where room_no = $1
+            and seq <= (select coalesce(min(acked), 0) from hub.mailbox where room_no = $1)
+          order by seq limit $2)) returning 1`,
+      [roomNo, ctx.settings.cleanRows],
+    )
+    if (deleted.length < ctx.settings.cleanRows) return
+  }
+}

@@ -1,0 +1,85 @@
+import type { Queryable, Transaction } from '../store/index.ts'
+import { approach } from './admission.ts'
+import type { Asker, HubContext } from './context.ts'
+import { HubError } from './errors.ts'
+import { countStranger } from './strangers.ts'
+import { wake } from './wake-ups.ts'
+
+/** Requests and answers told at once; the newest, when there are more. */
+const mostTold = 100
+
+/**
+ * Asks another account to be allowed to write to it. Nothing but the request crosses. Asking again is the same request.
+ *
+ * Errors: not-reachable, blocked, not-opted-in, rate-limited.
+ */
+export async function requestConsent(ctx: HubContext, asker: Asker, account: string): Promise<void> {
+  await ctx.database.transaction(async (tx) => {
+    const target = (await approach(tx, asker, [account])).get(account)
+    if (!target || account === asker.account) throw new HubError('not-reachable')
+    const { decision } = target
+    if (!decision.allowed && decision.code !== 'consent-required') throw new HubError(decision.code)
+    if (decision.allowed && decision.standing === 'accepted') return
+    await countStranger(ctx, tx, asker)
+    await tx.query(
+      `insert into hub.consent (owner, peer, state, at) values ($1, $2, 'requested', $3)
+        on conflict (owner, peer) do nothing`,
+      [account, asker.account, ctx.clock()],
+    )
+    await wakeAccount(ctx, tx, account)
+  })
+}
+
+/** Grants or denies another account to write; also without having been asked, and to take a grant back. */
+export async function answerConsent(ctx: HubContext, asker: Asker, account: string, granted: boolean): Promise<void> {
+  await ctx.database.transaction(async (tx) => {
+    const known = await tx.query('select from hub.account where address = $1', [account])
+    if (known.length === 0 || account === asker.account) throw new HubError('not-reachable')
+    await tx.query(
+      `insert into hub.consent (owner, peer, state, at) values ($1, $2, $3, $4)
+        on conflict (owner, peer) do update set state = excluded.state, at = excluded.at`,
+      [asker.account, account, granted ? 'granted' : 'denied', ctx.clock()],
+    )
+    await wakeAccount(ctx, tx, account)
+  })
+}
+
+export interface ConsentNews {
+  /** Who asks this account. */
+  requests: { account: string; at: number }[]
+  /** Who has answered this account. */
+  answers: { account: string; granted: boolean; at: number }[]
+}
+
+/** Requests that wait and answers that came, since `after` (milliseconds) and not longer ago than text waits for them. */
+export async function readConsents(ctx: HubContext, asker: Asker, after: number): Promise<ConsentNews> {
+  const since = Math.max(after, ctx.clock() - ctx.settings.consentMs)
+  const requests = await ctx.database.query<{ account: string; at: number }>(
+    `select c.peer as account, c.at from hub.consent c
+      where c.owner = $1 and c.state = 'requested' and c.at > $2
+        and not exists (select 1 from hub.block b where b.owner = $1 and b.blocked = c.peer)
+      order by c.at desc limit $3`,
+    [asker.account, since, mostTold],
+  )
+  const answers = await ctx.database.query<{ account: string; granted: boolean; at: number }>(
+    `select owner as account, state = 'granted' as granted, at from hub.consent
+      where peer = $1 and state <> 'requested' and at > $2 order by at desc limit $3`,
+    [asker.account, since, mostTold],
+  )
+  return { requests: requests.reverse(), answers: answers.reverse() }
+}
+
+async function wakeAccount(ctx: HubContext, tx: Transaction, account: string): Promise<void> {
+  const devices = await linkedDevices(tx, account)
+  tx.afterCommit(() => {
+    for (const device of devices) wake(ctx.bus, device, { kind: 'consent' })
+  })
+}
+
+async function linkedDevices(tx: Queryable, account: string): Promise<string[]> {
+  const rows = await tx.query<{ device_id: string }>(
+    'select device_id from hub.device where account = $1 and unlinked_at is null',
+    [account],
+  )
+  return rows.map((row) => row.device_id)
+}

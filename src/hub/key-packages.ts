@@ -1,0 +1,141 @@
+import { IdentityError, verifyLeaf } from '../identity/index.ts'
+import { type KeyPackageView, MlsError, readKeyPackage } from '../mls/public.ts'
+import type { Queryable } from '../store/index.ts'
+import { freshEndorsement } from './accounts/endorsements.ts'
+import { approach } from './admission.ts'
+import type { Asker, HubContext } from './context.ts'
+import { HubError } from './errors.ts'
+import { countStranger } from './strangers.ts'
+import { wake } from './wake-ups.ts'
+
+/**
+ * Adds to a device's supply, in the order given; `lastResort` takes the place of the one before it. A KeyPackage that is
+ * there already is kept once.
+ *
+ * Errors: bad-key-package, bad-certificate, too-large, unlinked.
+ *
+ * @returns the one-time KeyPackages that the device has now
+ */
+export async function publishKeyPackages(
+  ctx: HubContext,
+  asker: Asker,
+  { keyPackages, lastResort }: { keyPackages: readonly Uint8Array[]; lastResort: Uint8Array | undefined },
+): Promise<number> {
+  if (keyPackages.length > ctx.settings.keyPackages) throw new HubError('too-large')
+  const checked: { bytes: Uint8Array; view: KeyPackageView }[] = []
+  for (const bytes of keyPackages) checked.push({ bytes, view: await check(ctx, asker, bytes, false) })
+  if (lastResort) checked.push({ bytes: lastResort, view: await check(ctx, asker, lastResort, true) })
+  return ctx.database.transaction(async (tx) => {
+    const [device] = await tx.query<{ unlinked: boolean }>(
+      'select unlinked_at is not null as unlinked from hub.device where device_id = $1 for update',
+      [asker.device],
+    )
+    if (!device || device.unlinked) throw new HubError('unlinked')
+    await tx.query(
+      'delete from hub.key_package where device_id = $1 and (not_after < $2 or (last_resort and $3::boolean))',
+      [asker.device, ctx.clock(), lastResort !== undefined],
+    )
+    for (const { bytes, view } of checked)
+      await tx.query(
+        `insert into hub.key_package (device_id, reference, body, not_after, last_resort) values ($1, $2, $3, $4, $5)
+          on conflict (device_id, reference) do nothing`,
+        [asker.device, view.reference, bytes, view.notAfter * 1000, view.lastResort],
+      )
+    // More than a full supply: the oldest go, their private halves are the likeliest to be gone.
+    await tx.query(
+      `delete from hub.key_package where device_id = $1 and not last_resort and no <= (
+         select no from hub.key_package where device_id = $1 and not last_resort order by no desc offset $2 limit 1)`,
+      [asker.device, ctx.settings.keyPackages],
+    )
+    return countKeyPackages(ctx, tx, asker.device)
+  })
+}
+
+/** One-time KeyPackages of a device that can still be handed out. */
+export async function countKeyPackages(ctx: HubContext, tx: Queryable, device: string): Promise<number> {
+  const [row] = await tx.query<{ count: number }>(
+    'select count(*)::int4 as count from hub.key_package where device_id = $1 and not last_resort and not_after > $2',
+    [device, ctx.clock() + ctx.settings.keyPackageMarginMs],
+  )
+  return row?.count ?? 0
+}
+
+async function check(ctx: HubContext, asker: Asker, bytes: Uint8Array, lastResort: boolean): Promise<KeyPackageView> {
+  const now = ctx.clock()
+  try {
+    const view = await readKeyPackage(ctx.mls, bytes)
+    const leaf = verifyLeaf(ctx.crypto, ctx.trust, view.identity, view.signatureKey, Math.floor(now / 1000))
+    const own = leaf.deviceId === asker.device && leaf.address === asker.account
+    const valid =
+      view.notBefore * 1000 <= now + ctx.settings.clockToleranceMs &&
+      view.notAfter * 1000 > now + ctx.settings.keyPackageMarginMs
+    if (!own || !valid || view.lastResort !== lastResort) throw new HubError('bad-key-package')
+    return view
+  } catch (cause) {
+    if (cause instanceof MlsError)
+      throw new HubError(cause.code === 'too-large' ? 'too-large' : 'bad-key-package', { cause })
+    if (cause instanceof IdentityError) throw new HubError('bad-certificate', { cause })
+    throw cause
+  }
+}
+
+export interface ClaimedKeyPackages {
+  manifest: Uint8Array
+  endorsement: Uint8Array
+  keyPackages: Uint8Array[]
+}
+
+/**
+ * One KeyPackage for each device of an account but the asking one. Each is handed out once; only the one of last resort
+ * stays.
+ *
+ * Errors: not-reachable, consent-required, blocked, not-opted-in, rate-limited, no-key-packages.
+ */
+export async function claimKeyPackages(ctx: HubContext, asker: Asker, account: string): Promise<ClaimedKeyPackages> {
+  const claimed = await ctx.database.transaction(async (tx) => {
+    const target = (await approach(tx, asker, [account])).get(account)
+    if (!target) throw new HubError('not-reachable')
+    if (!target.decision.allowed) throw new HubError(target.decision.code)
+    if (target.decision.standing === 'requested') await countStranger(ctx, tx, asker)
+    const [manifest] = await tx.query<{ document: Uint8Array }>(
+      'select document from hub.manifest where account = $1 and number = $2',
+      [account, target.manifestNumber],
+    )
+    // A manifest past its time is not accepted into any room.
+    if (!manifest || target.manifestUntil <= ctx.clock()) throw new HubError('no-key-packages')
+    const devices = await tx.query<{ device_id: string }>(
+      'select device_id from hub.device where account = $1 and unlinked_at is null and device_id <> $2 order by device_id',
+      [account, asker.device],
+    )
+    const keyPackages: Uint8Array[] = []
+    for (const { device_id } of devices) {
+      const body = await takeOne(ctx, tx, device_id)
+      if (body) keyPackages.push(body)
+    }
+    if (keyPackages.length === 0 && account !== asker.account) throw new HubError('no-key-packages')
+    const low: string[] = []
+    for (const { device_id } of devices)
+      if ((await countKeyPackages(ctx, tx, device_id)) < ctx.settings.keyPackagesLow) low.push(device_id)
+    tx.afterCommit(() => {
+      for (const device of low) wake(ctx.bus, device, { kind: 'key-packages' })
+    })
+    return { manifest: manifest.document, keyPackages }
+  })
+  return { ...claimed, endorsement: await freshEndorsement(ctx, account) }
+}
+
+async function takeOne(ctx: HubContext, tx: Queryable, device: string): Promise<Uint8Array | undefined> {
+  const usable = ctx.clock() + ctx.settings.keyPackageMarginMs
+  const [taken] = await tx.query<{ body: Uint8Array }>(
+    `delete from hub.key_package where no = (
+       select no from hub.key_package where device_id = $1 and not last_resort and not_after > $2
+        order by no limit 1 for update skip locked) returning body`,
+    [device, usable],
+  )
+  if (taken) return taken.body
+  const [kept] = await tx.query<{ body: Uint8Array }>(
+    'select body from hub.key_package where device_id = $1 and last_resort and not_after > $2 order by no desc limit 1',
+    [device, usable],
+  )
+  return kept?.body
+}

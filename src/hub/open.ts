@@ -1,0 +1,135 @@
+import type { Bus } from '../bus/index.ts'
+import type { Crypto, KeyPair } from '../crypto/index.ts'
+import type { DeviceId, ProviderTrust } from '../identity/index.ts'
+import type { MlsProvider } from '../mls/public.ts'
+import { type Database, isStoreError } from '../store/index.ts'
+import { createAccount, type TokenClaims } from './accounts/create.ts'
+import { findDevice } from './accounts/devices.ts'
+import { getManifest, putManifest } from './accounts/manifests.ts'
+import { openCleaning } from './cleaning.ts'
+import { answerConsent, readConsents, requestConsent } from './consent.ts'
+import type { Asker, HubContext, HubMetrics } from './context.ts'
+import { HubError } from './errors.ts'
+import { claimKeyPackages, countKeyPackages, publishKeyPackages } from './key-packages.ts'
+import { completeLink, openLink } from './links.ts'
+import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'
+import { acknowledge, readRoom, readWelcomes, roomsWithNews } from './mailbox.ts'
+import { block, getPreferences, type PreferenceChange, putPreferences } from './preferences.ts'
+import { type CommitSubmission, submitCommit } from './rooms/commits.ts'
+import { createRoom, type RoomCreation } from './rooms/create.ts'
+import { type MessageSubmission, submitMessage } from './rooms/messages.ts'
+import { answerRoom, getGroupInfo, leaveRoom, listRooms, readStandings } from './rooms/standing.ts'
+import { defaultHubSettings, type HubSettings } from './settings.ts'
+import { listen, type News, wake } from './wake-ups.ts'
+
+export interface HubOptions {
+  database: Database
+  bus: Bus
+  crypto: Crypto
+  mls: MlsProvider
+  /** The provider's domain. */
+  provider: string
+  /** Endorses accounts, and proposes removals as external sender of every room. */
+  providerKeyPair: KeyPair
+  /** 32 bytes, kept for as long as the accounts: under it the subjects of tokens are hidden. */
+  subjectKey: Uint8Array
+  /** Milliseconds since the epoch. */
+  clock?: () => number
+  settings?: Partial<HubSettings>
+  metrics?: HubMetrics
+}
+
+export type Hub = ReturnType<typeof openHub>
+
+/**
+ * The hub of one provider. Every operation rejects with HubError and with nothing else: a fault of the database is
+ * `unavailable`.
+ */
+export function openHub(options: HubOptions) {
+  const { provider, providerKeyPair } = options
+  const trust: ProviderTrust = {
+    providerKeys: (domain) => (domain === provider ? [providerKeyPair.publicKey] : []),
+  }
+  const ctx: HubContext = {
+    ...options,
+    trust,
+    clock: options.clock ?? Date.now,
+    settings: { ...defaultHubSettings, ...options.settings },
+    metrics: options.metrics ?? { count: () => undefined },
+  }
+  const cleaning = openCleaning(ctx)
+  const guarded =
+    <A extends unknown[], R>(operation: (ctx: HubContext, ...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      try {
+        return await operation(ctx, ...args)
+      } catch (cause) {
+        throw asHubError(ctx, cause)
+      }
+    }
+
+  return {
+    provider,
+    providerKey: providerKeyPair.publicKey,
+    settings: ctx.settings,
+
+    createAccount: guarded((_, token: TokenClaims, accountKey: Uint8Array) => createAccount(ctx, token, accountKey)),
+    putManifest: guarded(putManifest),
+    getManifest: guarded(getManifest),
+    findDevice: guarded(findDevice),
+
+    openLink: guarded(openLink),
+    completeLink: guarded(completeLink),
+
+    findByHandle: guarded(findByHandle),
+    checkForeignLookUp: guarded(checkForeignLookUp),
+    acceptForeign: guarded(acceptForeign),
+
+    publishKeyPackages: guarded(publishKeyPackages),
+    claimKeyPackages: guarded(claimKeyPackages),
+    countKeyPackages: guarded((_, device: DeviceId) => countKeyPackages(ctx, ctx.database, device)),
+
+    createRoom: guarded((_, asker: Asker, creation: RoomCreation) => createRoom(ctx, asker, creation)),
+    submitCommit: guarded((_, asker: Asker, submission: CommitSubmission) => submitCommit(ctx, asker, submission)),
+    submitMessage: guarded((_, asker: Asker, submission: MessageSubmission) => submitMessage(ctx, asker, submission)),
+    getGroupInfo: guarded(getGroupInfo),
+    listRooms: guarded(listRooms),
+    leaveRoom: guarded(leaveRoom),
+    answerRoom: guarded(answerRoom),
+    readStandings: guarded(readStandings),
+
+    roomsWithNews: guarded(roomsWithNews),
+    readRoom: guarded(readRoom),
+    readWelcomes: guarded(readWelcomes),
+    acknowledge: guarded(
+      async (
+        _,
+        device: DeviceId,
+        cursors: readonly { room: string; seq: number }[],
+        welcomes: readonly number[],
+      ): Promise<void> => cleaning.note(await acknowledge(ctx, device, cursors, welcomes)),
+    ),
+
+    getPreferences: guarded(getPreferences),
+    putPreferences: guarded((_, asker: Asker, change: PreferenceChange) => putPreferences(ctx, asker, change)),
+    block: guarded(block),
+    requestConsent: guarded(requestConsent),
+    answerConsent: guarded(answerConsent),
+    readConsents: guarded(readConsents),
+
+    /** Calls `onNews` for what concerns a device from now on. Returns a function that ends it. */
+    listen: (device: DeviceId, onNews: (news: News[]) => void) => listen(ctx.bus, device, onNews),
+    /** Tells the device's other channels that this one, named `by`, has taken its place. */
+    takeOver: (device: DeviceId, by: string) => wake(ctx.bus, device, { kind: 'taken-over', by }),
+
+    /** Deletes what is past its time, now; runs by itself from time to time. */
+    clean: guarded(() => cleaning.clean()),
+    close: () => cleaning.close(),
+  }
+}
+
+function asHubError(ctx: HubContext, cause: unknown): HubError {
+  if (cause instanceof HubError) return cause
+  ctx.metrics.count('faults', { in: isStoreError(cause) ? `store ${cause.code}` : 'hub' })
+  return new HubError('unavailable', { cause })
+}
