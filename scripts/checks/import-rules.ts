@@ -10,7 +10,7 @@ const memberOnly =
 export const importRules: ImportRules = {
   arrows: {
     crypto: [],
-    protocol: [],
+    protocol: ['crypto'],
     cbor: ['crypto'],
     bus: ['crypto'],
     config: ['crypto'],

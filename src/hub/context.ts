@@ -28,6 +28,8 @@ export interface HubContext {
   readonly clock: () => number
   readonly settings: HubSettings
   readonly metrics: HubMetrics
+  /** Runs what nobody waits for. When it fails, cleaning does it again later. */
+  readonly later: (work: () => Promise<void>) => void
 }
 
 /** The device that a request comes from, as the gateway has authenticated it. */

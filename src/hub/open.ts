@@ -50,12 +50,19 @@ export function openHub(options: HubOptions) {
   const trust: ProviderTrust = {
     providerKeys: (domain) => (domain === provider ? [providerKeyPair.publicKey] : []),
   }
+  const background = new Set<Promise<void>>()
   const ctx: HubContext = {
     ...options,
     trust,
     clock: options.clock ?? Date.now,
     settings: { ...defaultHubSettings, ...options.settings },
     metrics: options.metrics ?? { count: () => undefined },
+    later(work) {
+      const running = work()
+        .catch(() => ctx.metrics.count('faults', { in: 'later' }))
+        .finally(() => background.delete(running))
+      background.add(running)
+    },
   }
   const cleaning = openCleaning(ctx)
   const guarded =
@@ -124,12 +131,16 @@ export function openHub(options: HubOptions) {
 
     /** Deletes what is past its time, now; runs by itself from time to time. */
     clean: guarded(() => cleaning.clean()),
-    close: () => cleaning.close(),
+    /** Stops cleaning and waits for what runs in the background. The database stays open: it is the caller's. */
+    async close(): Promise<void> {
+      await cleaning.close()
+      await Promise.all(background)
+    },
   }
 }
 
 function asHubError(ctx: HubContext, cause: unknown): HubError {
   if (cause instanceof HubError) return cause
-  ctx.metrics.count('faults', { in: isStoreError(cause) ? `store ${cause.code}` : 'hub' })
+  ctx.metrics.count('faults', { in: isStoreError(cause) ? `store-${cause.code}` : 'hub' })
   return new HubError('unavailable', { cause })
 }

@@ -81,7 +81,8 @@ export async function putManifest(
   })
 
   for (const device of unlinked) wake(ctx.bus, device, { kind: 'unlinked' })
-  if (unlinked.length > 0) await proposeRemovals(ctx, manifest.account)
+  // A device may have been in thousands of rooms. Until it is proposed there, whoever speaks first causes it.
+  if (unlinked.length > 0) ctx.later(() => proposeRemovals(ctx, manifest.account))
 }
 
 function acceptNumber(account: AccountRow, manifest: Manifest, hash: Uint8Array): 'same' | 'newer' {

@@ -31,7 +31,7 @@ export interface CommitRecord {
  */
 export async function recordCommit(ctx: HubContext, tx: Transaction, record: CommitRecord): Promise<Accepted> {
   const { room, asker, submission, evaluation, at } = record
-  const { added, removed, joined, gone, external } = evaluation
+  const { added, removed, gone, external } = evaluation
   if (added.length > 0 && !external && submission.welcome.length === 0) throw new HubError('malformed')
   const approached = await approach(tx, asker, [
     ...new Set([...added.map(({ address }) => address), ...evaluation.announced]),
@@ -64,7 +64,7 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
   // Proposals are of one epoch: what is left is proposed again.
   await tx.query('update hub.removal set proposal = null where room_no = $1 and proposal is not null', [room.no])
   if (gone.length > 0) await tx.query('delete from hub.direct_pair where room_no = $1', [room.no])
-  await wakeRoom(ctx, tx, room)
+  // The Welcome is told of before the room: it has to be read first.
   if (!external)
     tx.afterCommit(() => {
       for (const { deviceId } of added) {
@@ -72,6 +72,7 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
         wake(ctx.bus, deviceId, { kind: 'welcome' })
       }
     })
+  await wakeRoom(ctx, tx, room)
   return accepted
 }
 

@@ -1,0 +1,120 @@
+import { toBase64Url } from '../crypto/index.ts'
+import { type Asker, HubError, type News } from '../hub/index.ts'
+import type { GatewayContext } from './context.ts'
+import { type Courier, openCourier } from './courier.ts'
+import { type Body, errorBody, numberOf, type Request } from './frames.ts'
+import { openRate } from './rate.ts'
+import { answerDevice } from './requests.ts'
+
+export interface ChannelOptions {
+  ctx: GatewayContext
+  asker: Asker
+  send(event: Body): void
+  buffered(): number
+  /** The channel is at its end: requests that name it are refused from now on. */
+  onClosed(): void
+}
+
+export interface Channel {
+  readonly device: string
+  /** Answers a request, after those that came before it. Errors: HubError. */
+  answer(request: Request): Promise<Body>
+  close(): void
+}
+
+/** Requests that need not wait for the ones before them: they touch no log, and an edge may take its time to answer. */
+const outOfOrder: ReadonlySet<Request['case']> = new Set(['lookUp', 'acknowledge', 'ping', 'resume'])
+
+/** One authenticated device on a connection. */
+export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
+  const { hub, settings } = ctx
+  const rate = openRate(settings.requestsPerSecond, settings.requestBurst, ctx.clock)
+  const lookUps = openRate(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, ctx.clock)
+  // Later names are greater, so that of two channels that open at once exactly one stays.
+  const name = `${ctx.clock().toString(36).padStart(10, '0')}${toBase64Url(ctx.crypto.randomBytes(9))}`
+  let courier: Courier | undefined
+  let underWay = 0
+  let last: Promise<unknown> = Promise.resolve()
+  let open = true
+
+  const close = () => {
+    if (!open) return
+    open = false
+    courier?.stop()
+    stopListening()
+    onClosed()
+  }
+
+  const onNews = (all: News[]) => {
+    for (const news of all) {
+      if (news.kind === 'unlinked') void leaveWhenUnlinked()
+      if (news.kind === 'taken-over' && news.by > name && open) {
+        send(errorBody(new HubError('unauthenticated')))
+        close()
+      }
+    }
+    courier?.news(all)
+  }
+  const stopListening = hub.listen(asker.device, onNews)
+  hub.takeOver(asker.device, name)
+
+  const leaveWhenUnlinked = async () => {
+    const device = await hub.findDevice(asker.device).catch(() => undefined)
+    // Without an answer the device is heard no more either: it authenticates again, and is told then.
+    if (!open || device?.unlinked === false) return
+    send({ case: 'unlinked', value: {} })
+    close()
+  }
+
+  const answerNow = async (request: Request): Promise<Body> => {
+    if (!open) throw new HubError('unauthenticated')
+    switch (request.case) {
+      case 'ping':
+        return { case: 'pong', value: { serverTimeMs: BigInt(ctx.clock()) } }
+      case 'closeChannel':
+        close()
+        return { case: 'done', value: {} }
+      case 'resume': {
+        const window = Math.min(request.value.window || settings.window, settings.largestWindow)
+        const onFault = () => ctx.metrics.count('faults', { in: 'courier' })
+        courier?.stop()
+        courier = openCourier({ hub, asker, settings, window, send, buffered, onFault })
+        return { case: 'done', value: {} }
+      }
+      case 'acknowledge': {
+        const cursors = request.value.cursors.map(({ room, seq }) => ({ room, seq: numberOf(seq) }))
+        const welcomes = request.value.welcomes.map(numberOf)
+        await hub.acknowledge(asker.device, cursors, welcomes)
+        courier?.acknowledged(cursors, welcomes)
+        return { case: 'done', value: {} }
+      }
+      default:
+        return answerDevice(hub, ctx.resolvers, asker, request)
+    }
+  }
+
+  const admit = (request: Request) => {
+    if (request.case === 'acknowledge') return
+    const waitMs = rate.take() || (request.case === 'lookUp' ? lookUps.take() : 0)
+    if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
+    if (underWay >= settings.channelRequests) throw new HubError('rate-limited', { retryAfterMs: 100 })
+  }
+
+  return {
+    device: asker.device,
+    async answer(request) {
+      admit(request)
+      underWay++
+      try {
+        if (outOfOrder.has(request.case)) return await answerNow(request)
+        // One after another: what a device submits enters the log in the order in which it was sent.
+        const turn = last.then(() => answerNow(request))
+        last = turn.catch(() => undefined)
+        return await turn
+      } finally {
+        underWay--
+      }
+    },
+    close,
+  }
+}

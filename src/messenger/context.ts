@@ -1,0 +1,22 @@
+import type { Crypto } from '../crypto/index.ts'
+import type { Hub, TokenClaims } from '../hub/index.ts'
+import type { Resolvers } from './resolvers.ts'
+import type { GatewaySettings } from './settings.ts'
+
+/** What the gateway counts. Labels have few values each and none that names anybody. */
+export interface GatewayMetrics {
+  count(name: GatewayCounter, labels?: Record<string, string>): void
+}
+export type GatewayCounter = 'connections' | 'requests' | 'refusals' | 'faults' | 'closed'
+
+export interface GatewayContext {
+  readonly hub: Hub
+  readonly crypto: Crypto
+  /** Throws for a token that is not valid. */
+  readonly verifyToken: (token: string) => Promise<TokenClaims>
+  readonly settings: GatewaySettings
+  readonly metrics: GatewayMetrics
+  readonly resolvers: Resolvers
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+}

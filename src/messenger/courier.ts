@@ -1,0 +1,237 @@
+import type { Asker, Entry, Hub, News, WelcomeEntry } from '../hub/index.ts'
+import { type Body, toEntryKind, toRoomKind, toStanding } from './frames.ts'
+import { openPositions } from './positions.ts'
+import type { GatewaySettings } from './settings.ts'
+
+export interface CourierOptions {
+  hub: Hub
+  asker: Asker
+  settings: GatewaySettings
+  /** Entries that may be under way. */
+  window: number
+  send(event: Body): void
+  /** Bytes that wait in the pipe. */
+  buffered(): number
+  onFault(): void
+}
+
+/** Rooms read from the database at once when a device comes back. */
+const roomsAtOnce = 256
+
+/**
+ * Brings one device what waits for it and then what is new, never more at once than its window and its pipe take.
+ * Welcomes go before entries, entries of a room in order, rooms in turn. It remembers only what is under way: what a
+ * device has is in the database.
+ */
+export function openCourier(options: CourierOptions) {
+  const { hub, asker, settings, send } = options
+  const positions = openPositions()
+  const rooms = new Set<number>()
+  const standings = new Set<number>()
+  let welcomes = true
+  let consents = true
+  let lowSupply = false
+  /** Rooms after this one are still to be looked at; undefined when all have been. */
+  let scanned: number | undefined = 0
+  let caughtUp = false
+  let lastWelcome = 0
+  let consentsSince = 0
+  const toldConsents = new Set<string>()
+
+  let running = false
+  let again = false
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+
+  const pump = () => {
+    again = true
+    if (running || stopped || timer) return
+    running = true
+    run()
+      .catch(() => {
+        options.onFault()
+        // What was lost by the fault is found by looking everywhere.
+        scanned = 0
+        welcomes = consents = true
+        later(settings.faultMs)
+      })
+      .finally(() => {
+        running = false
+        if (again) pump()
+      })
+  }
+  const later = (ms: number) => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      pump()
+    }, ms)
+    timer.unref()
+  }
+  const free = () => options.window - positions.underWay
+
+  /** One step at a time; true while there may be more to do now. */
+  const run = async () => {
+    while (again && !stopped) {
+      again = false
+      while (!stopped && (await step()));
+    }
+  }
+
+  const step = async (): Promise<boolean> => {
+    if (options.buffered() > settings.pauseBytes) {
+      later(settings.pauseMs)
+      return false
+    }
+    if (standings.size > 0) return sendStandings()
+    if (consents) return sendConsents()
+    if (lowSupply) return sendSupply()
+    if (free() <= 0) return false
+    if (welcomes) return sendWelcomes()
+    const [room] = rooms
+    if (room !== undefined) return sendEntries(room)
+    if (scanned !== undefined) return scan(scanned)
+    if (!caughtUp) {
+      caughtUp = true
+      send({ case: 'caughtUp', value: {} })
+    }
+    return false
+  }
+
+  const scan = async (after: number) => {
+    const found = await hub.roomsWithNews(asker.device, after, roomsAtOnce)
+    for (const room of found) rooms.add(room)
+    scanned = found.length < roomsAtOnce ? undefined : found.at(-1)
+    return true
+  }
+
+  const sendEntries = async (room: number) => {
+    // Taken out first: what comes while we read puts it in again.
+    rooms.delete(room)
+    const entries = await hub.readRoom(asker.device, room, positions.sentOf(room))
+    if (stopped) return false
+    for (const entry of entries.slice(0, free())) {
+      positions.sent(room, entry.room, entry.seq)
+      send(deliver(entry))
+    }
+    if (entries.length > 0) rooms.add(room)
+    return true
+  }
+
+  const sendWelcomes = async () => {
+    welcomes = false
+    const found = await hub.readWelcomes(asker.device, lastWelcome)
+    if (stopped) return false
+    for (const entry of found.slice(0, free())) {
+      lastWelcome = entry.no
+      positions.sentWelcome(entry.no)
+      send(welcome(entry))
+    }
+    if (found.length > 0) welcomes = true
+    return true
+  }
+
+  const sendStandings = async () => {
+    const [room] = standings
+    standings.delete(room!)
+    for (const news of await hub.readStandings(asker, room!)) {
+      const { account, kind, standing } = news
+      const value = { room: news.room, account, standing: toStanding(standing), kind: toRoomKind(kind) }
+      if (!stopped) send({ case: 'roomUpdated', value })
+    }
+    return true
+  }
+
+  const sendConsents = async () => {
+    consents = false
+    const { requests, answers } = await hub.readConsents(asker, consentsSince - 1)
+    if (stopped) return false
+    const tell = (key: string, at: number, event: Body) => {
+      if (at > consentsSince) {
+        consentsSince = at
+        toldConsents.clear()
+      }
+      if (toldConsents.has(key)) return
+      toldConsents.add(key)
+      send(event)
+    }
+    const events = [
+      ...requests.map(({ account, at }) => ({
+        at,
+        key: `${account} asks`,
+        event: { case: 'consentRequested', value: { account } } as const,
+      })),
+      ...answers.map(({ account, granted, at }) => ({
+        at,
+        key: `${account} ${granted}`,
+        event: { case: 'consentAnswered', value: { account, granted } } as const,
+      })),
+    ].sort((one, other) => one.at - other.at)
+    for (const { key, at, event } of events) tell(key, at, event)
+    return true
+  }
+
+  const sendSupply = async () => {
+    lowSupply = false
+    const available = await hub.countKeyPackages(asker.device)
+    if (!stopped && available < hub.settings.keyPackagesLow) send({ case: 'keyPackagesLow', value: { available } })
+    return true
+  }
+
+  pump()
+  return {
+    news(all: readonly News[]): void {
+      for (const news of all) {
+        if (news.kind === 'room') rooms.add(news.room)
+        else if (news.kind === 'standing') standings.add(news.room)
+        else if (news.kind === 'welcome') welcomes = true
+        else if (news.kind === 'consent') consents = true
+        else if (news.kind === 'key-packages') lowSupply = true
+      }
+      pump()
+    },
+    /** After the hub has stored it. */
+    acknowledged(cursors: readonly { room: string; seq: number }[], welcomesDone: readonly number[]): void {
+      for (const { room, seq } of cursors) positions.acknowledged(room, seq)
+      for (const no of welcomesDone) positions.acknowledgedWelcome(no)
+      pump()
+    },
+    stop(): void {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+export type Courier = ReturnType<typeof openCourier>
+
+function deliver(entry: Entry): Body {
+  return {
+    case: 'deliver',
+    value: {
+      room: entry.room,
+      seq: BigInt(entry.seq),
+      kind: toEntryKind(entry.kind),
+      message: entry.message,
+      timestampMs: BigInt(entry.at),
+      manifests: entry.manifests,
+      own: entry.own,
+    },
+  }
+}
+
+function welcome(entry: WelcomeEntry): Body {
+  return {
+    case: 'welcome',
+    value: {
+      welcomeId: BigInt(entry.no),
+      room: entry.room,
+      kind: toRoomKind(entry.kind),
+      welcome: entry.welcome,
+      manifests: entry.manifests,
+      seq: BigInt(entry.seq),
+      timestampMs: BigInt(entry.at),
+      standing: toStanding(entry.standing),
+      inviter: entry.inviter,
+    },
+  }
+}

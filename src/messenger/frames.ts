@@ -1,0 +1,92 @@
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
+import { HubError, type HubErrorCode, type RoomKind as HubRoomKind, type Standing } from '../hub/index.ts'
+import {
+  type ClientFrame,
+  ClientFrameSchema,
+  EntryKind,
+  ErrorCode,
+  FirstContact,
+  RoomKind,
+  RoomStanding,
+  ServerFrameSchema,
+} from '../protocol/index.ts'
+
+type FrameInit = Exclude<MessageInitShape<typeof ServerFrameSchema>, { $typeName: string }>
+/** An answer or an event, before it is put into a frame. */
+export type Body = Exclude<NonNullable<FrameInit['body']>, { case: undefined } | { case?: undefined }>
+/** A request as it came. */
+export type Request = Exclude<ClientFrame['request'], { case: undefined }>
+
+export function encodeFrame(id: bigint, channel: number, body: Body): Uint8Array {
+  return toBinary(ServerFrameSchema, create(ServerFrameSchema, { id, channel, body }))
+}
+
+/** Undefined for bytes that are no frame. */
+export function decodeFrame(bytes: Uint8Array): ClientFrame | undefined {
+  try {
+    return fromBinary(ClientFrameSchema, bytes, { readUnknownFields: false })
+  } catch {
+    return undefined
+  }
+}
+
+export function errorBody(error: HubError): Body {
+  return {
+    case: 'error',
+    value: {
+      code: codeOf(error.code),
+      message: error.message,
+      retry: error.retry,
+      retryAfterMs: Math.min(error.retryAfterMs, 0xffff_ffff),
+      room: error.room,
+      proposals: [...error.proposals],
+      epoch: BigInt(error.epoch),
+    },
+  }
+}
+
+function codeOf(code: HubErrorCode): ErrorCode {
+  return ErrorCode[code.toUpperCase().replaceAll('-', '_') as keyof typeof ErrorCode]
+}
+
+/** An unsigned number of the wire that a number can hold. Errors: malformed. */
+export function numberOf(value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new HubError('malformed')
+  return Number(value)
+}
+
+const roomKinds: Record<HubRoomKind, RoomKind> = {
+  direct: RoomKind.DIRECT,
+  group: RoomKind.GROUP,
+  guest: RoomKind.GUEST,
+  self: RoomKind.SELF,
+}
+const standings: Record<Standing, RoomStanding> = {
+  requested: RoomStanding.REQUESTED,
+  accepted: RoomStanding.ACCEPTED,
+  declined: RoomStanding.DECLINED,
+  left: RoomStanding.LEFT,
+}
+const contacts = { anyone: FirstContact.ANYONE, consent: FirstContact.CONSENT, nobody: FirstContact.NOBODY } as const
+const entryKinds = { message: EntryKind.MESSAGE, commit: EntryKind.COMMIT, proposal: EntryKind.PROPOSAL } as const
+
+export const toRoomKind = (kind: HubRoomKind): RoomKind => roomKinds[kind]
+export const toStanding = (standing: Standing): RoomStanding => standings[standing]
+export const toFirstContact = (policy: keyof typeof contacts): FirstContact => contacts[policy]
+export const toEntryKind = (kind: keyof typeof entryKinds): EntryKind => entryKinds[kind]
+
+/** Errors: malformed (a number that is no kind). */
+export function fromRoomKind(value: RoomKind): HubRoomKind {
+  return keyOf(roomKinds, value)
+}
+
+/** Errors: malformed. */
+export function fromFirstContact(value: FirstContact): keyof typeof contacts {
+  return keyOf(contacts, value)
+}
+
+function keyOf<K extends string, V>(table: Readonly<Record<K, V>>, value: V): K {
+  const found = (Object.entries(table) as [K, V][]).find(([, each]) => each === value)
+  if (!found) throw new HubError('malformed')
+  return found[0]
+}

@@ -1,0 +1,56 @@
+import type { Crypto } from '../crypto/index.ts'
+import type { Hub, TokenClaims } from '../hub/index.ts'
+import type { FramePipe } from '../protocol/index.ts'
+import { type Connection, openConnection } from './connection.ts'
+import type { GatewayContext, GatewayMetrics } from './context.ts'
+import { openResolvers } from './resolvers.ts'
+import { closeCodes, defaultGatewaySettings, type GatewaySettings } from './settings.ts'
+
+export interface GatewayOptions {
+  hub: Hub
+  crypto: Crypto
+  /** Gives what a token says; throws when it is not valid (with `retry: true` when that could not be found out). */
+  verifyToken: (token: string) => Promise<TokenClaims>
+  settings?: Partial<GatewaySettings>
+  metrics?: GatewayMetrics
+  /** Milliseconds since the epoch. */
+  clock?: () => number
+}
+
+export interface Gateway {
+  /** Serves a client at the other end of the pipe until it closes. */
+  connect(pipe: FramePipe): void
+  /** Tells every client that the server goes away and closes its pipe; new ones are turned away. */
+  drain(): void
+  /** Pipes that are open. */
+  readonly connections: number
+}
+
+export function openGateway(options: GatewayOptions): Gateway {
+  const settings = { ...defaultGatewaySettings, ...options.settings }
+  const ctx: GatewayContext = {
+    hub: options.hub,
+    crypto: options.crypto,
+    verifyToken: options.verifyToken,
+    settings,
+    metrics: options.metrics ?? { count: () => undefined },
+    resolvers: openResolvers(settings),
+    clock: options.clock ?? Date.now,
+  }
+  const connections = new Set<Connection>()
+  let draining = false
+  return {
+    connect(pipe) {
+      if (draining) return pipe.close(closeCodes.goingAway, 'going away')
+      const connection = openConnection(ctx, pipe, () => connections.delete(connection))
+      connections.add(connection)
+    },
+    drain() {
+      draining = true
+      for (const connection of [...connections]) connection.drain()
+    },
+    get connections() {
+      return connections.size
+    },
+  }
+}

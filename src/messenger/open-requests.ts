@@ -1,0 +1,123 @@
+import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
+import { accountProofBytes, authenticationBytes } from '../protocol/index.ts'
+import type { GatewayContext } from './context.ts'
+import type { Body, Request } from './frames.ts'
+import { putManifest } from './requests.ts'
+import type { Server } from './resolvers.ts'
+
+export interface OpenRequestsOptions {
+  ctx: GatewayContext
+  challenge: Uint8Array
+  /** Sends an event on channel 0. */
+  send(event: Body): void
+  /** A device has proved who it is. Gives the number of its channel. */
+  authenticated(asker: Asker): number
+}
+
+/** What a connection may ask before, or without, a device: channel 0. */
+export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRequestsOptions) {
+  const { hub, crypto, settings } = ctx
+  const links = new Map<string, { stop: () => void; timer: NodeJS.Timeout }>()
+  const served = new Map<Server, () => void>()
+  const done: Body = { case: 'done', value: {} }
+  let closed = false
+
+  /** The same answer for a device that nobody knows and for a wrong signature; only its holder learns that it is unlinked. */
+  const authenticate = async (deviceId: string, signature: Uint8Array): Promise<Body> => {
+    const device = await hub.findDevice(deviceId)
+    const signed = authenticationBytes(challenge, hub.provider, deviceId)
+    if (!device || !crypto.verify(device.deviceKey, signed, signature)) throw new HubError('unauthenticated')
+    if (device.unlinked) throw new HubError('unlinked')
+    if (closed) throw new HubError('unauthenticated')
+    const { deviceKey: _key, manifestNumber, keyPackages, unlinked: _unlinked, ...asker } = device
+    const value = { account: asker.account, manifestNumber: BigInt(manifestNumber), keyPackages }
+    return { case: 'authenticated', value: { ...value, channel: authenticated(asker) } }
+  }
+
+  const verifyToken = async (token: string): Promise<TokenClaims> => {
+    try {
+      return await ctx.verifyToken(token)
+    } catch (cause) {
+      const passing = typeof cause === 'object' && cause !== null && 'retry' in cause && cause.retry === true
+      throw new HubError(passing ? 'unavailable' : 'bad-token', { cause })
+    }
+  }
+
+  const openLink = async (rendezvous: Uint8Array): Promise<Body> => {
+    const name = rendezvous.join()
+    const before = links.get(name)
+    if (!before && links.size >= settings.links) throw new HubError('rate-limited', { retryAfterMs: 60_000 })
+    before?.stop()
+    clearTimeout(before?.timer)
+    const forget = () => {
+      clearTimeout(links.get(name)?.timer)
+      links.delete(name)
+    }
+    const { stop, until } = await hub.openLink(rendezvous, (payload) => {
+      forget()
+      // After the answer to OpenLink, when the payload was there already.
+      setImmediate(() => send({ case: 'linkCompleted', value: { payload } }))
+    })
+    const timer = setTimeout(() => {
+      stop()
+      forget()
+    }, until - ctx.clock())
+    timer.unref()
+    links.set(name, { stop, timer })
+    return done
+  }
+
+  const serveNetwork = async (network: string, accessToken: string): Promise<Body> => {
+    const { kind, operator, network: own } = await verifyToken(accessToken)
+    if (kind !== 'edge' || !operator || own !== network) throw new HubError('not-allowed')
+    if (closed || [...served.keys()].some((server) => server.network === network)) return done
+    const server: Server = {
+      network,
+      operator,
+      ask: (resolve, value) => send({ case: 'resolveRequest', value: { resolve, network, value } }),
+    }
+    served.set(server, ctx.resolvers.serve(server))
+    return done
+  }
+
+  return {
+    /** Whether the connection is of use without a device. */
+    get busy(): boolean {
+      return links.size > 0 || served.size > 0
+    },
+    async answer(request: Request): Promise<Body> {
+      switch (request.case) {
+        case 'authenticate':
+          return authenticate(request.value.deviceId, request.value.signature)
+        case 'createAccount': {
+          const { accessToken, accountKey, proof } = request.value
+          const token = await verifyToken(accessToken)
+          if (!crypto.verify(accountKey, accountProofBytes(challenge, accessToken), proof))
+            throw new HubError('bad-certificate')
+          return { case: 'account', value: await hub.createAccount(token, accountKey) }
+        }
+        case 'putManifest':
+          return putManifest(hub, request.value)
+        case 'openLink':
+          return openLink(request.value.rendezvous)
+        case 'serveNetwork':
+          return serveNetwork(request.value.network, request.value.accessToken)
+        case 'answerResolve':
+          ctx.resolvers.answer(new Set(served.keys()), request.value.resolve, request.value.account)
+          return done
+        case 'ping':
+          return { case: 'pong', value: { serverTimeMs: BigInt(ctx.clock()) } }
+        default:
+          throw new HubError('unauthenticated')
+      }
+    },
+    close(): void {
+      closed = true
+      for (const { stop, timer } of links.values()) {
+        stop()
+        clearTimeout(timer)
+      }
+      for (const end of served.values()) end()
+    },
+  }
+}

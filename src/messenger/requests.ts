@@ -1,0 +1,138 @@
+import { type Asker, type Hub, HubError } from '../hub/index.ts'
+import { IdentifierKind, type SubmitCommit } from '../protocol/index.ts'
+import {
+  type Body,
+  fromFirstContact,
+  fromRoomKind,
+  numberOf,
+  type Request,
+  toFirstContact,
+  toRoomKind,
+  toStanding,
+} from './frames.ts'
+import type { Resolvers } from './resolvers.ts'
+
+const done: Body = { case: 'done', value: {} }
+
+/** Answers what an authenticated device asks of the hub. What concerns its own channel is answered there. */
+export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker, request: Request): Promise<Body> {
+  switch (request.case) {
+    case 'putManifest':
+      return putManifest(hub, request.value)
+    case 'getManifest': {
+      const { account, number } = request.value
+      return { case: 'manifest', value: await hub.getManifest(asker, account, numberOf(number)) }
+    }
+    case 'completeLink':
+      // Only who can sign a manifest has something to hand over.
+      if (asker.deviceKind !== 'primary') throw new HubError('not-allowed')
+      await hub.completeLink(request.value.rendezvous, request.value.payload)
+      return done
+    case 'publishKeyPackages': {
+      const { keyPackages, lastResort } = request.value
+      const supply = { keyPackages, lastResort: lastResort.length > 0 ? lastResort : undefined }
+      return { case: 'keyPackageCount', value: { available: await hub.publishKeyPackages(asker, supply) } }
+    }
+    case 'claimKeyPackages':
+      return { case: 'claimedKeyPackages', value: await hub.claimKeyPackages(asker, request.value.account) }
+    case 'lookUp':
+      return { case: 'found', value: await lookUp(hub, resolvers, asker, request.value) }
+    case 'createRoom': {
+      const { room, kind, groupInfo, commit } = request.value
+      if (!commit) throw new HubError('malformed')
+      const creation = { room, kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
+      return accepted(await hub.createRoom(asker, creation))
+    }
+    case 'submitCommit':
+      return accepted(await hub.submitCommit(asker, commitOf(request.value)))
+    case 'submitMessage': {
+      const { room, idempotencyKey: key, message } = request.value
+      return accepted(await hub.submitMessage(asker, { room, key, message }))
+    }
+    case 'getGroupInfo': {
+      const { groupInfo, manifests, seq, at } = await hub.getGroupInfo(asker, request.value.room)
+      return { case: 'groupInfo', value: { groupInfo, manifests, seq: BigInt(seq), timestampMs: BigInt(at) } }
+    }
+    case 'listRooms': {
+      const rooms = await hub.listRooms(asker)
+      return {
+        case: 'rooms',
+        value: {
+          rooms: rooms.map((each) => ({
+            room: each.room,
+            kind: toRoomKind(each.kind),
+            standing: toStanding(each.standing),
+            epoch: BigInt(each.epoch),
+            seq: BigInt(each.seq),
+            joined: each.joined,
+          })),
+        },
+      }
+    }
+    case 'leaveRoom':
+      await hub.leaveRoom(asker, request.value.room)
+      return done
+    case 'answerRoom':
+      await hub.answerRoom(asker, request.value.room, request.value.accept)
+      return done
+    case 'getSettings':
+      return settings(await hub.getPreferences(asker))
+    case 'putSettings': {
+      const { firstContact, handle, reachable, unreachable } = request.value
+      const change = {
+        firstContact: firstContact === undefined ? undefined : fromFirstContact(firstContact),
+        handle,
+        reachable,
+        unreachable,
+      }
+      return settings(await hub.putPreferences(asker, change))
+    }
+    case 'block':
+      await hub.block(asker, request.value.account, request.value.blocked)
+      return done
+    case 'requestConsent':
+      await hub.requestConsent(asker, request.value.account)
+      return done
+    case 'answerConsent':
+      await hub.answerConsent(asker, request.value.account, request.value.granted)
+      return done
+    default:
+      throw new HubError('unsupported')
+  }
+}
+
+export async function putManifest(
+  hub: Hub,
+  documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
+): Promise<Body> {
+  await hub.putManifest(documents)
+  return done
+}
+
+async function lookUp(
+  hub: Hub,
+  resolvers: Resolvers,
+  asker: Asker,
+  { kind, value, network }: { kind: IdentifierKind; value: string; network: string },
+) {
+  if (kind === IdentifierKind.HANDLE) return hub.findByHandle(asker, value)
+  if (kind !== IdentifierKind.FOREIGN) throw new HubError('malformed')
+  await hub.checkForeignLookUp(asker, network)
+  const { account, operator } = await resolvers.resolve(network, value)
+  return hub.acceptForeign(asker, { network, operator }, account)
+}
+
+function commitOf({ room, idempotencyKey: key, commit, welcome, groupInfo }: SubmitCommit) {
+  return { room, key, commit, welcome, groupInfo }
+}
+
+function accepted({ seq, at }: { seq: number; at: number }): Body {
+  return { case: 'accepted', value: { seq: BigInt(seq), timestampMs: BigInt(at) } }
+}
+
+function settings({ firstContact, networks, handle, blocked }: Awaited<ReturnType<Hub['getPreferences']>>): Body {
+  return {
+    case: 'settings',
+    value: { firstContact: toFirstContact(firstContact), networks, handle: handle ?? '', blocked },
+  }
+}

@@ -1,0 +1,72 @@
+const second = 1000
+const minute = 60 * second
+
+/** Limits and times of the gateway, each with its reason. Times are milliseconds, sizes bytes. */
+export interface GatewaySettings {
+  /** The largest frame: the creation of a room brings two GroupInfos, a commit and a Welcome. */
+  frameBytes: number
+  /** The largest frame before anybody has authenticated: a manifest with its certificates. */
+  firstFrameBytes: number
+  /** How long a connection may be open without a device, a rendezvous or a served network. */
+  unauthenticatedMs: number
+  /** Requests under way at once: of a connection, which may be an edge with thousands of accounts, and of a device. */
+  connectionRequests: number
+  channelRequests: number
+  /** Devices of one connection. */
+  channels: number
+  /** Rendezvous that one connection may wait at. */
+  links: number
+  /** Requests that a device may make in a second over time, and at once. */
+  requestsPerSecond: number
+  requestBurst: number
+  /** The same for what a connection asks before a device is named: registrations and log-ins. */
+  openRequestsPerSecond: number
+  openRequestBurst: number
+  /** Look-ups of a device: enough for a person, too few to try out names. */
+  lookUpsPerMinute: number
+  /** Unacknowledged entries under way to a device: when it names none, and at most. */
+  window: number
+  largestWindow: number
+  /** Bytes waiting in a pipe above which nothing more is delivered, and how often that is looked at. */
+  pauseBytes: number
+  pauseMs: number
+  /** Bytes waiting in a pipe at which the reader is given up: answers and events alone can fill it. */
+  mostBytes: number
+  /** How long an edge may take to find out whether somebody can be reached. */
+  resolveMs: number
+  /** Look-ups that wait for one edge. */
+  resolves: number
+  /** The longest identifier of a foreign network, in characters. */
+  identifierLength: number
+  /** Pause before reading a mailbox again after a fault. */
+  faultMs: number
+}
+
+export const defaultGatewaySettings: GatewaySettings = {
+  frameBytes: 8 * 1024 * 1024,
+  firstFrameBytes: 256 * 1024,
+  unauthenticatedMs: 30 * second,
+  connectionRequests: 2048,
+  channelRequests: 64,
+  channels: 20_000,
+  links: 4,
+  requestsPerSecond: 50,
+  requestBurst: 400,
+  openRequestsPerSecond: 200,
+  openRequestBurst: 2000,
+  lookUpsPerMinute: 60,
+  window: 64,
+  largestWindow: 1024,
+  pauseBytes: 1024 * 1024,
+  pauseMs: 20,
+  mostBytes: 32 * 1024 * 1024,
+  resolveMs: 10 * second,
+  resolves: 1000,
+  identifierLength: 512,
+  faultMs: 1 * second,
+}
+
+/** WebSocket close codes (RFC 6455 §7.4.1). */
+export const closeCodes = { goingAway: 1001, malformed: 1007, policy: 1008, tooLarge: 1009, overloaded: 1013 } as const
+
+export const heartbeatMs = minute / 2
