@@ -67,7 +67,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
   const listeners = new Set<(ghost: GhostId, room: string, sessionId: string) => void>()
   const loaded = createLoadedGhosts({
     context,
-    cryptoStore: await openCryptoStore(database, sealer),
+    cryptoStore: await openCryptoStore(database, sealer, crypto),
     owner: Buffer.from(crypto.randomBytes(9)).toString('base64url'),
     onRoomKey(ghost, room, sessionId) {
       for (const listener of listeners) listener(ghost, room, sessionId)

@@ -78,6 +78,34 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
     })
   }
 
+  /** Returns whether there was anything. */
+  const drainSome = async (ghost: Loaded): Promise<boolean> => {
+    const { mxid } = ghost
+    const rows = await database.query<{ id: number; body: Uint8Array }>(
+      'select id, body from ghost_inbox where mxid = $1 order by id limit $2',
+      [mxid, settings.inboxBatch],
+    )
+    const lists = await database.query<{ user_digest: string; position: number; mxid: Uint8Array }>(
+      'select user_digest, position, mxid from device_change where position > $1 order by position',
+      [ghost.listsSeen],
+    )
+    if (rows.length === 0 && lists.length === 0) return false
+    const entries = rows.map((row): Entry => JSON.parse(text(sealer.open(row.body, `ghost_inbox|${mxid}`))))
+    const changed = lists
+      .map((row) => text(sealer.open(row.mxid, `device_change|${row.user_digest}`)))
+      .filter((user) => ghost.tracked.has(user))
+    const seen = lists.at(-1)?.position ?? ghost.listsSeen
+    if (entries.length > 0 || changed.length > 0) await give(ghost, entries, changed)
+    // The machine's own commit came first: after a crash in between it gets the same again, which is harmless.
+    await database.transaction(async (tx) => {
+      if (rows.length > 0)
+        await tx.query('delete from ghost_inbox where id = any($1::int8[])', [rows.map((row) => row.id)])
+      if (lists.length > 0) await tx.query('update ghost set lists_seen = $2 where mxid = $1', [mxid, seen])
+    })
+    ghost.listsSeen = seen
+    return true
+  }
+
   return {
     async store(tx, delivery, pushed) {
       const entries = await entriesOf(tx, delivery)
@@ -116,44 +144,23 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
     },
 
     async drain(ghost) {
-      const { mxid } = ghost
-      if (alone && empty.has(mxid) && ghost.listsSeen >= newest) return false
+      if (alone && empty.has(ghost.mxid) && ghost.listsSeen >= newest) return false
       let any = false
-      for (;;) {
+      try {
         // Said before looking: what comes in between makes it untrue again.
         if (empty.size >= emptyLimit) empty.clear()
-        empty.add(mxid)
-        const rows = await database.query<{ id: number; body: Uint8Array }>(
-          'select id, body from ghost_inbox where mxid = $1 order by id limit $2',
-          [mxid, settings.inboxBatch],
-        )
-        const lists = await database.query<{ user_digest: string; position: number; mxid: Uint8Array }>(
-          'select user_digest, position, mxid from device_change where position > $1 order by position',
-          [ghost.listsSeen],
-        )
-        if (rows.length === 0 && lists.length === 0) return any
-        const entries = rows.map(
-          ({ body }): Entry => JSON.parse(Buffer.from(sealer.open(body, `ghost_inbox|${mxid}`)).toString('utf8')),
-        )
-        const changed = lists
-          .map((row) => Buffer.from(sealer.open(row.mxid, `device_change|${row.user_digest}`)).toString('utf8'))
-          .filter((user) => ghost.tracked.has(user))
-        const seen = lists.at(-1)?.position ?? ghost.listsSeen
-        if (entries.length > 0 || changed.length > 0) {
-          any = true
-          await give(ghost, entries, changed)
-        }
-        // The machine's own commit came first: after a crash in between it gets the same again, which is harmless.
-        await database.transaction(async (tx) => {
-          if (rows.length > 0)
-            await tx.query('delete from ghost_inbox where id = any($1::int8[])', [rows.map((r) => r.id)])
-          if (lists.length > 0) await tx.query('update ghost set lists_seen = $2 where mxid = $1', [mxid, seen])
-        })
-        ghost.listsSeen = seen
+        empty.add(ghost.mxid)
+        while (await drainSome(ghost)) any = true
+        return any
+      } catch (error) {
+        empty.delete(ghost.mxid)
+        throw error
       }
     },
   }
 }
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('utf8')
 
 /** Missing counts mean "unchanged" in this call (MSC4186), as they do in a transaction. */
 async function give(ghost: Loaded, entries: readonly Entry[], changed: readonly string[]): Promise<void> {

@@ -142,12 +142,13 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
       [mxid],
     )
     if (!row) throw new GhostError('unknown-ghost', false)
-    const store = await cryptoStore.open(mxid, lease)
+    const storeKey = sealer.open(row.store_key, `ghost|store_key|${mxid}`)
+    const store = await cryptoStore.open(mxid, lease, storeKey)
     const readable = new Map<string, string>()
     const machine = await openMachine({
       user: mxid,
       device: row.device_id,
-      storeKey: sealer.open(row.store_key, `ghost|store_key|${mxid}`),
+      storeKey,
       store,
       timeoutMs: settings.machineTimeoutMs,
       onRoomKey: (room, sessionId) => options.onRoomKey(mxid, room, sessionId),

@@ -55,11 +55,11 @@ export async function syncDue(
       await syncGhost(context, row, take)
     } catch (error) {
       failed++
-      const code = isHomeserverError(error) ? error.errcode : 'store'
-      log.warn({ code }, 'the device inbox of a ghost could not be read')
+      const errcode = isHomeserverError(error) ? error.errcode : 'store'
+      log.warn({ errcode }, 'the device inbox of a ghost could not be read')
     }
   })
-  if (ghosts.length > 0) log.info({ count: ghosts.length, failed }, 'device inboxes were read')
+  if (ghosts.length > 0) log.info({ ghosts: ghosts.length, pending: failed }, 'device inboxes were read')
   return failed === 0
 }
 

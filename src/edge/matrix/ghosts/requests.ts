@@ -73,6 +73,6 @@ export async function flushRequests(homeserver: Homeserver, machine: Machine, lo
         failed = error
       }
     }
-    if (failed) return log.warn({ code: failed.errcode, status: failed.status }, 'a ghost could not send its keys')
+    if (failed) return log.warn({ errcode: failed.errcode, status: failed.status }, 'a ghost could not send its keys')
   }
 }

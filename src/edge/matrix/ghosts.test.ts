@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { nodeCrypto } from '../../crypto/node.ts'
+import { newAccountAddress } from '../../identity/index.ts'
+import { createSealer, type Database } from '../../store/index.ts'
+import { onBothDialects, type TestDatabase } from '../../store/testing.ts'
+import { type Decrypted, type GhostId, type Ghosts, isDecrypted, openGhosts } from './ghosts.ts'
+import { openHomeserver } from './homeserver.ts'
+import { defaultMatrixSettings, type MatrixSettings } from './settings.ts'
+import { type FakeClient, type FakeHomeserver, fakeClient, fakeHomeserver, nothing } from './testing.ts'
+
+const domain = 'hs.test'
+const room = '!room:hs.test'
+const alice = '@alice:hs.test'
+const sealer = createSealer(nodeCrypto, [new Uint8Array(32).fill(3)])
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+const account = () => newAccountAddress(nodeCrypto, 'silta.test')
+
+interface Faults {
+  /** Transactions that fail from now on. */
+  failing: number
+  /** Transactions that never end, from now on. */
+  hanging: number
+}
+
+function faulty(database: Database): { database: Database; faults: Faults } {
+  const faults: Faults = { failing: 0, hanging: 0 }
+  const transaction: Database['transaction'] = async (work) => {
+    if (faults.hanging > 0) {
+      faults.hanging--
+      return new Promise(() => {})
+    }
+    if (faults.failing > 0) {
+      faults.failing--
+      throw new Error('injected')
+    }
+    return database.transaction(work)
+  }
+  return { database: { ...database, transaction }, faults }
+}
+
+const open = (home: FakeHomeserver, database: Database, changed: Partial<MatrixSettings> = {}): Promise<Ghosts> => {
+  const settings = { ...defaultMatrixSettings, claimRetryMs: 1, ...changed }
+  const homeserver = openHomeserver({ url: 'http://hs.test', asToken: 'token', domain, fetch: home.fetch, settings })
+  const names = { userPrefix: 'silta_', botLocalpart: 'silta' }
+  return openGhosts({ database, sealer, crypto: nodeCrypto, homeserver, settings, log: silent, ...names })
+}
+
+interface Scene extends AsyncDisposable {
+  home: FakeHomeserver
+  database: Database
+  faults: Faults
+  ghosts: Ghosts
+  client: FakeClient
+  ghost: GhostId
+  /** The ghost says something that the client reads. */
+  say(body: string): Promise<void>
+  /** Brings the ghost what waits for it, as a transaction does. */
+  deliver(): Promise<void>
+}
+
+async function setScene(plain: TestDatabase, changed: Partial<MatrixSettings> = {}): Promise<Scene> {
+  const home = fakeHomeserver()
+  const { database, faults } = faulty(plain)
+  const ghosts = await open(home, database, changed)
+  const client = await fakeClient(home, alice)
+  const ghost = await ghosts.ensure(account())
+  return {
+    home,
+    database,
+    faults,
+    ghosts,
+    client,
+    ghost,
+    async say(body) {
+      const content = await ghosts.encrypt(ghost, room, 'm.room.message', { msgtype: 'm.text', body }, [alice, ghost])
+      await client.receive()
+      assert.equal(await client.decrypt(room, content, ghost), body)
+    },
+    async deliver() {
+      const delivery = home.take(ghost, await ghosts.deviceOf(ghost))
+      await ghosts.receive(await plain.transaction((tx) => ghosts.storeDelivery(tx, delivery)))
+    },
+    async [Symbol.asyncDispose]() {
+      await ghosts.close()
+      await plain.close()
+    },
+  }
+}
+
+const indexOf = (content: Record<string, unknown>) => Buffer.from(String(content.ciphertext), 'base64')[2]
+
+onBothDialects('ghosts', (database) => {
+  const scene = async (changed: Partial<MatrixSettings> = {}) => setScene(await database(), changed)
+
+  describe('a ghost of an account', () => {
+    it('is one, with an opaque name', async () => {
+      await using s = await scene()
+      const address = account()
+      const [one, other] = await Promise.all([s.ghosts.ensure(address), s.ghosts.ensure(address)])
+      assert.equal(one, other)
+      assert.match(one, /^@silta_[0-9a-f]{20}:hs\.test$/)
+      assert.equal(await s.ghosts.accountOf(one), address)
+      assert.equal(await s.ghosts.ghostOf(address), one)
+      assert.equal(await s.ghosts.accountOf(alice), undefined)
+    })
+
+    it('finishes an onboarding that was interrupted, with the same identity', async () => {
+      await using s = await scene()
+      const address = account()
+      s.home.override = (path) => (path.includes('/signatures') ? new Response('', { status: 502 }) : undefined)
+      await assert.rejects(s.ghosts.ensure(address), { code: 'homeserver', retry: true })
+      const mxid = (await s.ghosts.ghostOf(address))!
+      const before = structuredClone(s.home.identities.get(mxid)!.master_key) as { keys: object }
+      s.home.override = undefined
+      assert.equal(await s.ghosts.ensure(address), mxid)
+      assert.deepEqual((s.home.identities.get(mxid)!.master_key as { keys: object }).keys, before.keys)
+    })
+
+    it('never replaces cross-signing keys that are not its own', async () => {
+      await using s = await scene()
+      const address = account()
+      s.home.override = (path) => (path.includes('/devices/') ? new Response('', { status: 502 }) : undefined)
+      await assert.rejects(s.ghosts.ensure(address))
+      s.home.override = undefined
+      const mxid = (await s.ghosts.ghostOf(address))!
+      const foreign = { master_key: { user_id: mxid, usage: ['master'], keys: { 'ed25519:AAAA': 'AAAA' } } }
+      s.home.identities.set(mxid, foreign)
+      await assert.rejects(s.ghosts.ensure(address), { code: 'machine', retry: false })
+      assert.equal(s.home.identities.get(mxid), foreign)
+    })
+
+    it('keeps its state over a restart', async () => {
+      await using s = await scene()
+      await s.say('before')
+      await s.ghosts.close()
+      const ghosts = await open(s.home, s.database)
+      const content = await ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'after' }, [alice])
+      assert.equal(indexOf(content), 1)
+      assert.equal(await s.client.decrypt(room, content, s.ghost), 'after')
+      await ghosts.close()
+    })
+
+    it('is closed when idle beyond the limit, and comes back', async () => {
+      await using s = await scene({ loadedGhosts: 2 })
+      const others = await Promise.all(Array.from({ length: 5 }, () => s.ghosts.ensure(account())))
+      for (const ghost of [...others, s.ghost, ...others])
+        await s.ghosts.encrypt(ghost, room, 'm.room.message', { body: 'x' }, [alice])
+      await s.say('still here')
+    })
+
+    it('leaves nothing readable in the database', async () => {
+      await using s = await scene()
+      await s.say('a secret')
+      await s.ghosts.receive(
+        await s.database.transaction((tx) =>
+          s.ghosts.storeDelivery(tx, { ...nothing, deviceLists: { changed: [alice], left: [] } }),
+        ),
+      )
+      for (const table of ['ghost', 'ghost_crypto', 'ghost_crypto_schema', 'ghost_inbox', 'device_change']) {
+        const rows = await s.database.query<Record<string, unknown>>(`select * from ${table}`)
+        const bytes = rows
+          .flatMap((row) => Object.values(row))
+          .map((value) => String(Buffer.from(value instanceof Uint8Array ? value : String(value)).toString('latin1')))
+        for (const word of ['a secret', room, 'alice'])
+          assert.ok(!bytes.some((text) => text.includes(word)), `${table}: ${word}`)
+      }
+    })
+  })
+
+  describe('a ghost whose state cannot be made durable', () => {
+    it('does not encrypt, and uses no message index twice afterwards', async () => {
+      await using s = await scene()
+      await s.say('zero')
+      s.faults.failing = 1
+      const encrypt = () => s.ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'one' }, [alice])
+      await assert.rejects(encrypt(), { code: 'store', retry: true })
+      const content = await encrypt()
+      assert.equal(indexOf(content), 1)
+      assert.equal(await s.client.decrypt(room, content, s.ghost), 'one')
+    })
+
+    it('takes a room key again whose commit failed', async () => {
+      await using s = await scene()
+      await s.say('hello')
+      const event = await s.client.encrypt(room, 'to the ghost', [s.ghost])
+      s.faults.failing = 1
+      await s.deliver()
+      const result = (await s.ghosts.decrypt(s.ghost, room, event)) as Decrypted
+      assert.equal(result.content.body, 'to the ghost')
+    })
+
+    it('gives up a call that hangs, and what it hung on can do no harm later', async () => {
+      await using s = await scene({ machineTimeoutMs: 500 })
+      await s.say('zero')
+      s.faults.hanging = 1
+      const encrypt = () => s.ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'one' }, [alice])
+      await assert.rejects(encrypt(), { code: 'timeout', retry: true })
+      assert.equal(indexOf(await encrypt()), 1)
+    })
+
+    it('writes nothing any more once another process has the ghost', async () => {
+      await using s = await scene({ ghostLeaseMs: 60_000 })
+      await s.say('zero')
+      const other = await open(s.home, s.database)
+      const encrypt = (ghosts: Ghosts) => ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'one' }, [alice])
+      await assert.rejects(encrypt(other), { code: 'lease-lost', retry: true })
+      await s.database.query('update lease set held_until = 0')
+      assert.equal(indexOf(await encrypt(other)), 1)
+      await assert.rejects(encrypt(s.ghosts), { code: 'lease-lost', retry: true })
+      await other.close()
+    })
+  })
+
+  describe('a ghost reads', () => {
+    it('what is encrypted for it, and tells of a room key once it is there', async () => {
+      await using s = await scene()
+      const arrived = new Promise<string[]>((resolve) => {
+        s.ghosts.onRoomKey((_ghost, where, session) => resolve([where, session]))
+      })
+      const event = await s.client.encrypt(room, 'hello', [s.ghost])
+      const early = await s.ghosts.decrypt(s.ghost, room, event)
+      const session = (event.content as { session_id: string }).session_id
+      assert.deepEqual(early, { missingKey: true, sessionId: session })
+      await s.deliver()
+      assert.deepEqual(await arrived, [room, session])
+      const result = await s.ghosts.decrypt(s.ghost, room, event)
+      assert.ok(isDecrypted(result))
+      assert.deepEqual([result.content.body, result.sender, result.shield], ['hello', alice, { color: 'none' }])
+    })
+
+    it('an event whose key was lost on the way, since it looks for it by /sync', async () => {
+      await using s = await scene({ missingKeySyncMs: 0 })
+      const event = await s.client.encrypt(room, 'hello', [s.ghost])
+      const arrived = new Promise<void>((resolve) => s.ghosts.onRoomKey(() => resolve()))
+      assert.ok('missingKey' in (await s.ghosts.decrypt(s.ghost, room, event)))
+      await arrived
+      assert.ok(isDecrypted(await s.ghosts.decrypt(s.ghost, room, event)))
+    })
+
+    it('nothing that somebody else put under a name', async () => {
+      await using s = await scene()
+      const mallory = await fakeClient(s.home, '@mallory:hs.test')
+      const event = await mallory.encrypt(room, 'I am alice', [s.ghost])
+      await s.deliver()
+      assert.deepEqual(await s.ghosts.decrypt(s.ghost, room, { ...event, sender: alice }), {
+        failed: 'mismatched-sender',
+      })
+    })
+
+    for (const [name, content] of [
+      ['no content', undefined],
+      ['another algorithm', { algorithm: 'm.olm.v1.curve25519-aes-sha2', ciphertext: {}, session_id: 'x' }],
+      ['no session', { algorithm: 'm.megolm.v1.aes-sha2', ciphertext: 'AwgA' }],
+    ] as const)
+      it(`no event with ${name}`, async () => {
+        await using s = await scene()
+        const event = { type: 'm.room.encrypted', sender: alice, event_id: '$e', room_id: room, content }
+        assert.deepEqual(await s.ghosts.decrypt(s.ghost, room, event), { failed: 'malformed' })
+      })
+
+    it('no ciphertext that is none', async () => {
+      await using s = await scene()
+      const event = await s.client.encrypt(room, 'hello', [s.ghost])
+      await s.deliver()
+      const content = { ...(event.content as object), ciphertext: 'AwgAEpABAAAA' }
+      assert.deepEqual(await s.ghosts.decrypt(s.ghost, room, { ...event, content }), { failed: 'undecryptable' })
+    })
+  })
+
+  describe("a ghost's keys", () => {
+    it('are filled up when the homeserver has none left, which it says by an empty entry', async () => {
+      await using s = await scene()
+      const device = await s.ghosts.deviceOf(s.ghost)
+      const theirs = s.home.devices.get(`${s.ghost} ${device}`)!
+      theirs.oneTime = {}
+      const delivery = { ...nothing, otkCounts: { [s.ghost]: { [device]: {}, AAAA: {} } } }
+      await s.ghosts.receive(await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery)))
+      for (let wait = 0; wait < 100 && s.home.oneTimeKeys(s.ghost, device) === 0; wait++)
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      assert.equal(s.home.oneTimeKeys(s.ghost, device), 50)
+    })
+
+    it('are left alone while there are enough', async () => {
+      await using s = await scene()
+      const device = await s.ghosts.deviceOf(s.ghost)
+      const delivery = { ...nothing, otkCounts: { [s.ghost]: { [device]: { signed_curve25519: 49 } } } }
+      assert.deepEqual(await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery)), [])
+    })
+
+    it('of a reader are asked for anew when the homeserver says that they changed', async () => {
+      await using s = await scene()
+      await s.say('hello')
+      const queries = () => s.home.calls.filter((call) => call === 'query').length
+      const before = queries()
+      await s.say('nothing changed')
+      assert.equal(queries(), before)
+      const delivery = { ...nothing, deviceLists: { changed: [alice, '@stranger:hs.test'], left: [] } }
+      await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery))
+      await s.say('changed')
+      assert.equal(queries(), before + 1)
+    })
+  })
+})
