@@ -1,14 +1,14 @@
 import type { Crypto } from '../crypto/index.ts'
 import type { DeviceId, ProviderTrust, RoomId } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
-import type { Connection } from './connection.ts'
+import type { Connection } from './connection/types.ts'
+import type { Answer, Request } from './connection/wire.ts'
 import type { Events } from './events.ts'
-import type { KeyedMutex } from './mutex.ts'
-import type { SelfRecord } from './records.ts'
-import type { Sends } from './sends.ts'
+import type { Sends } from './rooms/sends.ts'
 import type { ClientSettings } from './settings.ts'
+import type { KeyedMutex } from './state/mutex.ts'
+import type { SelfRecord } from './state/records.ts'
 import type { ClientStep, GroupCache, Storage } from './types.ts'
-import type { Answer, Request } from './wire.ts'
 
 /** What every part of a device works with. Made in one place, `device.ts`. */
 export interface Context {

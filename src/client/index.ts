@@ -7,21 +7,21 @@
  *
  * SQL storage is apart, in `storage/sql.ts`, since only servers have a database.
  */
+export { connect } from './connection/connection.ts'
+export { serveNetwork } from './connection/networks.ts'
 export {
   type Channel,
   type ChannelOptions,
   type Connection,
   type ConnectionSettings,
-  connect,
   connectionDefaults,
-} from './connection.ts'
+} from './connection/types.ts'
+export { webSocketPipe } from './connection/web-socket.ts'
+export type { Answer, Request } from './connection/wire.ts'
 export { hasDevice, openDevice, registerPrimary, startLink } from './device.ts'
 export { ClientError, type ClientErrorCode } from './errors.ts'
-export { groupCache } from './group-cache.ts'
-export { serveNetwork } from './networks.ts'
 export { type ClientSettings, defaultSettings } from './settings.ts'
+export { groupCache } from './state/group-cache.ts'
 export { indexedDbStorage } from './storage/indexed-db.ts'
 export { memoryStorage } from './storage/memory.ts'
 export type * from './types.ts'
-export { webSocketPipe } from './web-socket.ts'
-export type { Answer, Request } from './wire.ts'

@@ -10,7 +10,7 @@ import type {
   RoomId,
 } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
-import type { Connection } from './connection.ts'
+import type { Connection } from './connection/types.ts'
 import type { ClientError } from './errors.ts'
 import type { ClientSettings } from './settings.ts'
 

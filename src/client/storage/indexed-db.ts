@@ -1,5 +1,5 @@
 import { asClientError, ClientError } from '../errors.ts'
-import { createMutex } from '../mutex.ts'
+import { createMutex } from '../state/mutex.ts'
 import type { Storage } from '../types.ts'
 import { type Reader, stagedTransaction, type Writes } from './staged.ts'
 

@@ -1,5 +1,5 @@
 import { ClientError } from '../errors.ts'
-import { createMutex } from '../mutex.ts'
+import { createMutex } from '../state/mutex.ts'
 import type { Storage } from '../types.ts'
 import { stagedTransaction } from './staged.ts'
 

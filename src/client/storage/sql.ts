@@ -1,6 +1,6 @@
 import type { Database, Sealer, Transaction } from '../../store/index.ts'
 import { asClientError } from '../errors.ts'
-import { createMutex } from '../mutex.ts'
+import { createMutex } from '../state/mutex.ts'
 import type { Storage, StorageTx } from '../types.ts'
 
 export interface SqlStorageOptions {

@@ -1,0 +1,51 @@
+import { ContentError, type MimiContent, type Profile, profileMessage, readProfile } from '../../content/index.ts'
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { Context } from '../context.ts'
+import { addSubmission } from '../rooms/submissions.ts'
+import { accounts, ownProfile, rooms } from '../state/records.ts'
+import type { RoomWork } from '../state/room-work.ts'
+import type { StorageTx } from '../types.ts'
+
+/** Keeps what an account says of itself. Another device of this account may have said it. */
+export async function noteProfile(
+  context: Context,
+  tx: StorageTx,
+  address: AccountAddress,
+  content: MimiContent,
+): Promise<void> {
+  const profile = profileIn(content)
+  if (!profile) return
+  if (address === context.self.address) await ownProfile.put(tx, profile)
+  const known = await accounts.get(tx, address)
+  if (known) await accounts.put(tx, address, { ...known, profile })
+}
+
+function profileIn(content: MimiContent): Profile | undefined {
+  try {
+    return readProfile(content)
+  } catch (error) {
+    // The application is handed the message as it is; there is no profile to keep.
+    if (error instanceof ContentError) return undefined
+    throw error
+  }
+}
+
+/** Puts the profile into the room's queue once both sides have accepted the room: no stranger sees it before. */
+export async function sendProfileIfOwed(context: Context, work: RoomWork): Promise<void> {
+  const { record } = work
+  if (!record?.profileOwed || record.standing !== 'accepted' || !record.answered) return
+  const profile = await ownProfile.get(work.tx)
+  work.update({ profileOwed: false })
+  // Who accepts writes one even without a name: that is how a stranger who was offline learns of it.
+  if (profile || record.inviter) await addSubmission(context, work, profileMessage(profile ?? {}))
+}
+
+/** A new profile, owed to every room from now on. Gives the rooms. */
+export async function changeProfile(context: Context, profile: Profile): Promise<RoomId[]> {
+  // Refused here when it cannot be written.
+  profileMessage(profile)
+  return context.storage.transaction(async (tx) => {
+    await ownProfile.put(tx, profile)
+    return (await rooms.list(tx)).filter(({ value }) => value.kind !== 'self').map(({ key }) => key)
+  })
+}

@@ -1,0 +1,216 @@
+import { equalBytes, toHex, utf8 } from '../../crypto/index.ts'
+import { acceptManifest, encodeRoster, joinRoster, type RoomId } from '../../identity/index.ts'
+import {
+  type Extension,
+  encodeCommitData,
+  encodeState,
+  epochOf,
+  extensionsOf,
+  groupIdOf,
+  joinByWelcome,
+  joinExternally,
+  leavesOf,
+  MlsError,
+  readManifests,
+  readRoom,
+} from '../../mls/index.ts'
+import {
+  checkGroupInfo,
+  openPublicGroup,
+  publicEpochOf,
+  publicExtensionsOf,
+  publicGroupIdOf,
+  publicLeaves,
+} from '../../mls/public.ts'
+import type { GroupInfoDocument, WelcomeEvent } from '../../protocol/index.ts'
+import { credentialOf, signatureKeys } from '../account/key-packages.ts'
+import { currentManifest } from '../account/manifests.ts'
+import { type Admission, admission, identityRefusalIn, requireNoneBroughtBack } from '../account/trust.ts'
+import { kindOf, parseAddress, standingOf } from '../connection/wire-values.ts'
+import { type Context, seconds } from '../context.ts'
+import { ClientError, IdentityRefusal } from '../errors.ts'
+import {
+  keyPackages,
+  type MemberLeaf,
+  type PendingCommitRecord,
+  pendingCommits,
+  type RoomRecord,
+} from '../state/records.ts'
+import type { RoomWork } from '../state/room-work.ts'
+import type { RoomKind } from '../types.ts'
+import { roomView, tellPosture, tellRoom } from './announce.ts'
+import { ownLeaf, rosterAfter, statedIn } from './roster.ts'
+
+/**
+ * Takes a Welcome: the group's GroupInfo is signed by the one who invites, every leaf is verified at the log's time, and
+ * every device must be listed in the manifests that the GroupInfo names. A Welcome that does not hold is told of and
+ * otherwise passed over; one that this device has no key for any more is a reason to enter from outside.
+ */
+export async function receiveWelcome(context: Context, work: RoomWork, event: WelcomeEvent): Promise<void> {
+  const known = work.record
+  if (known?.joined && !known.enter) return
+  const record = recordOf(context, event, known)
+  work.begin(record)
+  const admitted = admission(context, work.tx, seconds(Number(event.timestampMs)), true)
+  let joined: Awaited<ReturnType<typeof openWelcome>>
+  try {
+    joined = await openWelcome(context, work, event, admitted)
+  } catch (error) {
+    return cannotEnter(context, work, error)
+  }
+  const { state, roster, usedKeyPackage } = joined
+  if (usedKeyPackage) await keyPackages.delete(work.tx, usedKeyPackage)
+  const { refused: _, ...kept } = record
+  const other = otherOf(context, record, roster.leaves)
+  work.begin({ ...kept, joined: true, enter: false, cursor: Number(event.seq), ...other })
+  work.advance(state, 'whole')
+  work.setRoster(roster)
+  await pendingCommits.delete(work.tx, work.id)
+  await admitted.remember()
+  await tellRoom(context, work)
+  await tellPosture(context, work, undefined, roster)
+  if (record.standing === 'requested' && work.record)
+    await context.events.run('request', roomView(work.id, work.record), work.tx)
+}
+
+async function openWelcome(context: Context, work: RoomWork, event: WelcomeEvent, admitted: Admission) {
+  const stored = await keyPackages.list(work.tx)
+  const { state, usedReference, groupInfoExtensions } = await joinByWelcome(context.mls, {
+    welcome: event.welcome,
+    keyPackages: stored.map(({ value }) => value),
+    authenticate: admitted.authenticate,
+  })
+  requireRoom(work.id, kindOf(event.kind), groupIdOf(state), extensionsOf(state))
+  const leaves = leavesOf(state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
+  const manifests = await joinedRoster(context, work, groupInfoExtensions, event.manifests, leaves)
+  const used = stored.find(({ key }) => key === toHex(usedReference))
+  const usedKeyPackage = used && !used.value.lastResort ? used.key : undefined
+  return { state, roster: { leaves, manifests: encodeRoster(manifests) }, usedKeyPackage }
+}
+
+/** Prepares entering from outside (RFC 9420 §12.4.3.2), in place of an own former leaf. The same checks as for a Welcome. */
+export async function prepareEntry(
+  context: Context,
+  work: RoomWork,
+  document: GroupInfoDocument,
+): Promise<PendingCommitRecord> {
+  const at = seconds(Number(document.timestampMs))
+  const admitted = admission(context, work.tx, at, true)
+  const { authenticate } = admitted
+  const group = await openPublicGroup(context.mls, document.groupInfo, authenticate)
+  const { extensions } = await checkGroupInfo(context.mls, group, document.groupInfo)
+  const leaves = publicLeaves(group).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
+  requireRoom(work.id, work.record?.kind, publicGroupIdOf(group), publicExtensionsOf(group))
+  const manifests = await joinedRoster(context, work, extensions, document.manifests, leaves)
+  const before = { leaves, manifests: encodeRoster(manifests) }
+  const former = ownLeaf(before, context.self.deviceKey)
+  const own = await currentManifest(context, work.tx)
+  const inForce = manifests.get(context.self.address)
+  const listed = inForce?.inForce?.manifest.devices.some((each) => equalBytes(each.deviceKey, context.self.deviceKey))
+  const now = seconds(context.clock())
+  const carry = !listed || (inForce?.inForce?.manifest.notAfter ?? 0) <= now
+  if (carry && acceptManifest(inForce, { manifest: own.read, hash: own.hash }) === 'same' && !listed)
+    throw new IdentityRefusal('not-in-manifest', context.self.address)
+  const carried = carry ? [own.bytes] : []
+  const identity = credentialOf(context)
+  const keyPair = signatureKeys(context)
+  // The leaf that will be ours is the leftmost empty one; where that is, is known when the commit is made. The rule about
+  // manifests does not ask for places.
+  const remaining = publicLeaves(group).filter((leaf) => leaf.index !== former?.index)
+  const ownClaim = { index: former?.index ?? leaves.length, identity, signatureKey: keyPair.publicKey }
+  await authenticate(ownClaim)
+  const step = { after: [...remaining, ownClaim], added: [ownClaim], external: true, manifests: carried, at: now }
+  const roster = rosterWithUs(context, before, step, admitted)
+  const result = await joinExternally(context.mls, {
+    groupInfo: document.groupInfo,
+    identity,
+    keyPair,
+    authenticate,
+    aad: encodeCommitData({ manifests: carried }),
+    groupInfoExtensions: statedIn(roster),
+  })
+  const placed = leavesOf(result.state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
+  await admitted.remember()
+  if (work.record) work.update(otherOf(context, work.record, leaves))
+  const pending: PendingCommitRecord = {
+    kind: 'join',
+    key: context.crypto.randomBytes(16),
+    epoch: publicEpochOf(group),
+    commit: result.commit,
+    groupInfo: result.groupInfo,
+    ...encodeState(result.state),
+    roster: { leaves: placed, manifests: roster.manifests },
+  }
+  if (epochOf(result.state) !== pending.epoch + 1n) throw new ClientError('protocol', 'an entry skips an epoch')
+  await pendingCommits.put(work.tx, work.id, pending)
+  return pending
+}
+
+function rosterWithUs(...step: Parameters<typeof rosterAfter>) {
+  try {
+    return rosterAfter(...step).roster
+  } catch (cause) {
+    // A device of this account that was unlinked is still there: a member has to remove it first.
+    throw new ClientError('not-in-manifest', 'the room does not fit the manifest yet', { cause, retry: true })
+  }
+}
+
+async function joinedRoster(
+  context: Context,
+  work: RoomWork,
+  extensions: readonly Extension[],
+  documents: readonly Uint8Array[],
+  leaves: readonly MemberLeaf[],
+) {
+  const stated = readManifests(extensions)
+  await requireNoneBroughtBack(work.tx, leaves, stated)
+  return joinRoster(context.crypto, stated as Parameters<typeof joinRoster>[1], documents, leaves)
+}
+
+/** What the provider says of a room must be what its members said when they made it. */
+function requireRoom(
+  room: RoomId,
+  kind: RoomKind | undefined,
+  groupId: Uint8Array,
+  extensions: readonly Extension[],
+): void {
+  if (!equalBytes(groupId, groupIdFor(room))) throw new ClientError('protocol', 'the group of another room')
+  if (kind && readRoom(extensions)?.kind !== kind) throw new ClientError('protocol', 'a room of another kind')
+}
+
+/** The MLS group of a room is named as the room is. */
+export function groupIdFor(room: RoomId): Uint8Array {
+  return utf8(room)
+}
+
+function otherOf(context: Context, { kind }: RoomRecord, leaves: readonly MemberLeaf[]): Partial<RoomRecord> {
+  if (kind !== 'direct' && kind !== 'guest') return {}
+  const other = leaves.find(({ address }) => address !== context.self.address)?.address
+  return other ? { other } : {}
+}
+
+function recordOf(context: Context, event: WelcomeEvent, known: RoomRecord | undefined): RoomRecord {
+  const inviter = event.inviter ? parseAddress(event.inviter) : undefined
+  return {
+    answered: inviter !== undefined && inviter !== context.self.address,
+    joined: false,
+    cursor: 0,
+    ...known,
+    kind: kindOf(event.kind),
+    standing: standingOf(event.standing),
+    ...(inviter && { inviter }),
+  }
+}
+
+/** Nothing of the room was kept; why is told. Storage and application failures come through and undo everything. */
+export async function cannotEnter(context: Context, work: RoomWork, error: unknown): Promise<void> {
+  const refusal = identityRefusalIn(error)
+  const lost = error instanceof MlsError && error.code === 'no-key-package'
+  if (!refusal && !lost && !(error instanceof MlsError) && !(error instanceof ClientError && error.code === 'protocol'))
+    throw error
+  if (lost) return work.update({ enter: true })
+  const told = refusal ?? new ClientError('bad-commit', undefined, { cause: error })
+  work.update({ refused: told.code, enter: false })
+  const account = refusal?.account
+  await context.events.run('refused', { room: work.id, ...(account && { account }), error: told }, work.tx)
+}

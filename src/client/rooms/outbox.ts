@@ -1,0 +1,243 @@
+import type { RoomId } from '../../identity/index.ts'
+import { epochOf, MlsError } from '../../mls/index.ts'
+import { sendProfileIfOwed } from '../account/profiles.ts'
+import { identityRefusalIn } from '../account/trust.ts'
+import { backOff, pause } from '../connection/pause.ts'
+import { expect, ProviderRefusal } from '../connection/wire.ts'
+import { wireKind } from '../connection/wire-values.ts'
+import type { Context } from '../context.ts'
+import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
+import {
+  type PendingCommitRecord,
+  pendingCommits,
+  rooms,
+  type SubmissionRecord,
+  submissions,
+} from '../state/records.ts'
+import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
+import { commitIfDue } from './commits.ts'
+import { cannotEnter, prepareEntry } from './enter.ts'
+import { adoptPending } from './receive.ts'
+import { encrypted, firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
+
+/** What a room has to send next; nothing leaves that is not durable. */
+type Next =
+  | { what: 'nothing' }
+  /** Something is with the provider and its place in the log is still to come. */
+  | { what: 'wait' }
+  | { what: 'enter' }
+  | { what: 'commit'; pending: PendingCommitRecord }
+  | { what: 'message'; key: string; value: SubmissionRecord }
+
+/** How an attempt ended: go on, or wait for the log to explain the refusal, or a while. */
+type Outcome = 'done' | 'wait for log' | { again: ClientError }
+
+/**
+ * Sends what a room has to send, one thing at a time and in order, until there is nothing left or no link. `changed`
+ * resolves when the room's log has moved, or after that many milliseconds.
+ */
+export async function sendAll(
+  context: Context,
+  room: RoomId,
+  changed: (milliseconds: number) => Promise<void>,
+): Promise<void> {
+  let failures = 0
+  while (context.online() && !context.signal.aborted) {
+    let next: Next = { what: 'wait' }
+    let outcome: Outcome
+    try {
+      next = await inRoom(context, room, (work) => nextOf(context, work))
+      if (next.what === 'nothing') return
+      outcome = next.what === 'wait' ? 'wait for log' : await attemptNext(context, room, next)
+    } catch (error) {
+      outcome = { again: asClientError(error, 'storage') }
+    }
+    if (outcome === 'done') {
+      failures = 0
+      continue
+    }
+    failures++
+    if (failures > context.settings.attempts) {
+      await giveUp(context, room, next, outcome === 'wait for log' ? new ClientError('wrong-epoch') : outcome.again)
+      return
+    }
+    if (outcome === 'wait for log') await logMoves(context, room, changed)
+    else {
+      const { retryFirst, retryMost } = context.settings
+      await pause(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)), context.signal)
+    }
+  }
+}
+
+/** Waits for what explains a refusal: another epoch, a proposal, the end of a commit of ours. Or long enough. */
+async function logMoves(
+  context: Context,
+  room: RoomId,
+  changed: (milliseconds: number) => Promise<void>,
+): Promise<void> {
+  const state = () =>
+    inRoom(context, room, async (work) => {
+      if (!work.record?.joined || work.record.enter) return 'out'
+      const pending = await pendingCommits.get(work.tx, room)
+      return `${epochOf(await work.group())} ${work.record.proposals?.length ?? 0} ${pending !== undefined}`
+    })
+  const before = await state()
+  const deadline = Date.now() + context.settings.logWait
+  while (Date.now() < deadline && context.online() && !context.signal.aborted) {
+    await changed(deadline - Date.now())
+    if ((await state()) !== before) return
+  }
+}
+
+async function nextOf(context: Context, work: RoomWork): Promise<Next> {
+  const { record } = work
+  if (!record || record.standing === 'left' || record.standing === 'declined') return { what: 'nothing' }
+  const pending = await pendingCommits.get(work.tx, work.id)
+  if (pending) return pending.accepted ? { what: 'wait' } : { what: 'commit', pending }
+  if (record.enter) return { what: 'enter' }
+  if (!record.joined) return { what: 'nothing' }
+  const due = await commitIfDue(context, work)
+  if (due) return { what: 'commit', pending: due }
+  await sendProfileIfOwed(context, work)
+  const first = await firstSubmission(work)
+  if (!first) return { what: 'nothing' }
+  const value = await encrypted(context, work, first.value)
+  if (value !== first.value) await submissions.put(work.tx, first.key, value)
+  return { what: 'message', key: first.key, value }
+}
+
+async function attemptNext(
+  context: Context,
+  room: RoomId,
+  next: Exclude<Next, { what: 'nothing' | 'wait' }>,
+): Promise<Outcome> {
+  try {
+    if (next.what === 'enter') return await enter(context, room)
+    if (next.what === 'commit') return await sendCommit(context, room, next.pending)
+    return await sendMessage(context, room, next.key, next.value)
+  } catch (error) {
+    // Storage or the application failed: nothing is known to be wrong with what was to be sent.
+    if (
+      error instanceof ClientError ? error.code === 'storage' : !(error instanceof MlsError || identityRefusalIn(error))
+    )
+      return { again: asClientError(error, 'handler') }
+    if (error instanceof ClientError && error.retry) return afterFailure(context, room, next, error)
+    return afterFailure(context, room, next, identityRefusalIn(error) ?? asClientError(error, 'bad-commit'))
+  }
+}
+
+async function sendMessage(context: Context, room: RoomId, key: string, value: SubmissionRecord): Promise<Outcome> {
+  const { message } = value
+  if (!message) return 'wait for log'
+  let sent: Promise<void> | undefined
+  const submission = { room, idempotencyKey: value.key, message }
+  const answer = await context.request(
+    { case: 'submitMessage', value: submission },
+    {
+      sent: () => {
+        sent = Promise.resolve(context.step('client.submission.sent'))
+      },
+    },
+  )
+  await sent
+  const { seq, timestampMs } = expect(answer, 'accepted')
+  await inRoom(context, room, async (work) => {
+    // Its own entry in the log may have said so already.
+    const still = await submissions.get(work.tx, key)
+    const at = { room, seq: Number(seq), timestampMs: Number(timestampMs) }
+    if (still) await settleSubmission(context, work, key, still, at)
+  })
+  return 'done'
+}
+
+async function enter(context: Context, room: RoomId): Promise<Outcome> {
+  const answer = await context.request({ case: 'getGroupInfo', value: { room } })
+  const document = expect(answer, 'groupInfo')
+  await inRoom(context, room, (work) => prepareEntry(context, work, document))
+  return 'done'
+}
+
+async function sendCommit(context: Context, room: RoomId, pending: PendingCommitRecord): Promise<Outcome> {
+  await sendPending(context, room, pending)
+  return 'done'
+}
+
+/** Sends a commit of ours, or a room with its first one, and keeps what the provider says. Errors: the provider's. */
+export async function sendPending(context: Context, room: RoomId, pending: PendingCommitRecord): Promise<void> {
+  const { key, commit, welcome, groupInfo, firstGroupInfo } = pending
+  const submission = { room, idempotencyKey: key, commit, groupInfo, ...(welcome && { welcome }) }
+  const kind = await lookIntoRoom(context, room, async ({ record }) => record?.kind ?? 'direct')
+  const answer = await context.request(
+    pending.kind === 'create'
+      ? {
+          case: 'createRoom',
+          value: { room, kind: wireKind(kind), groupInfo: firstGroupInfo ?? groupInfo, commit: submission },
+        }
+      : { case: 'submitCommit', value: submission },
+  )
+  const { seq, timestampMs } = expect(answer, 'accepted')
+  await inRoom(context, room, async (work) => {
+    const still = await pendingCommits.get(work.tx, room)
+    if (!still || still.epoch !== pending.epoch) return
+    const at = { seq: Number(seq), timestampMs: Number(timestampMs) }
+    // Entries of the old epoch that stand before it in the log have to be read with the old state.
+    const nothingBefore = (work.record?.cursor ?? 0) >= at.seq - 1
+    if (pending.kind !== 'commit' || nothingBefore) await adoptPending(context, work, still, at)
+    else await pendingCommits.put(work.tx, room, { ...still, accepted: true })
+  })
+}
+
+async function afterFailure(
+  context: Context,
+  room: RoomId,
+  next: Exclude<Next, { what: 'nothing' | 'wait' }>,
+  error: ClientError,
+): Promise<Outcome> {
+  const behind = error instanceof ProviderRefusal && (error.code === 'wrong-epoch' || error.code === 'pending-proposal')
+  if (behind && next.what === 'message') return 'wait for log'
+  if (behind && next.what === 'commit') {
+    const { pending } = next
+    const overtaken = await inRoom(context, room, async (work) => {
+      // Entering is prepared again from the GroupInfo of now. A commit is kept until the log shows which one won, but not
+      // one that lacks a proposal that it has to take up.
+      const { joined } = work.record ?? {}
+      const past = joined && epochOf(await work.group()) > pending.epoch
+      if (pending.kind === 'join' || past || error.code === 'pending-proposal') {
+        await pendingCommits.delete(work.tx, room)
+        return pending.kind === 'join' || past
+      }
+      return false
+    })
+    return overtaken ? { again: error } : 'wait for log'
+  }
+  if (error.retry) return { again: error }
+  await giveUp(context, room, next, error)
+  return 'done'
+}
+
+/** The provider does not take it: it is put away, and who cares is told. */
+async function giveUp(context: Context, room: RoomId, next: Next, error: ClientError): Promise<void> {
+  await inRoom(context, room, async (work) => {
+    if (error.code === 'wrong-epoch' && next.what !== 'enter') {
+      // The log does not explain why: this device and the hub are in different groups.
+      await pendingCommits.delete(work.tx, room)
+      return work.update({ enter: true })
+    }
+    if (next.what === 'message') {
+      const value = await submissions.get(work.tx, next.key)
+      if (value) await refuseSubmission(context, work, next.key, value, error)
+    } else if (next.what === 'enter') {
+      if (error instanceof IdentityRefusal) await cannotEnter(context, work, error)
+      else work.update({ enter: false })
+    } else if (next.what === 'commit' && next.pending.kind === 'create') {
+      await pendingCommits.delete(work.tx, room)
+      await rooms.delete(work.tx, room)
+    } else {
+      await pendingCommits.delete(work.tx, room)
+      work.update({ commitDue: false })
+      // With a proposal pending nothing can be sent here before this commit; entering anew shows what is wrong.
+      if (next.what === 'commit' && next.pending.kind === 'commit') work.update({ enter: true })
+    }
+  })
+  if (next.what !== 'message') context.events.tell('fault', error)
+}

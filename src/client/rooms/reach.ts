@@ -1,0 +1,137 @@
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import { RoomStanding } from '../../protocol/index.ts'
+import { pause } from '../connection/pause.ts'
+import { expect, ProviderRefusal } from '../connection/wire.ts'
+import { kindOf, parseRoom, standingOf } from '../connection/wire-values.ts'
+import type { Context } from '../context.ts'
+import { asClientError, ClientError } from '../errors.ts'
+import { pendingCommits, type RoomRecord, rooms } from '../state/records.ts'
+import { inRoom, lookIntoRoom } from '../state/room-work.ts'
+import type { RoomKind } from '../types.ts'
+import { tellRoom } from './announce.ts'
+import { claim, prepareRoom } from './create.ts'
+import { sendPending } from './outbox.ts'
+import type { Workers } from './workers.ts'
+
+/** The direct room with an account: the one that exists here or at the provider, or a new one. */
+export async function directRoom(context: Context, workers: Workers, address: AccountAddress): Promise<RoomId> {
+  const known = await context.storage.transaction(async (tx) =>
+    (await rooms.list(tx)).find(
+      ({ value }) =>
+        value.kind === 'direct' &&
+        value.other === address &&
+        (value.creating || value.standing === 'accepted' || value.standing === 'requested'),
+    ),
+  )
+  if (known) {
+    const room = known.key as RoomId
+    return known.value.creating ? submitRoom(context, workers, room) : room
+  }
+  // One after the other: where the other side refuses, nothing of this account's own supply is used up.
+  const others = await claim(context, address)
+  const own = await claim(context, context.self.address)
+  const { providerKey } = await context.connection.hello()
+  return submitRoom(context, workers, await prepareRoom(context, 'direct', providerKey, [others, own]))
+}
+
+/** The account's devices among themselves. */
+export async function selfRoom(context: Context, workers: Workers): Promise<void> {
+  const all = await context.storage.transaction((tx) => rooms.list(tx))
+  if (all.some(({ value }) => value.kind === 'self')) return
+  const own = await claim(context, context.self.address)
+  const { providerKey } = await context.connection.hello()
+  await submitRoom(context, workers, await prepareRoom(context, 'self', providerKey, [own]))
+}
+
+/**
+ * Asks the provider to take a room that was prepared. When there is one with this account already, that one is waited
+ * for, or entered from outside, and what was prepared is forgotten.
+ */
+async function submitRoom(context: Context, workers: Workers, room: RoomId): Promise<RoomId> {
+  const pending = await context.storage.transaction((tx) => pendingCommits.get(tx, room))
+  if (!pending) return room
+  try {
+    await sendPending(context, room, pending)
+    workers.send(room)
+    return room
+  } catch (failure) {
+    const error = asClientError(failure, 'protocol')
+    // Whether it was taken is not known: the same is sent again when there is a link.
+    if (error.retry) throw error
+    await inRoom(context, room, async ({ tx }) => {
+      await pendingCommits.delete(tx, room)
+      await rooms.delete(tx, room)
+    })
+    if (!(error instanceof ProviderRefusal && error.code === 'direct-room-exists')) throw error
+    const existing = parseRoom(error.room)
+    await reach(context, workers, existing, 'direct')
+    return existing
+  }
+}
+
+/** Waits until this device is in a room: by the Welcome that is under way, or else from outside. */
+async function reach(context: Context, workers: Workers, room: RoomId, kind: RoomKind): Promise<void> {
+  const joined = () => lookIntoRoom(context, room, async ({ record }) => record?.joined === true)
+  if (await watch(context, room, joined, context.settings.welcomeWait)) return
+  await inRoom(context, room, async (work) => {
+    if (work.record?.joined) return
+    const begun: RoomRecord = { kind, standing: 'accepted', answered: false, joined: false, cursor: 0, enter: true }
+    if (work.record) work.update({ enter: true })
+    else work.begin(begun)
+  })
+  workers.send(room)
+  if (!(await watch(context, room, joined, context.settings.enterWait))) throw new ClientError('timeout')
+}
+
+/** Whether the condition came true in that time; looked at whenever something of the room was told. */
+async function watch(
+  context: Context,
+  room: RoomId,
+  condition: () => Promise<boolean>,
+  milliseconds: number,
+): Promise<boolean> {
+  const deadline = Date.now() + milliseconds
+  while (!(await condition())) {
+    const left = deadline - Date.now()
+    if (left <= 0 || context.signal.aborted) return false
+    const woken = new AbortController()
+    const wake = (changed: RoomId) => changed === room && woken.abort()
+    context.watchers.add(wake)
+    await pause(left, woken.signal)
+    context.watchers.delete(wake)
+  }
+  return true
+}
+
+/**
+ * Compares the rooms here with the provider's list, when everything that waited has been delivered: rooms of the account
+ * in which this device has no leaf are entered from outside, standings are brought up to date.
+ */
+export async function reconcile(context: Context, workers: Workers): Promise<void> {
+  const list = expect(await context.request({ case: 'listRooms', value: {} }), 'rooms')
+  for (const summary of list.rooms) {
+    if (summary.standing === RoomStanding.ROOM_STANDING_UNSPECIFIED) continue
+    const room = parseRoom(summary.room)
+    const standing = standingOf(summary.standing)
+    const member = standing === 'requested' || standing === 'accepted'
+    const known = await lookIntoRoom(context, room, async ({ record }) => record)
+    if (known?.joined && summary.joined && known.standing === standing && !known.enter) continue
+    if (known?.creating || known?.refused || (!known && !member)) continue
+    // Its Welcome can be under way at this moment.
+    if (!known?.joined && summary.joined) {
+      const joined = () => lookIntoRoom(context, room, async ({ record }) => record?.joined === true)
+      if (await watch(context, room, joined, context.settings.welcomeWait)) continue
+    }
+    await inRoom(context, room, async (work) => {
+      if (!work.record) {
+        work.begin({ kind: kindOf(summary.kind), standing, answered: false, joined: false, cursor: 0, enter: true })
+        return
+      }
+      if (member && (!work.record.joined || !summary.joined)) work.update({ enter: true })
+      if (work.record.standing === standing) return
+      work.update({ standing })
+      await tellRoom(context, work)
+    })
+    workers.send(room)
+  }
+}

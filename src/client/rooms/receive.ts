@@ -1,0 +1,210 @@
+import { ContentError, decodeContent, type MimiContent, messageId } from '../../content/index.ts'
+import { equalBytes } from '../../crypto/index.ts'
+import type { RoomId } from '../../identity/index.ts'
+import {
+  decodeCommitData,
+  decodeState,
+  epochOf,
+  type GroupState,
+  leavesOf,
+  MlsError,
+  peekMessage,
+  processMessage,
+} from '../../mls/index.ts'
+import { type Deliver, EntryKind } from '../../protocol/index.ts'
+import { noteProfile } from '../account/profiles.ts'
+import { admission, identityRefusalIn } from '../account/trust.ts'
+import { type Context, seconds } from '../context.ts'
+import { ClientError, IdentityRefusal } from '../errors.ts'
+import { type PendingCommitRecord, pendingCommits, submissionPrefix, submissions } from '../state/records.ts'
+import type { RoomWork } from '../state/room-work.ts'
+import { tellPosture, tellRoom } from './announce.ts'
+import { rosterAfter } from './roster.ts'
+import { settleSubmission } from './submissions.ts'
+
+/**
+ * Takes one entry of a room's log. What comes again is recognised by the cursor and passed over, so each entry has its
+ * effect once, together with what the application stores about it.
+ */
+export async function receiveEntry(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
+  const seq = Number(entry.seq)
+  await adoptIfTaken(context, work, entry)
+  if (!work.record?.joined || work.record.enter || seq <= work.record.cursor) return
+  if (entry.kind === EntryKind.MESSAGE) await receiveMessage(context, work, entry)
+  else if (entry.kind === EntryKind.COMMIT) await receiveCommit(context, work, entry)
+  else if (entry.kind === EntryKind.PROPOSAL) await receiveProposal(context, work, entry)
+  work.update({ cursor: seq })
+}
+
+const position = (room: RoomId, entry: Deliver) => ({
+  room,
+  seq: Number(entry.seq),
+  timestampMs: Number(entry.timestampMs),
+})
+
+async function receiveMessage(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
+  const at = position(work.id, entry)
+  if (entry.own) {
+    for (const { key, value } of await submissions.list(work.tx, submissionPrefix(work.id)))
+      if (value.message && equalBytes(value.message, entry.message))
+        await settleSubmission(context, work, key, value, at)
+    return
+  }
+  const group = await work.group()
+  const opened = await attempt(() => openMessage(context, group, entry.message))
+  if (opened instanceof ClientError) {
+    const error = new ClientError('undecryptable', opened.message, { cause: opened })
+    return context.events.run('undecryptable', { ...at, error }, work.tx)
+  }
+  work.advance(opened.state, 'ratchets')
+  const { sender, plaintext } = opened
+  const leaf = admission(context, work.tx, 0, false).leafOf(sender)
+  const content = readContent(context, plaintext, { sender: leaf.address, room: work.id })
+  if (content instanceof ClientError) return context.events.run('undecryptable', { ...at, error: content }, work.tx)
+  const own = leaf.address === context.self.address
+  // Whoever writes into a room has accepted it.
+  if (!own && !work.record?.answered) {
+    work.update({ answered: true, otherStanding: 'accepted' })
+    await tellRoom(context, work)
+  }
+  await noteProfile(context, work.tx, leaf.address, content)
+  const id = messageId(context.crypto, { sender: leaf.address, room: work.id, encoded: plaintext, salt: content.salt })
+  const received = { ...at, sender: leaf.address, senderDevice: leaf.deviceId, own, messageId: id, content }
+  await context.events.run('message', received, work.tx)
+}
+
+/** The content, when it can be read and says what the group says about who sent it, and where. */
+function readContent(
+  context: Context,
+  plaintext: Uint8Array,
+  truth: { sender: string; room: string },
+): MimiContent | ClientError {
+  try {
+    if (plaintext.length > context.settings.contentBytes) return new ClientError('too-large')
+    const content = decodeContent(plaintext)
+    const { sender = truth.sender, room = truth.room } = content
+    if (sender !== truth.sender || room !== truth.room) return new ClientError('bad-content', 'another sender or room')
+    return content
+  } catch (cause) {
+    if (cause instanceof ContentError) return new ClientError('bad-content', cause.code, { cause })
+    throw cause
+  }
+}
+
+async function openMessage(context: Context, group: GroupState, message: Uint8Array) {
+  const authenticate = () => Promise.reject(new MlsError('malformed', 'a handshake among the messages'))
+  const opened = await processMessage(context.mls, group, message, { authenticate })
+  if (opened.kind !== 'application') throw new MlsError('malformed', 'a handshake among the messages')
+  return opened
+}
+
+async function receiveProposal(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
+  const admitted = admission(context, work.tx, seconds(Number(entry.timestampMs)), false)
+  const done = await attempt(async () => processMessage(context.mls, await work.group(), entry.message, admitted))
+  // Should a commit take up what we could not, that commit is what cannot be followed.
+  if (done instanceof ClientError) return context.events.tell('fault', done)
+  work.advance(done.state, 'whole')
+  work.update({ proposals: [...(work.record?.proposals ?? []), { manifests: entry.manifests }] })
+}
+
+async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
+  const before = await work.roster()
+  const group = await work.group()
+  const at = seconds(Number(entry.timestampMs))
+  const admitted = admission(context, work.tx, at, false)
+  const step = await attempt(async () => {
+    // A commit of an epoch that is past here was taken in when this device entered.
+    if ((peekMessage(entry.message).epoch ?? 0n) < epochOf(group)) return undefined
+    const done = await processMessage(context.mls, group, entry.message, admitted)
+    if (done.kind !== 'commit') throw new MlsError('invalid-commit', 'not a commit')
+    if (done.selfRemoved) return 'removed' as const
+    const { manifests } = decodeCommitData(done.aad)
+    const { added, external } = done
+    const after = leavesOf(done.state)
+    return { done, ...rosterAfter(context, before, { after, added, external, manifests, at }, admitted) }
+  })
+  if (step === undefined) return
+  if (step instanceof ClientError) return cannotFollow(context, work, step)
+  if (step === 'removed') return leaveGroup(context, work)
+  const { done, roster, outcome } = step
+  work.advance(done.state, 'whole')
+  work.setRoster(roster)
+  work.update({ proposals: [] })
+  // A commit of ours was made for the epoch that has just ended: lost, and made again if it is still wanted.
+  await pendingCommits.delete(work.tx, work.id)
+  await admitted.remember()
+  for (const account of new Set([...outcome.keyChanged, ...admitted.changed]))
+    await context.events.run('keyChanged', { room: work.id, account }, work.tx)
+  await tellPosture(context, work, before, roster)
+}
+
+/** What the log's bytes make impossible comes back as an error; a failing storage or application comes through. */
+async function attempt<T>(fn: () => Promise<T>): Promise<T | ClientError> {
+  try {
+    return await fn()
+  } catch (error) {
+    const refusal = identityRefusalIn(error)
+    if (refusal) return refusal
+    if (error instanceof MlsError) return new ClientError('bad-commit', error.code, { cause: error })
+    throw error
+  }
+}
+
+/**
+ * A handshake that this device cannot or will not follow. The room is entered anew from outside, where every leaf is
+ * looked at again, so that neither a fault nor a lie of the provider leaves the device in a group of its own.
+ */
+async function cannotFollow(context: Context, work: RoomWork, error: ClientError): Promise<void> {
+  work.update({ enter: true })
+  await pendingCommits.delete(work.tx, work.id)
+  if (!(error instanceof IdentityRefusal)) return context.events.tell('fault', error)
+  const { account } = error
+  await context.events.run('refused', { room: work.id, ...(account && { account }), error }, work.tx)
+}
+
+/** This device's leaf was removed. Whether it may come back is seen when the provider is asked for the rooms. */
+async function leaveGroup(context: Context, work: RoomWork): Promise<void> {
+  work.forgetGroup()
+  work.update({ joined: false, proposals: [] })
+  await tellRoom(context, work)
+}
+
+/** Our own commit came back in its place: the state that was kept with it is the room's now. */
+async function adoptIfTaken(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
+  const pending = await pendingCommits.get(work.tx, work.id)
+  if (!pending) return
+  const isIt = entry.kind === EntryKind.COMMIT && equalBytes(entry.message, pending.commit)
+  // Entering from outside, the first that is heard may be what came after it: only its takers can have made that.
+  const follows = pending.kind !== 'commit' && !isIt && epochIn(entry.message) === pending.epoch + 1n
+  if (isIt) await adoptPending(context, work, pending, position(work.id, entry))
+  else if (follows)
+    await adoptPending(context, work, pending, { ...position(work.id, entry), seq: Number(entry.seq) - 1 })
+}
+
+function epochIn(message: Uint8Array): bigint | undefined {
+  try {
+    return peekMessage(message).epoch
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes the state of our commit the room's. `at`: its place in the log. */
+export async function adoptPending(
+  context: Context,
+  work: RoomWork,
+  pending: PendingCommitRecord,
+  at: { seq: number; timestampMs: number },
+): Promise<void> {
+  const before = work.record?.joined && !work.record.enter ? await work.roster() : undefined
+  const entering = pending.kind !== 'commit'
+  const rejoined = pending.kind === 'join' && work.record !== undefined && work.record.cursor > 0
+  work.update({ joined: true, cursor: Math.max(at.seq, work.record?.cursor ?? 0), proposals: [], commitDue: false })
+  if (entering) work.update({ creating: false, enter: false })
+  work.advance(decodeState(pending), 'whole')
+  work.setRoster(pending.roster)
+  await pendingCommits.delete(work.tx, work.id)
+  if (entering) await tellRoom(context, work)
+  if (rejoined) await context.events.run('gap', { room: work.id, ...at }, work.tx)
+  await tellPosture(context, work, before, pending.roster)
+}

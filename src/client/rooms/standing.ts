@@ -1,0 +1,20 @@
+import type { RoomUpdated } from '../../protocol/index.ts'
+import { standingOf } from '../connection/wire-values.ts'
+import type { Context } from '../context.ts'
+import type { RoomWork } from '../state/room-work.ts'
+import { tellRoom } from './announce.ts'
+
+/** What the provider says of an account's standing in a room that is known here. */
+export async function receiveUpdate(context: Context, work: RoomWork, event: RoomUpdated): Promise<void> {
+  const { record } = work
+  if (!record) return
+  const standing = standingOf(event.standing)
+  if (event.account === context.self.address) {
+    if (record.standing === standing) return
+    work.update({ standing })
+  } else {
+    if (record.otherStanding === standing) return
+    work.update({ answered: standing === 'accepted', otherStanding: standing })
+  }
+  await tellRoom(context, work)
+}

@@ -1,0 +1,218 @@
+import { type CborLimits, decodeCbor, encodeCbor } from '../../cbor/index.ts'
+import type { Profile } from '../../content/index.ts'
+import type { AccountAddress, AccountKind, DeviceKind, Leaf, RoomId } from '../../identity/index.ts'
+import { ClientError } from '../errors.ts'
+import type { RoomKind, RoomStanding, StorageTx } from '../types.ts'
+
+/** Layout of what is stored; a later version that changes it knows from this number what it finds. */
+export const storageFormat = 1
+
+/** The device itself. The account's private key is on the primary only. */
+export interface SelfRecord {
+  format: number
+  address: AccountAddress
+  kind: DeviceKind
+  accountKind: AccountKind
+  accountKey: Uint8Array
+  accountPrivateKey?: Uint8Array
+  deviceKey: Uint8Array
+  devicePrivateKey: Uint8Array
+  certificate: Uint8Array
+  endorsement: Uint8Array
+  provider: string
+  /** The key that endorsed this account when it was made; another one later is not believed by itself. */
+  providerKey: Uint8Array
+  unlinked?: boolean
+}
+
+/** Keys made before the provider was asked for an account: asking again must present the same ones. */
+export interface RegistrationRecord {
+  accountPrivateKey: Uint8Array
+  devicePrivateKey: Uint8Array
+}
+
+export interface ManifestRecord {
+  bytes: Uint8Array
+  number: number
+  hash: Uint8Array
+}
+/** A manifest that is made and may or may not have reached the provider. */
+export interface NextManifestRecord extends ManifestRecord {
+  certificates: Uint8Array[]
+}
+
+/** What this device knows of another account (and of its own). */
+export interface AccountRecord {
+  accountKey: Uint8Array
+  /** The newest manifest ever seen, with the keys of its devices: an older one cannot bring a device back. */
+  manifest?: { number: number; hash: Uint8Array; devices: Uint8Array[] }
+  profile?: Profile
+}
+
+export interface KeyPackageRecord {
+  publicPart: Uint8Array
+  privatePart: Uint8Array
+  /** Seconds since the epoch. */
+  notAfter: number
+  lastResort: boolean
+  published: boolean
+}
+
+export interface RoomRecord {
+  kind: RoomKind
+  standing: RoomStanding
+  answered: boolean
+  joined: boolean
+  /** Sequence number of the last log entry that was processed. */
+  cursor: number
+  other?: AccountAddress
+  otherStanding?: RoomStanding
+  inviter?: AccountAddress
+  /** This device makes the room, and the provider has not said yes yet. */
+  creating?: boolean
+  /** The device must enter from outside: it is new in the account, or its group state is lost or cannot follow. */
+  enter?: boolean
+  /** Why this device does not enter the room: what was presented there is not believed. */
+  refused?: string
+  /** There is something to commit: a device to remove, or a renewed certificate for the own leaf. */
+  commitDue?: boolean
+  /** This device is the one of its account that tells the room the profile, and has not done so. */
+  profileOwed?: boolean
+  /** Counts messages: the next one's place in the order of sending. */
+  sends?: number
+  /** Removals that the hub proposed, each with the manifest that its commit must carry. */
+  proposals?: { manifests: Uint8Array[] }[]
+}
+
+export interface MemberLeaf extends Leaf {
+  index: number
+}
+
+/** Who is in a room and which manifests are in force there. Changes with commits only. */
+export interface RosterRecord {
+  leaves: MemberLeaf[]
+  /** As `encodeRoster` gives it. */
+  manifests: Uint8Array
+}
+
+/** A commit of ours that the provider has not taken or refused yet, with the state that it leads to. */
+export interface PendingCommitRecord {
+  kind: 'create' | 'commit' | 'join'
+  key: Uint8Array
+  /** Epoch that it was made in. */
+  epoch: bigint
+  commit: Uint8Array
+  welcome?: Uint8Array
+  groupInfo: Uint8Array
+  /** create: the GroupInfo of epoch 0. */
+  firstGroupInfo?: Uint8Array
+  group: Uint8Array
+  ratchets: Uint8Array
+  roster: RosterRecord
+  /** The provider took it; its place in the log is still to come. */
+  accepted?: boolean
+}
+
+export interface SubmissionRecord {
+  messageId: Uint8Array
+  key: Uint8Array
+  /** The key is the caller's, who may come again with it. */
+  keyGiven: boolean
+  /** Encoded MIMI content. */
+  content: Uint8Array
+  /** Missing until it could be encrypted; made anew when the epoch has changed. */
+  message?: Uint8Array
+  epoch?: bigint
+}
+
+/** A message that was sent under its caller's key, for the caller that repeats itself. */
+export interface SentRecord {
+  messageId: Uint8Array
+  /** When it was handed over, milliseconds since the epoch. */
+  at: number
+  seq?: number
+  timestampMs?: number
+}
+
+export interface Table<T, K extends string = string> {
+  get(tx: StorageTx, key: K): Promise<T | undefined>
+  put(tx: StorageTx, key: K, value: T): Promise<void>
+  delete(tx: StorageTx, key: K): Promise<void>
+  list(tx: StorageTx, prefix?: string, limit?: number): Promise<{ key: K; value: T }[]>
+}
+
+function table<T, K extends string = string>(collection: string): Table<T, K> {
+  return {
+    async get(tx, key) {
+      const bytes = await tx.get(collection, key)
+      return bytes && read<T>(bytes)
+    },
+    put: (tx, key, value) => tx.put(collection, key, encodeCbor(value)),
+    delete: (tx, key) => tx.delete(collection, key),
+    async list(tx, prefix, limit) {
+      return (await tx.list(collection, prefix, limit)).map(({ key, value }) => ({
+        key: key as K,
+        value: read<T>(value),
+      }))
+    },
+  }
+}
+
+/** Our own bytes: the bounds only keep a damaged record from being taken for a huge one. */
+const limits: CborLimits = { bytes: 64 * 2 ** 20, depth: 8, items: 2 ** 20 }
+
+function read<T>(bytes: Uint8Array): T {
+  try {
+    return plain(decodeCbor(bytes, limits)) as T
+  } catch (cause) {
+    throw new ClientError('storage', 'a record cannot be read', { cause })
+  }
+}
+
+/** Maps as objects, as they were before they were encoded. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain)
+  if (!(value instanceof Map)) return value
+  return Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)]))
+}
+
+/** Bytes as they are. */
+function raw(collection: string) {
+  return {
+    get: (tx: StorageTx, key: string) => tx.get(collection, key),
+    put: (tx: StorageTx, key: string, value: Uint8Array) => tx.put(collection, key, value),
+    delete: (tx: StorageTx, key: string) => tx.delete(collection, key),
+  }
+}
+
+/** One record under a fixed key. */
+function single<T>(key: string) {
+  const records = table<T>('device')
+  return {
+    get: (tx: StorageTx) => records.get(tx, key),
+    put: (tx: StorageTx, value: T) => records.put(tx, key, value),
+    delete: (tx: StorageTx) => records.delete(tx, key),
+  }
+}
+
+export const selfRecord = single<SelfRecord>('self')
+export const registration = single<RegistrationRecord>('registration')
+export const ownManifest = single<ManifestRecord>('manifest')
+export const nextManifest = single<NextManifestRecord>('next-manifest')
+export const ownProfile = single<Profile>('profile')
+export const accounts = table<AccountRecord, AccountAddress>('account')
+export const keyPackages = table<KeyPackageRecord>('key-package')
+export const rooms = table<RoomRecord, RoomId>('room')
+export const rosters = table<RosterRecord, RoomId>('roster')
+export const pendingCommits = table<PendingCommitRecord, RoomId>('pending')
+/** Key: room, a space, sixteen digits of a growing number: their order is the order of sending. */
+export const submissions = table<SubmissionRecord>('submission')
+/** Key: room, a space, the idempotency key in hexadecimal. */
+export const sentKeys = table<SentRecord>('sent')
+
+/** The two parts of an MLS state, as `encodeState` gives them: a message changes the second only. */
+export const groups = raw('group')
+export const ratchets = raw('ratchets')
+
+export const submissionPrefix = (room: RoomId) => `${room} `
+export const submissionKey = (room: RoomId, order: number) => `${room} ${String(order).padStart(16, '0')}`
