@@ -1,0 +1,194 @@
+/**
+ * A provider in this process, for tests: hub and gateway over an embedded database, and devices that connect to them
+ * through pipes that a test can look into, change and cut.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
+import { openBus } from '../../src/bus/index.ts'
+import {
+  type Connection,
+  connect,
+  type Device,
+  type DeviceOptions,
+  memoryStorage,
+  openDevice,
+  registerPrimary,
+  type Storage,
+  startLink,
+} from '../../src/client/index.ts'
+import { nodeCrypto } from '../../src/crypto/node.ts'
+import { openHub } from '../../src/hub/index.ts'
+import { openGateway } from '../../src/messenger/index.ts'
+import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
+import { inProcessPipe } from '../../src/protocol/in-process-pipe.ts'
+import {
+  type ClientFrame,
+  ClientFrameSchema,
+  type FramePipe,
+  type ServerFrame,
+  ServerFrameSchema,
+} from '../../src/protocol/index.ts'
+import { freshDatabase } from '../../src/store/testing.ts'
+
+/** Looks at frames on their way. What it returns goes on; undefined: the frame is lost. */
+export interface Tap {
+  up?(frame: ClientFrame): ClientFrame | undefined
+  down?(frame: ServerFrame): ServerFrame | undefined
+}
+
+export interface TestDevice {
+  device: Device
+  storage: Storage
+  connection: Connection
+  /** Cuts the present link; the connection makes a new one. */
+  cut(): void
+  /** Looks at the frames of this device from now on. */
+  tap: Tap
+  /** The device is given up without a word, as by a crash; its storage stays. */
+  crash(): Promise<void>
+}
+
+type Extra = Partial<DeviceOptions> & { tap?: Tap; before?: (device: Device) => void }
+
+/** Fast enough for a test, slow enough to be real. */
+const quick = { reconnectFirst: 5, reconnectMost: 50, requestTimeout: 5_000 }
+const quickDevice = {
+  retryFirst: 10,
+  retryMost: 200,
+  keyPackages: 4,
+  keyPackagesLow: 2,
+  welcomeWait: 500,
+  logWait: 2_000,
+}
+
+export async function testProvider(settings: { clock?: () => number } = {}) {
+  const database = await freshDatabase()
+  const mls = await nodeMlsProvider()
+  const providerKeyPair = nodeCrypto.generateKeyPair()
+  const clock = settings.clock ?? Date.now
+  const provider = 'provider.example'
+  const hub = openHub({
+    database,
+    bus: openBus(),
+    crypto: nodeCrypto,
+    mls,
+    provider,
+    providerKeyPair,
+    subjectKey: nodeCrypto.randomBytes(32),
+    clock,
+  })
+  const gateway = openGateway({ hub, crypto: nodeCrypto, clock, verifyToken: async (token) => JSON.parse(token) })
+  const opened: { device?: Device; connection: Connection }[] = []
+
+  const wire = (tap: Tap) => {
+    const pipes: FramePipe[] = []
+    const open = async () => {
+      const [ours, theirs] = inProcessPipe()
+      gateway.connect(theirs)
+      pipes.push(ours)
+      return tapped(ours, tap)
+    }
+    const connection = connect(open, quick)
+    opened.push({ connection })
+    return { connection, cut: () => pipes.at(-1)?.close(1001) }
+  }
+
+  /** Storage and connection die with the device: nothing it still does reaches either. */
+  const setUp = (extra: Extra, storage: Storage) => {
+    const tap = extra.tap ?? {}
+    const { connection, cut } = wire(tap)
+    let alive = true
+    const mortal: Storage = {
+      transaction: (fn) => (alive ? storage.transaction(fn) : new Promise(() => {})),
+      close: () => storage.close(),
+    }
+    const { tap: _, before, ...rest } = extra
+    const options: DeviceOptions = {
+      connection,
+      storage: mortal,
+      crypto: nodeCrypto,
+      mls,
+      clock,
+      ...rest,
+      settings: { ...quickDevice, ...extra.settings },
+    }
+    const finish = async (device: Device): Promise<TestDevice> => {
+      opened.push({ device, connection })
+      before?.(device)
+      await device.start()
+      return {
+        device,
+        storage,
+        connection,
+        cut,
+        tap,
+        async crash() {
+          alive = false
+          await Promise.all([device.close(), connection.close()])
+        },
+      }
+    }
+    return { options, finish }
+  }
+
+  return {
+    hub,
+    database,
+    provider,
+    providerKeyPair,
+    mls,
+    /** A new account with its first device, started and ready. */
+    async register(name: string, extra: Extra & { claims?: object } = {}): Promise<TestDevice> {
+      const { claims, ...rest } = extra
+      const { options, finish } = setUp(rest, memoryStorage())
+      const accessToken = JSON.stringify({ subject: name, kind: 'person', ...claims })
+      const made = await finish(await registerPrimary({ ...options, accessToken }))
+      await made.device.ready()
+      return made
+    },
+    /** The device of a storage again, as after a restart. */
+    async reopen(storage: Storage, extra: Extra = {}): Promise<TestDevice> {
+      const { options, finish } = setUp(extra, storage)
+      return finish(await openDevice(options))
+    },
+    /** A new device of an account, linked by the code that its primary confirms. */
+    async link(primary: Device, extra: Extra = {}): Promise<TestDevice> {
+      const { options, finish } = setUp(extra, memoryStorage())
+      const { code, completed } = startLink(options)
+      await primary.confirmLink(code)
+      const made = await finish(await completed)
+      await made.device.ready()
+      return made
+    },
+    connection: (tap: Tap = {}) => wire(tap).connection,
+    async close() {
+      for (const { device, connection } of opened) {
+        await device?.close()
+        await connection.close()
+      }
+      gateway.drain()
+      await hub.close()
+      await database.close()
+    },
+  }
+}
+
+function tapped(pipe: FramePipe, tap: Tap): FramePipe {
+  return {
+    get buffered() {
+      return pipe.buffered
+    },
+    send(bytes) {
+      const frame = tap.up ? tap.up(fromBinary(ClientFrameSchema, bytes)) : undefined
+      if (!tap.up) pipe.send(bytes)
+      else if (frame) pipe.send(toBinary(ClientFrameSchema, create(ClientFrameSchema, frame)))
+    },
+    onFrame: (listener) =>
+      pipe.onFrame((bytes) => {
+        if (!tap.down) return listener(bytes)
+        const frame = tap.down(fromBinary(ServerFrameSchema, bytes))
+        if (frame) listener(toBinary(ServerFrameSchema, create(ServerFrameSchema, frame)))
+      }),
+    onClose: (listener) => pipe.onClose(listener),
+    close: (code, reason) => pipe.close(code, reason),
+  }
+}
