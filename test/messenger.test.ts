@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { Device, ReceivedMessage } from '../src/client/index.ts'
-import { readText, textMessage } from '../src/content/index.ts'
-import { testProvider } from './support/provider.ts'
+import { textMessage } from '../src/content/index.ts'
+import { expectTexts, listen, testProvider, until } from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
 before(async () => {
@@ -10,54 +9,303 @@ before(async () => {
 })
 after(() => provider.close())
 
-/** Resolves when the condition holds; fails after ten seconds with what was waited for. */
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
-
-function listen(device: Device) {
-  const texts: string[] = []
-  const messages: ReceivedMessage[] = []
-  const faults: string[] = []
-  device.on('message', (message) => {
-    const text = readText(message.content)
-    if (!text) return
-    messages.push(message)
-    texts.push(text.plain)
-  })
-  device.on('fault', (error) => void faults.push(`${error.code}: ${error.message}`))
-  return { texts, messages, faults }
+const text = (plain: string) => textMessage({ plain })
+const refused = (code: string) => ({ name: 'ClientError', code })
+let people = 0
+/** Two new accounts, and a room in which both have accepted. */
+async function pair() {
+  const [alice, bob] = [await provider.register(`alice ${++people}`), await provider.register(`bob ${people}`)]
+  const [heardByAlice, heardByBob] = [listen(alice.device), listen(bob.device)]
+  const room = await alice.device.createDirectRoom(bob.device.address)
+  await until('the room at the other side', async () => (await bob.device.room(room))?.joined === true)
+  await bob.device.accept(room)
+  return { alice, bob, room, heardByAlice, heardByBob }
 }
 
 describe('two accounts', () => {
   test('write to each other, end to end, after the request was accepted', async () => {
     const alice = await provider.register('alice')
     const bob = await provider.register('bob')
-    const heardByBob = listen(bob.device)
-    const heardByAlice = listen(alice.device)
+    const [heardByAlice, heardByBob] = [listen(alice.device), listen(bob.device)]
     const requests: string[] = []
     bob.device.on('request', (room) => void requests.push(room.inviter ?? ''))
 
     const room = await alice.device.createDirectRoom(bob.device.address)
-    const sent = await alice.device.send(room, textMessage({ plain: 'hello bob' }))
-    const place = await sent.accepted
-    assert.ok(place.seq > 0)
-    await until('the message', () => heardByBob.texts.length === 1)
-    assert.deepEqual(heardByBob.texts, ['hello bob'])
+    const sent = await alice.device.send(room, text('hello bob'))
+    assert.ok((await sent.accepted).seq > 0)
+    await expectTexts(heardByBob, ['hello bob'])
     assert.deepEqual(heardByBob.messages[0]?.messageId, sent.messageId)
     assert.deepEqual(requests, [alice.device.address])
 
     await bob.device.accept(room)
-    await (await bob.device.send(room, textMessage({ plain: 'hello alice' }))).accepted
-    await until('the answer', () => heardByAlice.texts.length === 1)
-    assert.deepEqual(heardByAlice.texts, ['hello alice'])
+    await (await bob.device.send(room, text('hello alice'))).accepted
+    await expectTexts(heardByAlice, ['hello alice'])
     assert.equal(await alice.device.safetyNumber(room), await bob.device.safetyNumber(room))
     assert.deepEqual(await alice.device.posture(room), { level: 'native', readers: [], accounts: 2 })
     assert.equal((await alice.device.members(room)).length, 2)
     assert.deepEqual([heardByAlice.faults, heardByBob.faults], [[], []])
+  })
+
+  test('that write first at the same moment come to one room, and nothing is lost', async () => {
+    const [anna, ben] = [await provider.register('anna'), await provider.register('ben')]
+    const [heardByAnna, heardByBen] = [listen(anna.device), listen(ben.device)]
+    const write = async (from: typeof anna, to: typeof ben, words: string) => {
+      const room = await from.device.createDirectRoom(to.device.address)
+      await (await from.device.send(room, text(words))).accepted
+      return room
+    }
+    const rooms = await Promise.all([write(anna, ben, 'from anna'), write(ben, anna, 'from ben')])
+    assert.equal(rooms[0], rooms[1])
+    await expectTexts(heardByBen, ['from anna'])
+    await expectTexts(heardByAnna, ['from ben'])
+    const direct = async ({ device }: typeof anna) => (await device.rooms()).filter(({ kind }) => kind === 'direct')
+    assert.deepEqual([(await direct(anna)).length, (await direct(ben)).length], [1, 1])
+  })
+
+  test('find each other by handle, and asking twice for a conversation gives one', async () => {
+    const [carl, dora] = [await provider.register('carl'), await provider.register('dora')]
+    await dora.device.setHandle('dora.d')
+    const rooms = await Promise.all([1, 2].map(() => carl.device.conversationWith({ handle: 'dora.d' })))
+    assert.equal(rooms[0], rooms[1])
+    assert.equal((await dora.device.settings()).handle, 'dora.d')
+    await assert.rejects(carl.device.conversationWith({ handle: 'nobody' }), { name: 'ClientError' })
+  })
+
+  test('keep their order when many messages are written without waiting', async () => {
+    const { alice, bob, room, heardByAlice, heardByBob } = await pair()
+    const words = (who: string) => Array.from({ length: 40 }, (_, i) => `${who} ${i}`)
+    for (const each of words('a')) await alice.device.send(room, text(each))
+    for (const each of words('b')) await bob.device.send(room, text(each))
+    await expectTexts(heardByBob, words('a'))
+    await expectTexts(heardByAlice, words('b'))
+    assert.deepEqual([heardByAlice.faults, heardByBob.faults], [[], []])
+  })
+
+  test('see no profile before the room is accepted by both', async () => {
+    const [eve, finn] = [await provider.register('eve'), await provider.register('finn')]
+    await eve.device.setProfile({ name: 'Eve' })
+    await finn.device.setProfile({ name: 'Finn' })
+    const room = await eve.device.createDirectRoom(finn.device.address)
+    const nameAt = async ({ device }: typeof eve) => (await device.members(room)).find(({ own }) => !own)?.profile?.name
+    const heard = listen(finn.device)
+    await (await eve.device.send(room, text('who am I?'))).accepted
+    await expectTexts(heard, ['who am I?'])
+    assert.deepEqual([await nameAt(eve), await nameAt(finn)], [undefined, undefined])
+    await finn.device.accept(room)
+    await until('both names', async () => (await nameAt(eve)) === 'Finn' && (await nameAt(finn)) === 'Eve')
+    await eve.device.setProfile({ name: 'Eve R.' })
+    await until('the new name', async () => (await nameAt(finn)) === 'Eve R.')
+  })
+
+  test('are told, with a code, what the other side or its policy refuses', async () => {
+    const [gus, hal] = [await provider.register('gus'), await provider.register('hal')]
+    await hal.device.setFirstContact('consent')
+    await assert.rejects(gus.device.createDirectRoom(hal.device.address), refused('consent-required'))
+    const asked: string[] = []
+    hal.device.on('consent', ({ account, state }) => void asked.push(`${account} ${state}`))
+    const answered: string[] = []
+    gus.device.on('consent', ({ state }) => void answered.push(state))
+    await gus.device.requestConsent(hal.device.address)
+    await until('the question', () => asked.length > 0)
+    assert.deepEqual(asked, [`${gus.device.address} requested`])
+    await hal.device.answerConsent(gus.device.address, true)
+    await until('the answer', () => answered.includes('granted'))
+    const room = await gus.device.createDirectRoom(hal.device.address)
+    await (await gus.device.send(room, text('thanks'))).accepted
+
+    await hal.device.block(gus.device.address)
+    const refusals: string[] = []
+    gus.device.on('refused', ({ error, messageId }) => void refusals.push(`${error.code} ${messageId?.length}`))
+    await assert.rejects((await gus.device.send(room, text('are you there?'))).accepted, refused('blocked'))
+    assert.deepEqual(refusals, ['blocked 32'])
+    await hal.device.setFirstContact('nobody')
+    const ida = await provider.register('ida')
+    await assert.rejects(ida.device.createDirectRoom(hal.device.address), refused('not-reachable'))
+  })
+
+  test('learn that the other declined or left', async () => {
+    const [jan, kim] = [await provider.register('jan'), await provider.register('kim')]
+    const room = await jan.device.createDirectRoom(kim.device.address)
+    await until('the request', async () => (await kim.device.room(room))?.joined === true)
+    await kim.device.decline(room)
+    await assert.rejects((await jan.device.send(room, text('hello?'))).accepted, refused('not-allowed'))
+
+    const { alice, bob, room: shared } = await pair()
+    await bob.device.leave(shared)
+    assert.equal((await bob.device.room(shared))?.joined, false)
+    await until('the news', async () => (await alice.device.room(shared))?.otherStanding === 'left')
+    await assert.rejects((await alice.device.send(shared, text('still there?'))).accepted, refused('not-allowed'))
+    const again = await alice.device.createDirectRoom(bob.device.address)
+    assert.notEqual(again, shared)
+  })
+})
+
+describe('a second device', () => {
+  test('is linked by its code and takes part in what there is and what comes', async () => {
+    const { alice, bob, room, heardByAlice, heardByBob } = await pair()
+    await (await bob.device.send(room, text('before'))).accepted
+    await expectTexts(heardByAlice, ['before'])
+
+    const tablet = await provider.link(alice.device)
+    const heardByTablet = listen(tablet.device)
+    assert.equal(tablet.device.address, alice.device.address)
+    assert.equal(tablet.device.kind, 'companion')
+    await until('the room', async () => (await tablet.device.room(room))?.joined === true)
+    const kinds = async () => (await tablet.device.rooms()).filter(({ joined }) => joined).map(({ kind }) => kind)
+    await until('both rooms', async () => (await kinds()).sort().join() === 'direct,self')
+
+    await (await bob.device.send(room, text('to both'))).accepted
+    await expectTexts(heardByTablet, ['to both'])
+    await expectTexts(heardByAlice, ['before', 'to both'])
+    await (await tablet.device.send(room, text('from the tablet'))).accepted
+    await expectTexts(heardByBob, ['from the tablet'])
+    await expectTexts(heardByAlice, ['before', 'to both', 'from the tablet'])
+    assert.deepEqual(heardByAlice.messages.at(-1)?.own, true)
+    assert.deepEqual(heardByBob.messages.at(-1)?.own, false)
+    assert.equal(await tablet.device.safetyNumber(room), await bob.device.safetyNumber(room))
+
+    // New conversations reach both devices, whoever begins them.
+    const carol = await provider.register(`carol ${people}`)
+    const second = await carol.device.createDirectRoom(alice.device.address)
+    await until('the new room', async () => (await tablet.device.room(second))?.joined === true)
+    const dave = await provider.register(`dave ${people}`)
+    const third = await tablet.device.createDirectRoom(dave.device.address)
+    await until('the third', async () => (await alice.device.room(third))?.joined === true)
+    assert.equal((await dave.device.members(third)).find(({ own }) => !own)?.devices.length, 2)
+  })
+
+  test('is unlinked at once: it hears no more, and members remove it before the next word', async () => {
+    const { alice, bob, room, heardByBob } = await pair()
+    const tablet = await provider.link(alice.device)
+    const heardByTablet = listen(tablet.device)
+    await until('the room', async () => (await tablet.device.room(room))?.joined === true)
+    let unlinked = false
+    tablet.device.on('unlinked', () => {
+      unlinked = true
+    })
+    await alice.device.unlink(tablet.device.deviceId)
+    await until('the news', () => unlinked)
+    await (await alice.device.send(room, text('among us'))).accepted
+    await expectTexts(heardByBob, ['among us'])
+    assert.deepEqual(heardByTablet.texts, [])
+    const devices = async () => (await bob.device.members(room)).flatMap((member) => member.devices.map((d) => d.kind))
+    await until('the removal', async () => (await devices()).join() === 'primary,primary')
+    assert.equal((await alice.device.devices()).length, 1)
+    await assert.rejects(tablet.device.send(room, text('hello?')).then(({ accepted }) => accepted))
+  })
+
+  test('that was unlinked while the others were away is removed by whoever speaks first', async () => {
+    const { alice, bob, room, heardByBob } = await pair()
+    const tablet = await provider.link(alice.device)
+    await until('the room', async () => (await tablet.device.room(room))?.joined === true)
+    // The primary's own commits are lost on the way, so that the hub's proposal is what stands.
+    alice.tap.up = (frame) => (frame.request.case === 'submitCommit' ? undefined : frame)
+    await alice.device.unlink(tablet.device.deviceId)
+    const heardByAlice = listen(alice.device)
+    await (await bob.device.send(room, text('first'))).accepted
+    await expectTexts(heardByAlice, ['first'])
+    const kinds = async () => (await bob.device.members(room)).flatMap((member) => member.devices.map((d) => d.kind))
+    assert.equal((await kinds()).join(), 'primary,primary')
+    delete alice.tap.up
+    await (await alice.device.send(room, text('second'))).accepted
+    await expectTexts(heardByBob, ['second'])
+  })
+
+  test('a code that is not whole is refused, and so is linking from a companion', async () => {
+    const { alice } = await pair()
+    const tablet = await provider.link(alice.device)
+    await assert.rejects(alice.device.confirmLink('silta-link-1.abc'), refused('bad-code'))
+    await assert.rejects(tablet.device.confirmLink('silta-link-1.abc'), refused('not-primary'))
+    await assert.rejects(tablet.device.unlink(alice.device.deviceId), refused('not-primary'))
+  })
+})
+
+describe('a device', () => {
+  test('that was away gets everything once, in order, after its link or its process came back', async () => {
+    const { alice, bob, room, heardByBob } = await pair()
+    await (await alice.device.send(room, text('one'))).accepted
+    await expectTexts(heardByBob, ['one'])
+    bob.cut()
+    await (await alice.device.send(room, text('two'))).accepted
+    await expectTexts(heardByBob, ['one', 'two'])
+    await bob.crash()
+    for (const each of ['three', 'four']) await (await alice.device.send(room, text(each))).accepted
+    let heard = listen(bob.device)
+    const again = await provider.reopen(bob.storage, {
+      before: (device) => {
+        heard = listen(device)
+      },
+    })
+    await expectTexts(heard, ['three', 'four'])
+    await (await again.device.send(room, text('five'))).accepted
+    assert.deepEqual(heard.faults, [])
+  })
+
+  test('sends what it stored while there was no link', async () => {
+    const { alice, bob, room, heardByBob } = await pair()
+    alice.tap.up = () => undefined
+    alice.cut()
+    const sent = await alice.device.send(room, text('written offline'))
+    await bob.device.send(room, text('meanwhile'))
+    delete alice.tap.up
+    alice.cut()
+    await sent.accepted
+    await expectTexts(heardByBob, ['written offline'])
+  })
+
+  test('encrypts again, under the same id, what it wrote for an epoch that has passed', async () => {
+    const { alice, room, heardByBob } = await pair()
+    await alice.crash()
+    const offline = await provider.reopen(alice.storage, { tap: { up: () => undefined } })
+    const sent = await offline.device.send(room, text('late'))
+    await offline.crash()
+    const again = await provider.reopen(alice.storage, {
+      tap: {
+        // The room moves on while this device does not look: a companion enters.
+        up: (frame) => frame,
+      },
+    })
+    const tablet = await provider.link(again.device)
+    await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
+    await expectTexts(heardByBob, ['late'])
+    assert.deepEqual(heardByBob.messages[0]?.messageId, sent.messageId)
+  })
+
+  test('gives one message for one key, however often it is asked', async () => {
+    const { alice, room, heardByBob } = await pair()
+    const key = new Uint8Array(16).fill(7)
+    const within: string[] = []
+    const send = () =>
+      alice.device.send(room, text('once'), {
+        key,
+        within: async (_, id) => {
+          within.push(String(id.length))
+        },
+      })
+    const first = await send()
+    const place = await first.accepted
+    const second = await send()
+    assert.deepEqual(second.messageId, first.messageId)
+    assert.deepEqual(await second.accepted, place)
+    await (await alice.device.send(room, text('after'))).accepted
+    await expectTexts(heardByBob, ['once', 'after'])
+    assert.deepEqual(within, ['32'])
+  })
+
+  test('tells of a handler that fails and hands the message over again', async () => {
+    const { alice, bob, room } = await pair()
+    const seen: string[] = []
+    bob.device.on('message', async ({ content }, tx) => {
+      await tx.put('application', String(seen.length), new Uint8Array(1))
+      seen.push(content.body.cardinality)
+      if (seen.length < 3) throw new Error('the application failed')
+    })
+    await (await alice.device.send(room, text('difficult'))).accepted
+    await until('the third time', () => seen.length === 3)
+    const kept = await bob.storage.transaction((tx) => tx.list('application'))
+    assert.deepEqual(
+      kept.map(({ key }) => key),
+      ['2'],
+    )
   })
 })

@@ -2,6 +2,7 @@
  * A provider in this process, for tests: hub and gateway over an embedded database, and devices that connect to them
  * through pipes that a test can look into, change and cut.
  */
+import assert from 'node:assert/strict'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { openBus } from '../../src/bus/index.ts'
 import {
@@ -11,10 +12,12 @@ import {
   type DeviceOptions,
   memoryStorage,
   openDevice,
+  type ReceivedMessage,
   registerPrimary,
   type Storage,
   startLink,
 } from '../../src/client/index.ts'
+import { readText } from '../../src/content/index.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
 import { openHub } from '../../src/hub/index.ts'
 import { openGateway } from '../../src/messenger/index.ts'
@@ -47,7 +50,12 @@ export interface TestDevice {
   crash(): Promise<void>
 }
 
-type Extra = Partial<DeviceOptions> & { tap?: Tap; before?: (device: Device) => void }
+type Extra = Partial<DeviceOptions> & {
+  tap?: Tap
+  before?: (device: Device) => void
+  /** Asked before and after each storage transaction; true: the device dies there. */
+  dies?: (at: 'before' | 'after') => boolean
+}
 
 /** Fast enough for a test, slow enough to be real. */
 const quick = { reconnectFirst: 5, reconnectMost: 50, requestTimeout: 5_000 }
@@ -96,12 +104,21 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
   const setUp = (extra: Extra, storage: Storage) => {
     const tap = extra.tap ?? {}
     const { connection, cut } = wire(tap)
+    const { tap: _, before, dies = () => false, ...rest } = extra
+    const never = new Promise<never>(() => {})
     let alive = true
+    const lives = (at: 'before' | 'after') => {
+      if (alive && dies(at)) alive = false
+      return alive
+    }
     const mortal: Storage = {
-      transaction: (fn) => (alive ? storage.transaction(fn) : new Promise(() => {})),
+      async transaction(fn) {
+        if (!lives('before')) return never
+        const result = await storage.transaction(fn)
+        return lives('after') ? result : never
+      },
       close: () => storage.close(),
     }
-    const { tap: _, before, ...rest } = extra
     const options: DeviceOptions = {
       connection,
       storage: mortal,
@@ -170,6 +187,43 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       await database.close()
     },
   }
+}
+
+/** Resolves when the condition holds; fails after ten seconds with what was waited for. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+export interface Heard {
+  texts: string[]
+  messages: ReceivedMessage[]
+  /** Codes of faults and of messages that could not be opened. */
+  faults: string[]
+}
+
+/** Keeps what a device hears from now on. */
+export function listen(device: Device): Heard {
+  const heard: Heard = { texts: [], messages: [], faults: [] }
+  device.on('message', (message) => {
+    const text = readText(message.content)
+    if (!text) return
+    heard.messages.push(message)
+    heard.texts.push(text.plain)
+  })
+  device.on('fault', ({ code, message }) => void heard.faults.push(`${code}: ${message}`))
+  device.on('undecryptable', ({ error }) => void heard.faults.push(`${error.code}: ${error.message}`))
+  return heard
+}
+
+/** Waits until so many texts were heard, and a moment longer: exactly these, in this order. */
+export async function expectTexts(heard: Heard, texts: readonly string[]): Promise<void> {
+  await until(`${texts.length} texts, got ${heard.texts.length}`, () => heard.texts.length >= texts.length)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(heard.texts, texts)
 }
 
 function tapped(pipe: FramePipe, tap: Tap): FramePipe {

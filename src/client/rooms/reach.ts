@@ -20,6 +20,7 @@ export async function directRoom(context: Context, workers: Workers, address: Ac
       ({ value }) =>
         value.kind === 'direct' &&
         value.other === address &&
+        value.otherStanding !== 'left' &&
         (value.creating || value.standing === 'accepted' || value.standing === 'requested'),
     ),
   )
