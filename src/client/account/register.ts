@@ -1,6 +1,7 @@
 import { equalBytes } from '../../crypto/index.ts'
 import { parseAccountAddress, providerOf, readEndorsement } from '../../identity/index.ts'
-import { accountProofBytes, expect } from '../connection/wire.ts'
+import { accountProofBytes } from '../../protocol/index.ts'
+import { expect } from '../connection/wire.ts'
 import { ClientError } from '../errors.ts'
 import { defaultSettings } from '../settings.ts'
 import {

@@ -1,7 +1,8 @@
+import { authenticationBytes } from '../../protocol/index.ts'
 import { asClientError, ClientError } from '../errors.ts'
 import { backOff, pause } from './pause.ts'
 import type { Channel, ChannelOptions, ConnectionSettings, Link } from './types.ts'
-import { type Answer, authenticationBytes, expect } from './wire.ts'
+import { type Answer, expect } from './wire.ts'
 
 interface Slot {
   options: ChannelOptions

@@ -4,6 +4,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/p
 import { nodeCrypto } from '../../crypto/node.ts'
 import { inProcessPipe } from '../../protocol/in-process-pipe.ts'
 import {
+  authenticationBytes,
   type ClientFrame,
   ClientFrameSchema,
   ErrorCode,
@@ -12,7 +13,6 @@ import {
 } from '../../protocol/index.ts'
 import { ClientError } from '../errors.ts'
 import { connect } from './connection.ts'
-import { authenticationBytes } from './wire.ts'
 
 type Body = NonNullable<Exclude<MessageInitShape<typeof ServerFrameSchema>, { $typeName: string }>['body']>
 interface Side {

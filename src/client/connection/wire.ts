@@ -1,5 +1,4 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import { concatBytes, utf8 } from '../../crypto/index.ts'
 import {
   ClientFrameSchema,
   ErrorCode,
@@ -51,19 +50,4 @@ export class ProviderRefusal extends ClientError {
 export function expect<C extends Answer['case']>(answer: Answer, kind: C): AnswerOf<C> {
   if (answer.case !== kind) throw new ClientError('protocol', `expected ${kind}, got ${answer.case}`)
   return answer.value as AnswerOf<C>
-}
-
-const sized = (text: string) => {
-  const bytes = utf8(text)
-  return concatBytes(Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes)
-}
-
-/** What a device signs to authenticate: bound to this link's challenge, this provider and this device. */
-export function authenticationBytes(challenge: Uint8Array, provider: string, deviceId: string): Uint8Array {
-  return concatBytes(utf8('silta messenger v1 authenticate\0'), challenge, sized(provider), sized(deviceId))
-}
-
-/** What an account key signs to claim an account: possession of the key, bound to this link and this token. */
-export function accountProofBytes(challenge: Uint8Array, accessToken: string): Uint8Array {
-  return concatBytes(utf8('silta messenger v1 account\0'), challenge, utf8(accessToken))
 }
