@@ -10,13 +10,13 @@ import { HubError } from './errors.ts'
  * Errors: malformed, unavailable (too many are open).
  *
  * @param onReady called once, as soon as the payload is there
- * @returns a function that stops waiting, and the time in milliseconds at which the rendezvous ends
+ * @returns a function that stops waiting, and the milliseconds until the rendezvous ends
  */
 export async function openLink(
   ctx: HubContext,
   rendezvous: Uint8Array,
   onReady: (payload: Uint8Array) => void,
-): Promise<{ stop: () => void; until: number }> {
+): Promise<{ stop: () => void; forMs: number }> {
   checkRendezvous(rendezvous)
   const until = await ctx.database.transaction(async (tx) => {
     const [open] = await tx.query<{ expires_at: number }>(
@@ -55,7 +55,7 @@ export async function openLink(
     look().catch(() => ctx.metrics.count('faults', { in: 'link' }))
   })
   await look()
-  return { stop, until }
+  return { stop, forMs: until - ctx.clock() }
 }
 
 /** Hands the payload to whoever waits at the rendezvous, once. Errors: malformed, too-large, not-found. */

@@ -53,7 +53,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
       clearTimeout(links.get(name)?.timer)
       links.delete(name)
     }
-    const { stop, until } = await hub.openLink(rendezvous, (payload) => {
+    const { stop, forMs } = await hub.openLink(rendezvous, (payload) => {
       forget()
       // After the answer to OpenLink, when the payload was there already.
       setImmediate(() => send({ case: 'linkCompleted', value: { payload } }))
@@ -61,7 +61,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     const timer = setTimeout(() => {
       stop()
       forget()
-    }, until - ctx.clock())
+    }, forMs)
     timer.unref()
     links.set(name, { stop, timer })
     return done

@@ -219,7 +219,7 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, changed: { ce
       const options = { groupInfo: documents.groupInfo, identity, keyPair: keys, authenticate, aad }
       const joined = await joinExternally(mls, options)
       const own = leavesOf(joined.state).find((leaf) => leafOf(leaf).deviceId === deviceId)!
-      const before = leavesOf(joined.state).filter((leaf) => leaf !== own)
+      const before = leavesOf(joined.state).filter(({ index }) => index !== own.index)
       const roster = applyManifests(
         crypto,
         joinRoster(crypto, new Map(await statedIn(documents.groupInfo)), documents.manifests, before.map(leafOf)),
