@@ -25,7 +25,7 @@ export interface Appservice {
   finishEvent(tx: Transaction, id: number): Promise<void>
   /** Hands a room's waiting events over now: a room key came, or what was missing is there. */
   wake(room: string): void
-  /** Resolves when no room has anything to hand over, or all that is left waits for a retry. */
+  /** Resolves when all transactions are handed on and no room has anything to hand over, or only what waits for a retry. */
   idle(): Promise<void>
   /** Transactions taken since the start: tells whether any are still coming in. */
   readonly transactions: number
@@ -113,7 +113,10 @@ export function createAppservice(options: AppserviceOptions): Appservice {
     start: () => feed.start(),
     finishEvent: (tx, id) => feed.finish(tx, id),
     wake: (room) => feed.wake(room),
-    idle: () => feed.idle(),
+    async idle() {
+      await transactions.idle()
+      await feed.idle()
+    },
     get transactions() {
       return transactions.taken
     },

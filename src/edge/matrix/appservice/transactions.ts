@@ -60,6 +60,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
 
   /** To-device messages first: the room key of an event comes with it or before it, never after. */
   const handOn = async (body: TransactionBody, receivers: readonly GhostId[]): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve)) // lets the answer go out
     await steps('matrix.transaction.answered')
     await ghosts.receive(receivers)
     for (const room of new Set(body.events.map((event) => event.room))) feed.wake(room)

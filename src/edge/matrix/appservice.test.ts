@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { nodeCrypto } from '../../crypto/node.ts'
+import { createSealer, type Database } from '../../store/index.ts'
+import { onBothDialects } from '../../store/testing.ts'
+import { type Appservice, type AppserviceHandlers, createAppservice, type StoredEvent } from './appservice.ts'
+import type { Delivery, GhostId } from './ghosts.ts'
+import { defaultMatrixSettings, type MatrixSettings } from './settings.ts'
+
+const token = 'a token of the homeserver'
+const sealer = createSealer(nodeCrypto, [new Uint8Array(32).fill(5)])
+const silent = { debug() {}, info() {}, warn() {}, error() {} }
+
+interface Scene {
+  readonly appservice: Appservice
+  readonly deliveries: Delivery[]
+  /** What happened, in order: `receive`, `recover`, and the ids of events. */
+  readonly history: string[]
+  put(id: string, body: unknown, headers?: Record<string, string>): Promise<Response>
+  get(path: string): Promise<Response>
+}
+
+type OnEvents = AppserviceHandlers['onEvents']
+
+function scene(
+  database: Database,
+  handlers: Partial<AppserviceHandlers> & { handle?: (event: StoredEvent) => Promise<boolean> | boolean } = {},
+  changed: Partial<MatrixSettings> = {},
+): Scene {
+  const history: string[] = []
+  const deliveries: Delivery[] = []
+  const onEvents: OnEvents = async (_room, events) => {
+    for (const event of events) {
+      if ((await handlers.handle?.(event)) === false) return { retryAfterMs: 20 }
+      history.push(event.eventId)
+      await database.transaction((tx) => appservice.finishEvent(tx, event.id))
+    }
+    return undefined
+  }
+  const appservice = createAppservice({
+    database,
+    sealer,
+    crypto: nodeCrypto,
+    hsToken: token,
+    ghosts: {
+      async storeDelivery(_tx, delivery) {
+        deliveries.push(delivery)
+        return delivery.toDevice.map((event) => event.to_user_id as GhostId)
+      },
+      async receive(ghosts) {
+        if (ghosts.length > 0) history.push('receive')
+      },
+      async recover() {
+        history.push('recover')
+      },
+    },
+    handlers: { onEvents, ...handlers },
+    settings: { ...defaultMatrixSettings, roomRetryMs: 10, ...changed },
+    log: silent,
+  })
+  const base = 'http://silta.test/_matrix/app/v1'
+  const authorization = { authorization: `Bearer ${token}` }
+  return {
+    appservice,
+    deliveries,
+    history,
+    async put(id, body, headers = authorization) {
+      const text = typeof body === 'string' ? body : JSON.stringify(body)
+      return appservice.routes.request(`${base}/transactions/${id}`, { method: 'PUT', body: text, headers })
+    },
+    get: async (path) => appservice.routes.request(base + path, { headers: authorization }),
+  }
+}
+
+const message = (id: string, room = '!a:hs') => ({
+  type: 'm.room.message',
+  room_id: room,
+  event_id: id,
+  sender: '@alice:hs',
+  origin_server_ts: 1,
+  content: { body: id },
+})
+const toDevice = {
+  type: 'm.room.encrypted',
+  sender: '@alice:hs',
+  content: {},
+  to_user_id: '@silta_x:hs',
+  to_device_id: 'D',
+}
+const rows = async (database: Database) =>
+  (await database.query<{ n: number }>('select count(*)::int8 as n from appservice_event'))[0]!.n
+const errcode = async (answer: Response) => ((await answer.json()) as { errcode?: string }).errcode
+
+onBothDialects('appservice', (open) => {
+  describe('a transaction', () => {
+    it('is stored whole, then answered, and its events are handed over in order', async () => {
+      await using database = await open()
+      const s = scene(database)
+      const answer = await s.put('1', { events: [message('$1'), message('$2', '!b:hs'), message('$3')] })
+      assert.equal(answer.status, 200)
+      assert.deepEqual(await answer.json(), {})
+      assert.equal(await rows(database), 3)
+      await s.appservice.start()
+      await s.appservice.idle()
+      assert.deepEqual(
+        s.history.filter((id) => id !== '$2'),
+        ['$1', '$3'],
+      )
+      assert.equal(await rows(database), 0)
+    })
+
+    it('gives the machines their messages before the events', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.appservice.start()
+      await s.put('1', { events: [message('$1')], 'de.sorunome.msc2409.to_device': [toDevice] })
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['receive', '$1'])
+    })
+
+    it('that comes again is answered and not handled again', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.appservice.start()
+      for (let time = 0; time < 3; time++) assert.equal((await s.put('1', { events: [message('$1')] })).status, 200)
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1'])
+    })
+
+    it('with an id known from another one, since the homeserver counts anew, is handled', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.appservice.start()
+      await s.put('1', { events: [message('$1')] })
+      await s.put('1', { events: [message('$2')] })
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1', '$2'])
+    })
+
+    it('that cannot be stored is refused as a whole, and its room keys are fetched once storing works', async () => {
+      await using database = await open()
+      let failing = true
+      const s = scene({
+        ...database,
+        transaction: (work) =>
+          failing ? database.transaction(() => Promise.reject(new Error('injected'))) : database.transaction(work),
+      })
+      await s.appservice.start()
+      const answer = await s.put('1', { events: [message('$1')] })
+      assert.equal(answer.status, 503)
+      assert.equal(await rows(database), 0)
+      failing = false
+      assert.equal((await s.put('1', { events: [message('$1')] })).status, 200)
+      await s.appservice.idle()
+      assert.deepEqual(s.history.toSorted(), ['$1', 'recover'])
+    })
+
+    it('leaves nothing readable in the database', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.put('1', { events: [message('$a-secret')] })
+      const stored = await database.query<{ body: Uint8Array }>('select body from appservice_event')
+      assert.equal(stored.length, 1)
+      for (const { body } of stored) assert.ok(!Buffer.from(body).toString('latin1').includes('secret'))
+    })
+
+    it('is refused while draining', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.appservice.drain()
+      assert.equal((await s.put('1', { events: [] })).status, 503)
+    })
+
+    it('remembers no more ids than it should', async () => {
+      await using database = await open()
+      const s = scene(database, {}, { transactionMemory: 5 })
+      for (let id = 0; id < 12; id++) {
+        await s.put(String(id), { events: [] })
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+      const known = await database.query('select 1 from appservice_transaction')
+      assert.ok(known.length <= 6)
+    })
+  })
+
+  describe('an event', () => {
+    it('that is not wanted is not stored', async () => {
+      await using database = await open()
+      const s = scene(database, { wants: ({ sender }) => sender !== '@alice:hs' })
+      await s.put('1', { events: [message('$1'), { ...message('$2'), sender: '@bob:hs' }] })
+      assert.equal(await rows(database), 1)
+    })
+
+    it('that its handler does not finish holds its room, in order, and no other', async () => {
+      await using database = await open()
+      let ready = false
+      const s = scene(database, { handle: ({ eventId }) => eventId !== '$1' || ready })
+      await s.appservice.start()
+      await s.put('1', { events: [message('$1'), message('$2'), message('$3', '!b:hs')] })
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      assert.deepEqual(s.history, ['$3'])
+      ready = true
+      while (s.history.length < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.deepEqual(s.history, ['$3', '$1', '$2'])
+    })
+
+    it('comes again after its handler threw, and at once when its room is woken', async () => {
+      await using database = await open()
+      let failures = 2
+      const s = scene(
+        database,
+        {
+          handle() {
+            if (failures-- > 0) throw new Error('injected')
+            return true
+          },
+        },
+        { roomRetryMs: 60_000 },
+      )
+      await s.appservice.start()
+      await s.put('1', { events: [message('$1')] })
+      await s.appservice.idle()
+      for (let time = 0; time < 2; time++) {
+        s.appservice.wake('!a:hs')
+        await s.appservice.idle()
+      }
+      while (s.history.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.deepEqual(s.history, ['$1'])
+      await s.appservice.drain()
+    })
+
+    it('that waited while the service was down is handed over at its start', async () => {
+      await using database = await open()
+      await scene(database).put('1', { events: [message('$1')] })
+      const s = scene(database)
+      await s.appservice.start()
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1'])
+    })
+
+    it('comes with others of its room, up to a bound', async () => {
+      await using database = await open()
+      const sizes: number[] = []
+      const s: Scene = scene(
+        database,
+        {
+          async onEvents(_room, events) {
+            sizes.push(events.length)
+            await database.transaction(async (tx) => {
+              for (const event of events) await s.appservice.finishEvent(tx, event.id)
+            })
+            return undefined
+          },
+        },
+        { eventBatch: 4 },
+      )
+      await s.put('1', { events: Array.from({ length: 10 }, (_, index) => message(`$${index}`)) })
+      await s.appservice.start()
+      await s.appservice.idle()
+      assert.deepEqual(sizes, [4, 4, 2])
+    })
+  })
+
+  describe('what is not as it should be', () => {
+    for (const [name, body, status, code] of [
+      ['no JSON', '{"events":', 400, 'M_NOT_JSON'],
+      ['no object', '[]', 400, 'M_BAD_JSON'],
+      ['too large', JSON.stringify({ events: ['x'.repeat(2000)] }), 413, 'M_TOO_LARGE'],
+    ] as const)
+      it(`${name}: is refused with its reason`, async () => {
+        await using database = await open()
+        const s = scene(database, {}, { transactionLimitBytes: 1000 })
+        const answer = await s.put('1', body)
+        assert.equal(answer.status, status)
+        assert.equal(await errcode(answer), code)
+      })
+
+    it('in an entry: is left out, and the rest is taken', async () => {
+      await using database = await open()
+      const s = scene(database)
+      await s.appservice.start()
+      const events = [
+        null,
+        7,
+        'x',
+        [],
+        {},
+        { ...message('$0'), room_id: 4 },
+        { ...message('$0'), content: 1 },
+        message('$1'),
+      ]
+      const body = {
+        events,
+        ephemeral: 'none',
+        'de.sorunome.msc2409.to_device': [{ type: 1 }, toDevice],
+        'org.matrix.msc3202.device_one_time_keys_count': { '@silta_x:hs': { D: { signed_curve25519: 'many' } }, y: 1 },
+        'org.matrix.msc3202.device_unused_fallback_key_types': [],
+        'org.matrix.msc3202.device_lists': { changed: [1, '@alice:hs'], left: {} },
+      }
+      assert.equal((await s.put('1', body)).status, 200)
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['receive', '$1'])
+      const [delivery] = s.deliveries
+      assert.equal(delivery!.toDevice.length, 1)
+      assert.equal(JSON.stringify(delivery!.otkCounts), '{"@silta_x:hs":{"D":{}}}')
+      assert.deepEqual(delivery!.deviceLists, { changed: ['@alice:hs'], left: [] })
+    })
+
+    for (const [name, headers, status, code] of [
+      ['no token', {}, 401, 'M_UNAUTHORIZED'],
+      ['a wrong token', { authorization: 'Bearer wrong' }, 403, 'M_FORBIDDEN'],
+      ['a token of another kind', { authorization: `Basic ${token}` }, 401, 'M_UNAUTHORIZED'],
+    ] as const)
+      it(`${name}: is refused`, async () => {
+        await using database = await open()
+        const s = scene(database)
+        const answer = await s.put('1', { events: [message('$1')] }, { ...headers })
+        assert.equal(answer.status, status)
+        assert.equal(await errcode(answer), code)
+        assert.equal(await rows(database), 0)
+      })
+
+    it('a token in the address: is refused, since addresses are logged', async () => {
+      await using database = await open()
+      const answer = await scene(database).put(`1?access_token=${encodeURIComponent(token)}`, { events: [] }, {})
+      assert.equal(answer.status, 401)
+    })
+  })
+})
+
+onBothDialects('look-ups by the homeserver', (open) => {
+  it('are answered by the handlers, with 404 where there is none, or one fails', async () => {
+    await using database = await open()
+    const s = scene(database, {
+      queryUser: async (user) => user === '@silta_x:hs',
+      queryAlias: () => Promise.reject(new Error('injected')),
+      protocol: async (name) => (name === 'silta' ? { instances: [] } : undefined),
+      findUsers: async (query) => ('protocol' in query ? [{ protocol: query.protocol, fields: query.fields }] : []),
+    })
+    const status = async (path: string) => (await s.get(path)).status
+    assert.equal(await status(`/users/${encodeURIComponent('@silta_x:hs')}`), 200)
+    assert.equal(await status(`/users/${encodeURIComponent('@silta_y:hs')}`), 404)
+    assert.equal(await status(`/rooms/${encodeURIComponent('#silta_y:hs')}`), 404)
+    assert.equal(await status('/thirdparty/protocol/silta'), 200)
+    assert.equal(await status('/thirdparty/protocol/other'), 404)
+    assert.deepEqual(await (await s.get('/thirdparty/user/silta?handle=ann')).json(), [
+      { protocol: 'silta', fields: { handle: 'ann' } },
+    ])
+    assert.deepEqual(await (await s.get('/thirdparty/user?userid=x')).json(), [])
+    assert.equal(await status('/thirdparty/location/silta'), 404)
+    assert.equal(await errcode(await s.get('/unknown')), 'M_UNRECOGNIZED')
+  })
+})
