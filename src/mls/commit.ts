@@ -21,7 +21,10 @@ export interface CommitOptions {
   add?: readonly Uint8Array[]
   /** Leaf indices. */
   remove?: readonly number[]
+  /** To be bound into the new epoch: known to all members before, and never sent. */
   psks?: readonly Psk[]
+  /** Secrets of pre-shared keys that others proposed; a pending proposal of any other is left out. */
+  knownPsks?: readonly Psk[]
   /** The GroupContext's extensions from now on; an empty list clears them, undefined leaves them. */
   extensions?: readonly Extension[]
   /** Authenticated data, which the hub can read. */
@@ -58,7 +61,10 @@ export async function createCommit(
   const proposals = await proposalsOf(mls, options)
   const chosen = proposals.map((proposal): SentProposal => ({ proposal, senderLeafIndex: committer.index }))
   checkProposals(inner, chosen, committer)
-  const pending = options.withPending === false ? {} : validSubset(inner, chosen, inner.unappliedProposals, committer)
+  const pskIndex = pskIndexOf(inner, [...(options.knownPsks ?? []), ...(options.psks ?? [])])
+  const isKnownPsk = (id: PreSharedKeyID) => pskIndex.findPsk(id) !== undefined
+  const pending =
+    options.withPending === false ? {} : validSubset(inner, chosen, inner.unappliedProposals, committer, isKnownPsk)
   const groupInfoExtensions = (options.groupInfoExtensions ?? []).map(toLibrary)
   checkExtensions(groupInfoExtensions)
 
@@ -68,7 +74,7 @@ export async function createCommit(
       {
         state: { ...from, unappliedProposals: pending },
         cipherSuite: mls.suite,
-        pskIndex: pskIndexOf(inner, options.psks),
+        pskIndex,
       },
       {
         wireAsPublicMessage: true,

@@ -7,7 +7,7 @@ import {
   verifyLeafNodeSignature,
   verifyLeafNodeSignatureKeyPackage,
 } from 'ts-mls/leafNode.js'
-import { pskIdEncoder } from 'ts-mls/presharedkey.js'
+import { type PreSharedKeyID, pskIdEncoder } from 'ts-mls/presharedkey.js'
 import type { UnappliedProposals } from 'ts-mls/unappliedProposals.js'
 import { equalBytes, toHex } from '../crypto/index.ts'
 import { MlsError } from './errors.ts'
@@ -125,7 +125,8 @@ function membersAfter(tree: RatchetTree, proposals: readonly SentProposal[]): Le
 
 /**
  * The proposals of `pending` that fit together with `chosen`, which the committer wants (RFC 9420 §12.2): removals
- * first, then the latest update of each leaf, then the rest as they came. Without this one member could keep all others
+ * first, then the latest update of each leaf, then the rest as they came, except pre-shared keys that the committer does
+ * not have. Without this one member could keep all others
  * from committing by proposing two things that exclude each other.
  */
 export function validSubset(
@@ -133,8 +134,11 @@ export function validSubset(
   chosen: readonly SentProposal[],
   pending: UnappliedProposals,
   committer: Committer,
+  isKnownPsk: (id: PreSharedKeyID) => boolean,
 ): UnappliedProposals {
-  const entries = Object.entries(pending)
+  const entries = Object.entries(pending).filter(
+    ([, { proposal }]) => proposal.proposalType !== 'psk' || isKnownPsk(proposal.psk.preSharedKeyId),
+  )
   const isType = (type: string) => (entry: (typeof entries)[number]) => entry[1].proposal.proposalType === type
   const preferred = [
     ...entries.filter(isType('remove')),
