@@ -2,6 +2,7 @@ import type { Extension as LibraryExtension } from 'ts-mls'
 import { defaultExtensionTypes } from 'ts-mls/defaultExtensionType.js'
 import { extensionTypeToNumber } from 'ts-mls/extension.js'
 import { decodeExternalSenders, encodeExternalSenders } from 'ts-mls/externalSender.js'
+import { encodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js'
 import { MlsError } from './errors.ts'
 import { maxExtensions } from './limits.ts'
 import type { Extension, LeafClaim } from './types.ts'
@@ -53,6 +54,15 @@ export function checkExtensions(extensions: readonly { extensionType: unknown }[
 export function externalSenderExtension(publicKey: Uint8Array, identity: Uint8Array): Extension {
   const sender = { signaturePublicKey: publicKey, credential: { credentialType: 'basic' as const, identity } }
   return { type: extensionTypes.externalSenders, data: encodeExternalSenders([sender]) }
+}
+
+/**
+ * The required_capabilities extension (RFC 9420 §11.1): extension types that every member must support. Some
+ * implementations (OpenMLS) refuse a GroupContext extension of a private type that is not named here.
+ */
+export function requiredExtensionsExtension(types: readonly number[]): Extension {
+  const data = encodeRequiredCapabilities({ extensionTypes: [...types], proposalTypes: [], credentialTypes: [] })
+  return { type: extensionTypes.requiredCapabilities, data }
 }
 
 /** The senders of an external_senders extension, in order. Throws MlsError 'malformed'. */

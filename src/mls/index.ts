@@ -16,7 +16,12 @@ export {
   type ProposalOptions,
 } from './commit.ts'
 export { MlsError, type MlsErrorCode } from './errors.ts'
-export { extensionTypes, externalSenderExtension, readExternalSenders } from './extensions.ts'
+export {
+  extensionTypes,
+  externalSenderExtension,
+  readExternalSenders,
+  requiredExtensionsExtension,
+} from './extensions.ts'
 export {
   type CreateGroupOptions,
   createGroup,

@@ -4,7 +4,12 @@
  * imported by index.ts only.
  */
 export { MlsError, type MlsErrorCode } from './errors.ts'
-export { extensionTypes, externalSenderExtension, readExternalSenders } from './extensions.ts'
+export {
+  extensionTypes,
+  externalSenderExtension,
+  readExternalSenders,
+  requiredExtensionsExtension,
+} from './extensions.ts'
 export { type KeyPackageView, readKeyPackage } from './key-package.ts'
 export { type MessagePeek, peekMessage } from './peek.ts'
 export {
