@@ -157,16 +157,13 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const stopping = new AbortController()
   let served: { stop(): void } | undefined
 
-  /** The bot is there before anybody can invite it, unless the homeserver is down: then it is tried again. */
+  /** The bot is there before anybody can invite it, unless the homeserver is down: then it is tried again behind. */
   const makeBot = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      try {
-        await ghosts.ensureBot()
-        return
-      } catch (error) {
-        fault('the bot could not be made')(error)
-        await new Promise((resolve) => setTimeout(resolve, botRetryMs).unref())
-      }
+    try {
+      await ghosts.ensureBot()
+    } catch (error) {
+      fault('the bot could not be made')(error)
+      setTimeout(() => stopping.signal.aborted || void makeBot(), botRetryMs).unref()
     }
   }
 
@@ -174,12 +171,12 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     routes: appservice.routes,
     async start() {
       await users.start()
-      served = serveNetwork(connection, {
+      served = await serveNetwork(connection, {
         network,
         accessToken: () => options.tokenFor({ subject: network, network, operator }),
         resolve: matrixResolver({ homeserver, users, isOurs, settings: portalSettings, parse: parseMxid }),
       })
-      void makeBot()
+      await makeBot()
       await startMatrix({ homeserver, appservice, ghosts, appserviceId, log, signal: stopping.signal })
       await portals.start()
     },

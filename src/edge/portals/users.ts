@@ -147,7 +147,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       )
       const device = (await hasDevice(storage))
         ? await openDevice(given)
-        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name), kind: 'edge' })
+        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name) })
       await database.query('update matrix_user set account = $2 where lookup = $1', [lookup, device.address])
       const user = { mxid, account: device.address, device }
       options.onDevice(user)
