@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { parseCommand, parseTarget } from './commands.ts'
+
+describe('a line that was typed', () => {
+  const lines: [string, object][] = [
+    ['hello', { name: 'say', text: 'hello' }],
+    ['//shrug', { name: 'say', text: '/shrug' }],
+    ['  ', { name: 'nothing' }],
+    ['/to @bob:example.org', { name: 'to', whom: '@bob:example.org' }],
+    ['/reply 3 yes, both', { name: 'reply', number: 3, text: 'yes, both' }],
+    ['/accept', { name: 'accept', room: undefined }],
+    ['/accept 2', { name: 'accept', room: 2 }],
+    ['/reach on', { name: 'reach', network: 'matrix', on: true }],
+    ['/reach off xmpp', { name: 'reach', network: 'xmpp', on: false }],
+    ['/reach', { name: 'reach', network: 'matrix', on: undefined }],
+    ['/who-may-write nobody', { name: 'who-may-write', policy: 'nobody' }],
+    ['/link-confirm abc', { name: 'link-confirm', code: 'abc' }],
+    ['/quit', { name: 'quit' }],
+  ]
+  for (const [line, command] of lines) test(line, () => assert.deepEqual(parseCommand(line), command))
+
+  for (const line of ['/reply 3', '/reply x y', '/to', '/accept me', '/reach maybe', '/who-may-write all']) {
+    test(`${line} is answered with the right form`, () => {
+      const command = parseCommand(line)
+      assert.equal(command.name, 'mistake')
+      assert.match((command as { explanation: string }).explanation, new RegExp(line.split(' ')[0] ?? ''))
+    })
+  }
+})
+
+test('whom a person means', () => {
+  assert.deepEqual(parseTarget('@bob:example.org'), { network: 'matrix', value: '@bob:example.org' })
+  assert.deepEqual(parseTarget('@Bob'), { handle: 'bob' })
+  assert.deepEqual(parseTarget('bob'), { handle: 'bob' })
+  assert.deepEqual(parseTarget('mimi://a.example/u/x'), { address: 'mimi://a.example/u/x' })
+})

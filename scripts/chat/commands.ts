@@ -1,0 +1,102 @@
+import type { FirstContact, Target } from '../../src/client/index.ts'
+
+/** What a line that was typed asks for. */
+export type Command =
+  | { name: 'say'; text: string }
+  | { name: 'reply'; number: number; text: string }
+  | { name: 'to'; whom: string }
+  | { name: 'ask'; whom: string }
+  | { name: 'accept' | 'decline' | 'block' | 'unblock' | 'leave'; room: number | undefined }
+  | { name: 'allow' | 'deny' | 'help' | 'rooms' | 'link' | 'devices' | 'posture' | 'safety' | 'quit' | 'nothing' }
+  | { name: 'reach'; network: string; on: boolean | undefined }
+  | { name: 'who-may-write'; policy: FirstContact | undefined }
+  | { name: 'handle'; handle: string | undefined }
+  | { name: 'name'; text: string }
+  | { name: 'link-confirm'; code: string }
+  | { name: 'unlink'; device: string }
+  | { name: 'mistake'; explanation: string }
+
+const usage: readonly [form: string, meaning: string][] = [
+  ['/to WHOM', 'write to somebody: a handle, a Matrix id like @bob:example.org, or the number of a conversation'],
+  ['/rooms', 'conversations and requests, with their numbers'],
+  ['/accept [N], /decline [N]', 'answer a request'],
+  ['/block [N], /unblock [N]', 'take no more messages from that person, or take them again'],
+  ['/leave [N]', 'leave a conversation'],
+  ['/reply N TEXT', 'answer the message with that number'],
+  ['/posture, /safety', 'who can read this conversation; the number to compare with the other person'],
+  ['/ask WHOM', 'ask somebody for their consent to be written to'],
+  ['/allow, /deny', 'answer whoever asked for your consent'],
+  ['/who-may-write anyone|consent|nobody', 'who may write to you first'],
+  ['/reach on|off [NETWORK]', 'whether you can be reached over another network (matrix, when none is named)'],
+  ['/handle [NAME|none]', 'show, take or give up the handle by which others find you'],
+  ['/name TEXT', 'how you are called; seen by those whose conversation you have accepted or begun'],
+  ['/devices, /unlink DEVICE', 'the devices of your account; take one out'],
+  ['/link, /link-confirm CODE', 'how to link another device; confirm the code that it shows'],
+  ['/quit', 'end; what is not sent yet waits for the next time'],
+]
+
+export const helpText: readonly string[] = [
+  'Anything that does not begin with / is sent to the conversation that is open. **Bold** and *italics* work.',
+  ...usage.map(([form, meaning]) => `  ${form.padEnd(38)} ${meaning}`),
+]
+
+const plain = ['allow', 'deny', 'help', 'rooms', 'link', 'devices', 'posture', 'safety', 'quit'] as const
+const aboutRoom = ['accept', 'decline', 'block', 'unblock', 'leave'] as const
+
+/** Reads a line. A line that cannot be meant as anything is a `mistake` with the right form. */
+export function parseCommand(line: string): Command {
+  const text = line.trim()
+  if (text === '') return { name: 'nothing' }
+  if (!text.startsWith('/')) return { name: 'say', text }
+  if (text.startsWith('//')) return { name: 'say', text: text.slice(1) }
+  const [, word = '', rest = ''] = /^\/(\S*)\s*([\s\S]*)$/.exec(text) ?? []
+  if (isOneOf(plain, word)) return { name: word }
+  if (isOneOf(aboutRoom, word)) return rest === '' || number(rest) ? { name: word, room: number(rest) } : wrong(word)
+  switch (word) {
+    case 'to':
+    case 'ask':
+      return rest ? { name: word, whom: rest } : wrong(word)
+    case 'reply': {
+      const [, digits = '', reply = ''] = /^(\d+)\s+([\s\S]+)$/.exec(rest) ?? []
+      return reply ? { name: word, number: Number(digits), text: reply } : wrong(word)
+    }
+    case 'reach': {
+      const [, answer, network = 'matrix'] = /^(on|off)?\s*(\S+)?$/.exec(rest) ?? []
+      return rest && !answer ? wrong(word) : { name: word, network, on: answer ? answer === 'on' : undefined }
+    }
+    case 'who-may-write':
+      return rest === '' || isOneOf(['anyone', 'consent', 'nobody'] as const, rest)
+        ? { name: word, policy: rest === '' ? undefined : (rest as FirstContact) }
+        : wrong(word)
+    case 'handle':
+      return { name: word, handle: rest === '' ? undefined : rest }
+    case 'name':
+      return rest ? { name: word, text: rest } : wrong(word)
+    case 'link-confirm':
+      return rest ? { name: word, code: rest } : wrong(word)
+    case 'unlink':
+      return rest ? { name: word, device: rest } : wrong(word)
+    default:
+      return { name: 'mistake', explanation: `There is no command /${word}. /help lists them.` }
+  }
+}
+
+/** Whom a person means: a Matrix id, an address of the messenger, or a handle (an @ in front of it does no harm). */
+export function parseTarget(whom: string): Target {
+  if (whom.startsWith('mimi://')) return { address: whom as Extract<Target, { address: unknown }>['address'] }
+  if (/^@[^:]+:.+$/.test(whom)) return { network: 'matrix', value: whom }
+  return { handle: whom.replace(/^@/, '').toLowerCase() }
+}
+
+function wrong(word: string): Command {
+  const forms = usage.map(([form]) => form).filter((form) => new RegExp(`/${word}(?![\\w-])`).test(form))
+  return { name: 'mistake', explanation: `It is written like this: ${forms.join(', ')}` }
+}
+
+function number(text: string): number | undefined {
+  return /^\d+$/.test(text) ? Number(text) : undefined
+}
+
+function isOneOf<const T extends readonly string[]>(list: T, text: string): text is T[number] {
+  return list.includes(text)
+}

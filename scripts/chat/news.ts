@@ -1,0 +1,117 @@
+import type { Device, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
+import { readOutcome, readStatus, readText, statusMessage } from '../../src/content/index.ts'
+import { toBase64Url } from '../../src/crypto/index.ts'
+import type { AccountAddress } from '../../src/identity/index.ts'
+import { type Note, notes } from './notes.ts'
+import { shortName } from './rooms.ts'
+import type { View } from './view.ts'
+import { describeOutcome } from './words.ts'
+
+/** What the commands have to know of what came in. */
+export interface News {
+  /** Accounts that wait for an answer to their asking, the oldest first. */
+  readonly asking: AccountAddress[]
+  /** A message was sent at this time, by this machine's clock: its receipts say how long they took. */
+  sent(id: string, at: number): void
+}
+
+/** Prints what happens to a device, and keeps its messages. */
+export function followNews(device: Device, view: View): News {
+  const asking: AccountAddress[] = []
+  const sentAt = new Map<string, number>()
+  const { print, later } = view
+  const took = (id: string) => {
+    const at = sentAt.get(id)
+    return at === undefined ? '' : ` (${Date.now() - at} ms)`
+  }
+
+  const reports = (message: ReceivedMessage): void => {
+    const number = (id: string) => view.numberOf(message.room, id)
+    for (const { messageId, status } of readStatus(message.content) ?? []) {
+      const id = toBase64Url(messageId)
+      const time = took(id)
+      if (status === 'delivered') later(() => print(`  ✓✓ [${number(id)}] delivered${time}`))
+    }
+    const outcome = readOutcome(message.content)
+    if (outcome) later(() => print(`  ! [${number(toBase64Url(outcome.messageId))}] ${describeOutcome(outcome)}`))
+  }
+
+  const received = async (message: ReceivedMessage, tx: StorageTx): Promise<void> => {
+    if (!message.own) reports(message)
+    const text = readText(message.content)
+    if (!text) return
+    const { inReplyTo } = message.content
+    const note: Note = {
+      id: toBase64Url(message.messageId),
+      mine: message.own,
+      text: text.markdown ?? text.plain,
+      at: message.timestampMs,
+      ...(inReplyTo ? { replyTo: toBase64Url(inReplyTo) } : {}),
+    }
+    await notes.add(tx, message.room, message.seq, note)
+    later(() => view.showMessage(message.room, note))
+    if (!message.own) later(() => confirm(message))
+  }
+
+  /** Nothing but acceptance tells a stranger that somebody is there, so receipts begin with it. */
+  const confirm = async ({ room, messageId }: ReceivedMessage): Promise<void> => {
+    if ((await device.room(room))?.standing !== 'accepted') return
+    const receipt = await device.send(room, statusMessage([{ messageId, status: 'delivered' }]))
+    receipt.accepted.catch(() => {})
+    if (!view.current) await view.open(room)
+  }
+
+  device.on('message', received)
+  device.on('accepted', async ({ room, seq, timestampMs, messageId }, tx) => {
+    const id = toBase64Url(messageId)
+    const time = took(id)
+    const note = await notes.place(tx, room, seq, timestampMs, id)
+    if (note) later(() => print(`  ✓ [${view.numberOf(room, id)}] sent${time}`))
+  })
+  device.on('refused', async ({ room, messageId, error }, tx) => {
+    if (messageId) await notes.forgetWaiting(tx, toBase64Url(messageId))
+    const which = room && messageId ? `[${view.numberOf(room, toBase64Url(messageId))}] was not delivered. ` : ''
+    later(() => print(`! ${which}${error.explanation}`))
+  })
+  device.on('request', ({ id }) => {
+    const number = view.rooms.numberOf(id)
+    const answers = `/accept ${number}, /decline ${number} or /block ${number}`
+    later(() => print(`Somebody would like to write to you. They see nothing of you before you answer: ${answers}.`))
+  })
+  device.on('posture', ({ room, previous }) => {
+    if (!previous) return
+    later(async () => {
+      print(`Who can read the conversation with ${await view.rooms.nameOf(room)} has changed:`)
+      await view.showPosture(room)
+    })
+  })
+  device.on('consent', ({ account, state }) => {
+    if (state === 'requested') asking.push(account)
+    const words = {
+      requested: 'asks for your consent to write to you: /allow or /deny.',
+      granted: 'may be written to now.',
+      denied: 'does not wish to be written to.',
+    }
+    later(() => print(`${shortName(account)} ${words[state]}`))
+  })
+  followState(device, view)
+  return { asking, sent: (id, at) => void sentAt.set(id, at) }
+}
+
+/** The device's own fortunes. */
+function followState(device: Device, { print, later }: View): void {
+  let online: boolean | undefined
+  device.on('online', (now) => {
+    if (online === false && now) later(() => print('Connected again.'))
+    if (online && !now) later(() => print('The service is away. What you write waits until it is back.'))
+    online = now
+  })
+  device.on('gap', () => later(() => print('! This device was away for long: messages before this may be missing.')))
+  device.on('unlinked', () =>
+    later(() => print('! This device was taken out of its account. It receives nothing any more.')),
+  )
+  device.on('undecryptable', ({ error }) => later(() => print(`! ${error.explanation}`)))
+  device.on('fault', ({ code, explanation }) => {
+    if (code !== 'closed') later(() => print(`! ${explanation} (${code})`))
+  })
+}

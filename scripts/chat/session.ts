@@ -1,0 +1,193 @@
+import type { Device, Storage } from '../../src/client/index.ts'
+import { textMessage } from '../../src/content/index.ts'
+import { fromBase64Url, toBase64Url } from '../../src/crypto/index.ts'
+import type { RoomId } from '../../src/identity/index.ts'
+import { type Command, helpText, parseCommand, parseTarget } from './commands.ts'
+import { followNews } from './news.ts'
+import { type Note, notes } from './notes.ts'
+import { shortName } from './rooms.ts'
+import { openView } from './view.ts'
+import { explain, Mistake, policies, standings } from './words.ts'
+
+/** One person at a terminal: reads lines, prints lines. */
+export interface Session {
+  /** Does what a line asks for and prints what came of it. False: the person wants to leave. */
+  execute(line: string): Promise<boolean>
+  /** Who writes to whom. */
+  prompt(): string
+  /** Resolves when nothing that was sent waits for the service any more, or after `timeoutMs`. */
+  settled(timeoutMs: number): Promise<void>
+}
+
+export interface SessionSettings {
+  device: Device
+  storage: Storage
+  /** How this person is called in the prompt. */
+  name: string
+  print: (line: string) => void
+}
+
+type Actions = { [K in Command['name']]: (command: Extract<Command, { name: K }>) => Promise<void> | void }
+
+/** Follows a device that has not been started yet; start it afterwards, so that nothing is missed. */
+export async function openSession({ device, storage, name, print }: SessionSettings): Promise<Session> {
+  const view = await openView(device, storage, print)
+  const news = followNews(device, view)
+  const pending = new Set<Promise<unknown>>()
+
+  const here = (): RoomId => {
+    if (!view.current) throw new Mistake('No conversation is open. /to NAME opens one, /rooms lists those you have.')
+    return view.current.room
+  }
+  const chosen = (number: number | undefined): RoomId => {
+    if (number === undefined) return here()
+    const room = view.rooms.byNumber(number)
+    if (!room) throw new Mistake(`There is no conversation ${number}. /rooms lists them.`)
+    return room
+  }
+  const send = async (room: RoomId, text: string, replyTo?: string) => {
+    const formatted = /[*_`~]/.test(text) ? { markdown: text } : {}
+    const answer = replyTo === undefined ? {} : { inReplyTo: fromBase64Url(replyTo) }
+    const at = Date.now()
+    const sent = await device.send(room, textMessage({ plain: text, ...formatted, ...answer }), {
+      within(tx, messageId) {
+        const note: Note = { id: toBase64Url(messageId), mine: true, text, at, ...(replyTo ? { replyTo } : {}) }
+        news.sent(note.id, at)
+        view.numberOf(room, note.id)
+        return notes.keepWaiting(tx, note)
+      },
+    })
+    const answered: Promise<unknown> = sent.accepted.then(
+      () => pending.delete(answered),
+      () => pending.delete(answered),
+    )
+    pending.add(answered)
+  }
+  const block = async (room: RoomId, blocked: boolean) => {
+    const other = await view.rooms.otherOf(room)
+    if (!other) throw new Mistake('There is nobody else in this conversation.')
+    await device.block(other, blocked)
+    print(
+      blocked ? 'Blocked. Nothing reaches you from them; /unblock takes that back.' : 'They can write to you again.',
+    )
+  }
+  const answerConsent = async (granted: boolean) => {
+    const account = news.asking.shift()
+    if (!account) throw new Mistake('Nobody is waiting for your consent.')
+    await device.answerConsent(account, granted)
+    print(`${shortName(account)} ${granted ? 'may write to you.' : 'was told no.'}`)
+  }
+
+  const actions: Actions = {
+    nothing() {},
+    quit() {},
+    mistake: ({ explanation }) => print(explanation),
+    help: () => helpText.forEach(print),
+    say: ({ text }) => send(here(), text),
+    reply({ number, text }) {
+      const message = view.byNumber(number)
+      if (!message) throw new Mistake(`There is no message [${number}].`)
+      return send(message.room, text, message.id)
+    },
+    async to({ whom }) {
+      const byNumber = /^\d+$/.test(whom) ? chosen(Number(whom)) : undefined
+      const room = byNumber ?? (await device.conversationWith(parseTarget(whom)))
+      if (!byNumber) await storage.transaction((tx) => notes.setLabel(tx, room, whom))
+      await view.open(room)
+    },
+    async rooms() {
+      const all = await view.rooms.all()
+      if (all.length === 0) print('There are no conversations yet. /to NAME begins one.')
+      for (const { id, standing } of all) {
+        print(`  ${view.rooms.numberOf(id)}: ${await view.rooms.nameOf(id)}${standings[standing]}`)
+      }
+    },
+    async accept({ room }) {
+      await device.accept(chosen(room))
+      await view.open(chosen(room))
+    },
+    async decline({ room }) {
+      await device.decline(chosen(room))
+      print('Declined. They are not told more than that.')
+    },
+    block: ({ room }) => block(chosen(room), true),
+    unblock: ({ room }) => block(chosen(room), false),
+    async leave({ room }) {
+      const left = chosen(room)
+      await device.leave(left)
+      if (left === view.current?.room) view.close()
+      print('You left the conversation.')
+    },
+    async ask({ whom }) {
+      await device.requestConsent(await device.lookUp(parseTarget(whom)))
+      print('They were asked. You will be told what they answer.')
+    },
+    allow: () => answerConsent(true),
+    deny: () => answerConsent(false),
+    async reach({ network, on }) {
+      if (on !== undefined) await device.setReachable(network, on)
+      const { networks } = await device.settings()
+      print(`You ${networks.includes(network) ? 'can' : 'cannot'} be reached over ${network}.`)
+    },
+    async 'who-may-write'({ policy }) {
+      if (policy) await device.setFirstContact(policy)
+      print(policies[(await device.settings()).firstContact])
+    },
+    async handle({ handle }) {
+      if (handle !== undefined) await device.setHandle(handle === 'none' ? undefined : handle)
+      const settings = await device.settings()
+      print(settings.handle ? `Others find you as ${settings.handle}.` : 'You have no handle.')
+    },
+    async name({ text }) {
+      await device.setProfile({ name: text })
+      print(`You are called ${text}.`)
+    },
+    async devices() {
+      for (const one of await device.devices()) print(`  ${one.deviceId}  ${one.kind}${one.own ? ', this one' : ''}`)
+    },
+    async unlink({ device: which }) {
+      const [found, ...more] = (await device.devices()).filter((one) => one.deviceId.startsWith(which))
+      if (!found || more.length > 0) {
+        throw new Mistake('Which one? /devices lists them; the first characters are enough.')
+      }
+      await device.unlink(found.deviceId)
+      print('It is out of your account and out of all its conversations.')
+    },
+    link() {
+      print('On the other device, under a new name: npm run chat -- --as NAME --link')
+      print('It shows a code. Type it here, after /link-confirm.')
+    },
+    async 'link-confirm'({ code }) {
+      print(`Linked: ${await device.confirmLink(code)}`)
+    },
+    posture: () => view.showPosture(here()),
+    async safety() {
+      const room = here()
+      const groups = (await device.safetyNumber(room)).match(/\d{5}/g) ?? []
+      for (let i = 0; i < groups.length; i += 4) print(`  ${groups.slice(i, i + 4).join(' ')}`)
+      const edges = (await device.posture(room)).readers.map(({ operator }) => operator)
+      const other = await view.rooms.nameOf(room)
+      if (edges.length > 0)
+        print(`It confirms ${edges.join(', ')}, which speaks for ${other}, and not their own device.`)
+      else print(`Compare it with ${other} over another channel: the same digits mean that nobody is in between.`)
+    },
+  }
+
+  return {
+    async execute(line) {
+      const command = parseCommand(line)
+      try {
+        await (actions[command.name] as (command: Command) => Promise<void> | void)(command)
+      } catch (error) {
+        print(`! ${explain(error)}`)
+      }
+      return command.name !== 'quit'
+    },
+    prompt: () => `${name}${view.current ? ` → ${view.current.name}` : ''}> `,
+    async settled(timeoutMs) {
+      const late = new Promise<void>((done) => setTimeout(done, timeoutMs).unref())
+      await Promise.race([Promise.all(pending), late])
+      await view.printed()
+    },
+  }
+}

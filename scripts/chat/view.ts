@@ -1,0 +1,79 @@
+import type { Device, Storage } from '../../src/client/index.ts'
+import { describePosture, providerOf, type RoomId } from '../../src/identity/index.ts'
+import { type Note, notes } from './notes.ts'
+import { openRoomList, type RoomList } from './rooms.ts'
+import { explain } from './words.ts'
+
+/** Messages of a conversation that are shown again when it is opened. */
+const HISTORY_SHOWN = 10
+
+/** What a person at the terminal sees: one conversation open at a time, messages with numbers to refer to. */
+export interface View {
+  readonly rooms: RoomList
+  /** The conversation that is open, and how the other person is called. */
+  readonly current: { readonly room: RoomId; readonly name: string } | undefined
+  print(line: string): void
+  /**
+   * Prints later, in order. Printing may have to ask the device for a name, which a handler inside one of its transactions
+   * must not wait for.
+   */
+  later(work: () => Promise<unknown> | unknown): void
+  /** Resolves when all that was to be printed later has been. */
+  printed(): Promise<unknown>
+  open(room: RoomId): Promise<void>
+  close(): void
+  showMessage(room: RoomId, note: Note): Promise<void>
+  showPosture(room: RoomId): Promise<void>
+  /** The number by which a message is referred to. */
+  numberOf(room: RoomId, id: string): number
+  byNumber(number: number): { room: RoomId; id: string } | undefined
+}
+
+export async function openView(device: Device, storage: Storage, print: (line: string) => void): Promise<View> {
+  const rooms = openRoomList(device, storage)
+  await rooms.all()
+  const numbered: { room: RoomId; id: string }[] = []
+  let current: View['current']
+  let printing: Promise<unknown> = Promise.resolve()
+
+  const indexOf = (id: string) => numbered.findIndex((one) => one.id === id)
+  const view: View = {
+    rooms,
+    get current() {
+      return current
+    },
+    print,
+    later(work) {
+      printing = printing.then(work).catch((error) => print(`! ${explain(error)}`))
+    },
+    printed: () => printing,
+    async open(room) {
+      current = { room, name: await rooms.nameOf(room) }
+      print(`── ${rooms.numberOf(room)}: ${current.name} ──`)
+      const known = await device.room(room)
+      if (known?.joined) await view.showPosture(room)
+      if (known?.standing === 'requested') print('   They are waiting for your answer: /accept, /decline or /block.')
+      for (const note of await storage.transaction((tx) => notes.last(tx, room, HISTORY_SHOWN))) {
+        await view.showMessage(room, note)
+      }
+    },
+    close() {
+      current = undefined
+    },
+    async showMessage(room, { id, mine, text, replyTo }) {
+      const who = mine ? 'you' : await rooms.nameOf(room)
+      const answered = replyTo === undefined ? -1 : indexOf(replyTo)
+      print(`[${view.numberOf(room, id)}] ${who}${answered >= 0 ? ` (answering [${answered + 1}])` : ''}: ${text}`)
+    },
+    async showPosture(room) {
+      const other = await rooms.nameOf(room)
+      print(`   ${describePosture(await device.posture(room), { other, host: providerOf(device.address) })}`)
+    },
+    numberOf(room, id) {
+      const known = indexOf(id)
+      return known >= 0 ? known + 1 : numbered.push({ room, id })
+    },
+    byNumber: (number) => numbered[number - 1],
+  }
+  return view
+}

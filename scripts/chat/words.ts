@@ -1,0 +1,40 @@
+import { ClientError, type FirstContact, type RoomStanding } from '../../src/client/index.ts'
+import type { Outcome } from '../../src/content/index.ts'
+
+/** Something that the person typed cannot be done like that; the message says what can. */
+export class Mistake extends Error {}
+
+/** A failure in a sentence; the code in brackets is for whoever is asked for help. */
+export function explain(error: unknown): string {
+  if (error instanceof ClientError) {
+    const advice = error.code === 'consent-required' ? ' /ask NAME does that.' : ''
+    return `${error.explanation}${advice} (${error.code})`
+  }
+  return error instanceof Error ? error.message : String(error)
+}
+
+const outcomes: Record<Outcome['outcome'], string> = {
+  full: 'crossed whole',
+  partial: 'crossed in part',
+  dropped: 'did not cross: the other network has nothing like it',
+  rejected: 'was refused on the other side',
+  delivered: 'delivered',
+}
+
+export function describeOutcome({ outcome, code, detail }: Outcome): string {
+  if (detail) return `${outcomes[outcome]}. ${detail}`
+  return code ? `${outcomes[outcome]} (${code})` : outcomes[outcome]
+}
+
+export const standings: Record<RoomStanding, string> = {
+  requested: ' — waits for your answer',
+  accepted: '',
+  declined: ' — declined',
+  left: ' — left',
+}
+
+export const policies: Record<FirstContact, string> = {
+  anyone: 'Anyone may write to you; strangers wait among your requests.',
+  consent: 'Strangers have to ask for your consent before they can write.',
+  nobody: 'Nobody may write to you first.',
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type MessengerService, startMessengerService } from './support/messenger-service.ts'
+
+const program = fileURLToPath(new URL('../scripts/chat.ts', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'silta-chat-'))
+const patienceMs = 12_000
+const running = new Set<Terminal>()
+
+let service: MessengerService
+before(async () => {
+  service = await startMessengerService()
+})
+after(async () => {
+  for (const terminal of running) terminal.kill()
+  await service?.[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** Somebody at a terminal of their own. */
+class Terminal {
+  printed = ''
+  readonly #child: ChildProcess
+  readonly #ended: Promise<unknown[]>
+  #read = 0
+
+  constructor(...options: string[]) {
+    this.#child = spawn(
+      process.execPath,
+      ['--disable-warning=ExperimentalWarning', program, '--service', service.url, ...options],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, SILTA_DEV_DATA: folder, SILTA_PARENT: String(process.pid) },
+      },
+    )
+    this.#ended = once(this.#child, 'exit')
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.printed += text
+    })
+    running.add(this)
+  }
+
+  type(line: string): void {
+    this.#child.stdin?.write(`${line}\n`)
+  }
+
+  /** The first match in what was printed and not looked at yet. */
+  async sees(pattern: RegExp): Promise<RegExpExecArray> {
+    const until = Date.now() + patienceMs
+    for (;;) {
+      const match = new RegExp(pattern, 'm').exec(this.printed.slice(this.#read))
+      if (match) {
+        this.#read += match.index + match[0].length
+        return match
+      }
+      if (Date.now() > until) assert.fail(`${pattern} did not appear. Printed:\n${this.printed}`)
+      await sleep(20)
+    }
+  }
+
+  async quit(): Promise<void> {
+    this.type('/quit')
+    const [code] = await this.#ended
+    assert.equal(code, 0, this.printed)
+    running.delete(this)
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+}
+
+describe('npm run chat', () => {
+  test('two people in two terminals find each other, write, answer and see what became of it', async () => {
+    const ada = new Terminal('--as', 'ada')
+    const ben = new Terminal('--as', 'ben')
+    await Promise.all([ada.sees(/find you as ada\./), ben.sees(/find you as ben\./)])
+    ada.type('/to ben')
+    await ada.sees(/── 1: ben ──/)
+    await ada.sees(/can read this chat/)
+    ada.type('hello **ben**')
+    await ada.sees(/✓ \[1\] sent/)
+
+    await ben.sees(/Somebody would like to write to you.*\/accept 1/)
+    await ben.sees(/\[1\] somebody .*: hello \*\*ben\*\*/)
+    ben.type('/accept 1')
+    await ben.sees(/── 1: /)
+    ben.type('/reply 1 hello ada')
+    await ada.sees(/\[2\] ben \(answering \[1\]\): hello ada/)
+    await ben.sees(/✓✓ \[2\] delivered/)
+
+    ada.type('/safety')
+    ben.type('/safety')
+    const digits = /^ {2}((?:\d{5} ?){4})\n {2}((?:\d{5} ?){4})\n {2}((?:\d{5} ?){4})$/
+    assert.deepEqual((await ada.sees(digits)).slice(1), (await ben.sees(digits)).slice(1))
+    await Promise.all([ada.quit(), ben.quit()])
+  })
+
+  test('what was written is still there the next time, and one account is open only once', async () => {
+    const ada = new Terminal('--as', 'ada')
+    ada.type('/rooms')
+    await ada.sees(/1: ben$/)
+    ada.type('/to 1')
+    await ada.sees(/you: hello \*\*ben\*\*/)
+    await ada.sees(/ben .*: hello ada/)
+    const second = new Terminal('--as', 'ada')
+    await second.sees(/open in another window/)
+    await ada.quit()
+  })
+
+  test('a second device shows a code, is confirmed by the first, takes part, and is taken out again', async () => {
+    const ada = new Terminal('--as', 'ada')
+    const tablet = new Terminal('--as', 'ada-tablet', '--link')
+    const [, code] = await tablet.sees(/\/link-confirm (\S+)/)
+    ada.type(`/link-confirm ${code}`)
+    await ada.sees(/Linked: /)
+    await tablet.sees(/\/help lists/)
+    const ben = new Terminal('--as', 'ben')
+    ben.type('/rooms')
+    await ben.sees(/1: ada/)
+    ben.type('/to 1')
+    await ben.sees(/── 1: ada/)
+    ben.type('to both of you')
+    await ada.sees(/ada|ben: to both of you/)
+    await tablet.sees(/: to both of you/)
+    ada.type('/devices')
+    const [, device] = await ada.sees(/^ {2}(\S+) {2}companion$/)
+    ada.type(`/unlink ${device}`)
+    await ada.sees(/out of your account/)
+    await tablet.sees(/taken out of its account/)
+    await Promise.all([ada.quit(), ben.quit(), tablet.quit()])
+  })
+
+  test('who does not wish to be written to says so, and a mistake is explained in words', async () => {
+    const eve = new Terminal('--as', 'eve')
+    await eve.sees(/find you as eve/)
+    eve.type('/who-may-write nobody')
+    await eve.sees(/Nobody may write to you first/)
+    const ben = new Terminal('--as', 'ben')
+    ben.type('/to eve')
+    await ben.sees(/! .*cannot be reached|does not/)
+    ben.type('/nonsense')
+    await ben.sees(/There is no command \/nonsense/)
+    ben.type('hello?')
+    await ben.sees(/No conversation is open/)
+    await Promise.all([eve.quit(), ben.quit()])
+  })
+})
