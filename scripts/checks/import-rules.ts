@@ -48,7 +48,7 @@ export const importRules: ImportRules = {
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts'],
     mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts'],
     client: ['src/client/storage/sql.ts'],
-    edge: ['src/edge/matrix/registration.ts'],
+    edge: ['src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],
   },
   onlyDoor: {
     hub: { mls: ['src/mls/public.ts'] },

@@ -4,21 +4,21 @@ import {
   type Appservice,
   type AppserviceHandlers,
   createAppservice,
-  type StoredEvent,
-} from '../../src/edge/matrix/appservice.ts'
-import { transactionId } from '../../src/edge/matrix/find-sent.ts'
-import {
   type Decrypted,
   type DecryptResult,
+  defaultMatrixSettings,
   type GhostId,
   type Ghosts,
+  type Homeserver,
   isDecrypted,
+  type MatrixSettings,
   openGhosts,
-} from '../../src/edge/matrix/ghosts.ts'
-import { type Homeserver, openHomeserver } from '../../src/edge/matrix/homeserver.ts'
+  openHomeserver,
+  type StoredEvent,
+  startMatrix,
+  transactionId,
+} from '../../src/edge/matrix/index.ts'
 import type { RegistrationSettings } from '../../src/edge/matrix/registration.ts'
-import { defaultMatrixSettings, type MatrixSettings } from '../../src/edge/matrix/settings.ts'
-import { startMatrix } from '../../src/edge/matrix/startup.ts'
 import { type AccountAddress, newAccountAddress } from '../../src/identity/index.ts'
 import { createSealer, type Database } from '../../src/store/index.ts'
 

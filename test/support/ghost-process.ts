@@ -1,7 +1,7 @@
 // A ghost bridge in a process of its own, to be killed: one ghost, PGlite in a folder, spoken to in lines of JSON.
 import { appendFileSync } from 'node:fs'
 import { endWithParent } from '../../scripts/support/end-with-parent.ts'
-import type { GhostId } from '../../src/edge/matrix/ghosts.ts'
+import type { GhostId } from '../../src/edge/matrix/index.ts'
 import { openDatabase } from '../../src/store/index.ts'
 import { type GhostBridge, type GhostBridgeOptions, openGhostBridge } from './ghost-bridge.ts'
 import { serveJson } from './json-process.ts'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { before, beforeEach, describe, it } from 'node:test'
 import { nodeCrypto } from '../../crypto/node.ts'
 import { createSealer, type Database } from '../../store/index.ts'
-import { onBothDialects } from '../../store/testing.ts'
+import { onBothDialects, type TestDatabase } from '../../store/testing.ts'
 import { type Appservice, type AppserviceHandlers, createAppservice, type StoredEvent } from './appservice.ts'
 import type { Delivery, GhostId } from './ghosts.ts'
 import { defaultMatrixSettings, type MatrixSettings } from './settings.ts'
@@ -92,9 +92,16 @@ const rows = async (database: Database) =>
 const errcode = async (answer: Response) => ((await answer.json()) as { errcode?: string }).errcode
 
 onBothDialects('appservice', (open) => {
+  let database: TestDatabase
+  before(async () => {
+    database = await open()
+  })
+  beforeEach(async () => {
+    for (const table of ['appservice_transaction', 'appservice_event']) await database.query(`delete from ${table}`)
+  })
+
   describe('a transaction', () => {
     it('is stored whole, then answered, and its events are handed over in order', async () => {
-      await using database = await open()
       const s = scene(database)
       const answer = await s.put('1', { events: [message('$1'), message('$2', '!b:hs'), message('$3')] })
       assert.equal(answer.status, 200)
@@ -110,7 +117,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('gives the machines their messages before the events', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.appservice.start()
       await s.put('1', { events: [message('$1')], 'de.sorunome.msc2409.to_device': [toDevice] })
@@ -119,7 +125,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('that comes again is answered and not handled again', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.appservice.start()
       for (let time = 0; time < 3; time++) assert.equal((await s.put('1', { events: [message('$1')] })).status, 200)
@@ -128,7 +133,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('with an id known from another one, since the homeserver counts anew, is handled', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.appservice.start()
       await s.put('1', { events: [message('$1')] })
@@ -138,7 +142,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('that cannot be stored is refused as a whole, and its room keys are fetched once storing works', async () => {
-      await using database = await open()
       let failing = true
       const s = scene({
         ...database,
@@ -156,7 +159,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('leaves nothing readable in the database', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.put('1', { events: [message('$a-secret')] })
       const stored = await database.query<{ body: Uint8Array }>('select body from appservice_event')
@@ -165,14 +167,12 @@ onBothDialects('appservice', (open) => {
     })
 
     it('is refused while draining', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.appservice.drain()
       assert.equal((await s.put('1', { events: [] })).status, 503)
     })
 
     it('remembers no more ids than it should', async () => {
-      await using database = await open()
       const s = scene(database, {}, { transactionMemory: 5 })
       for (let id = 0; id < 12; id++) {
         await s.put(String(id), { events: [] })
@@ -185,14 +185,12 @@ onBothDialects('appservice', (open) => {
 
   describe('an event', () => {
     it('that is not wanted is not stored', async () => {
-      await using database = await open()
       const s = scene(database, { wants: ({ sender }) => sender !== '@alice:hs' })
       await s.put('1', { events: [message('$1'), { ...message('$2'), sender: '@bob:hs' }] })
       assert.equal(await rows(database), 1)
     })
 
     it('that its handler does not finish holds its room, in order, and no other', async () => {
-      await using database = await open()
       let ready = false
       const s = scene(database, { handle: ({ eventId }) => eventId !== '$1' || ready })
       await s.appservice.start()
@@ -205,7 +203,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('comes again after its handler threw, and at once when its room is woken', async () => {
-      await using database = await open()
       let failures = 2
       const s = scene(
         database,
@@ -230,7 +227,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('that waited while the service was down is handed over at its start', async () => {
-      await using database = await open()
       await scene(database).put('1', { events: [message('$1')] })
       const s = scene(database)
       await s.appservice.start()
@@ -239,7 +235,6 @@ onBothDialects('appservice', (open) => {
     })
 
     it('comes with others of its room, up to a bound', async () => {
-      await using database = await open()
       const sizes: number[] = []
       const s: Scene = scene(
         database,
@@ -268,7 +263,6 @@ onBothDialects('appservice', (open) => {
       ['too large', JSON.stringify({ events: ['x'.repeat(2000)] }), 413, 'M_TOO_LARGE'],
     ] as const)
       it(`${name}: is refused with its reason`, async () => {
-        await using database = await open()
         const s = scene(database, {}, { transactionLimitBytes: 1000 })
         const answer = await s.put('1', body)
         assert.equal(answer.status, status)
@@ -276,7 +270,6 @@ onBothDialects('appservice', (open) => {
       })
 
     it('in an entry: is left out, and the rest is taken', async () => {
-      await using database = await open()
       const s = scene(database)
       await s.appservice.start()
       const events = [
@@ -312,7 +305,6 @@ onBothDialects('appservice', (open) => {
       ['a token of another kind', { authorization: `Basic ${token}` }, 401, 'M_UNAUTHORIZED'],
     ] as const)
       it(`${name}: is refused`, async () => {
-        await using database = await open()
         const s = scene(database)
         const answer = await s.put('1', { events: [message('$1')] }, { ...headers })
         assert.equal(answer.status, status)
@@ -321,16 +313,12 @@ onBothDialects('appservice', (open) => {
       })
 
     it('a token in the address: is refused, since addresses are logged', async () => {
-      await using database = await open()
       const answer = await scene(database).put(`1?access_token=${encodeURIComponent(token)}`, { events: [] }, {})
       assert.equal(answer.status, 401)
     })
   })
-})
 
-onBothDialects('look-ups by the homeserver', (open) => {
-  it('are answered by the handlers, with 404 where there is none, or one fails', async () => {
-    await using database = await open()
+  it('look-ups are answered by the handlers, with 404 where there is none, or one fails', async () => {
     const s = scene(database, {
       queryUser: async (user) => user === '@silta_x:hs',
       queryAlias: () => Promise.reject(new Error('injected')),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { before, describe, it } from 'node:test'
 import { nodeCrypto } from '../../crypto/node.ts'
 import { newAccountAddress } from '../../identity/index.ts'
 import { createSealer, type Database } from '../../store/index.ts'
@@ -39,7 +39,7 @@ function faulty(database: Database): { database: Database; faults: Faults } {
   return { database: { ...database, transaction }, faults }
 }
 
-const open = (home: FakeHomeserver, database: Database, changed: Partial<MatrixSettings> = {}): Promise<Ghosts> => {
+const openOn = (home: FakeHomeserver, database: Database, changed: Partial<MatrixSettings> = {}): Promise<Ghosts> => {
   const settings = { ...defaultMatrixSettings, claimRetryMs: 1, ...changed }
   const homeserver = openHomeserver({ url: 'http://hs.test', asToken: 'token', domain, fetch: home.fetch, settings })
   const names = { userPrefix: 'silta_', botLocalpart: 'silta' }
@@ -62,7 +62,7 @@ interface Scene extends AsyncDisposable {
 async function setScene(plain: TestDatabase, changed: Partial<MatrixSettings> = {}): Promise<Scene> {
   const home = fakeHomeserver()
   const { database, faults } = faulty(plain)
-  const ghosts = await open(home, database, changed)
+  const ghosts = await openOn(home, database, changed)
   const client = await fakeClient(home, alice)
   const ghost = await ghosts.ensure(account())
   return {
@@ -83,15 +83,22 @@ async function setScene(plain: TestDatabase, changed: Partial<MatrixSettings> = 
     },
     async [Symbol.asyncDispose]() {
       await ghosts.close()
-      await plain.close()
     },
   }
 }
 
 const indexOf = (content: Record<string, unknown>) => Buffer.from(String(content.ciphertext), 'base64')[2]
 
-onBothDialects('ghosts', (database) => {
-  const scene = async (changed: Partial<MatrixSettings> = {}) => setScene(await database(), changed)
+onBothDialects('ghosts', (open) => {
+  let database: TestDatabase
+  before(async () => {
+    database = await open()
+  })
+  const scene = async (changed: Partial<MatrixSettings> = {}) => {
+    for (const table of ['ghost', 'ghost_crypto', 'ghost_crypto_schema', 'ghost_inbox', 'device_change'])
+      await database.query(`delete from ${table}`)
+    return setScene(database, changed)
+  }
 
   describe('a ghost of an account', () => {
     it('is one, with an opaque name', async () => {
@@ -134,7 +141,7 @@ onBothDialects('ghosts', (database) => {
       await using s = await scene()
       await s.say('before')
       await s.ghosts.close()
-      const ghosts = await open(s.home, s.database)
+      const ghosts = await openOn(s.home, s.database)
       const content = await ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'after' }, [alice])
       assert.equal(indexOf(content), 1)
       assert.equal(await s.client.decrypt(room, content, s.ghost), 'after')
@@ -202,7 +209,7 @@ onBothDialects('ghosts', (database) => {
     it('writes nothing any more once another process has the ghost', async () => {
       await using s = await scene({ ghostLeaseMs: 60_000 })
       await s.say('zero')
-      const other = await open(s.home, s.database)
+      const other = await openOn(s.home, s.database)
       const encrypt = (ghosts: Ghosts) => ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'one' }, [alice])
       await assert.rejects(encrypt(other), { code: 'lease-lost', retry: true })
       await s.database.query('update lease set held_until = 0')
@@ -286,6 +293,15 @@ onBothDialects('ghosts', (database) => {
       const device = await s.ghosts.deviceOf(s.ghost)
       const delivery = { ...nothing, otkCounts: { [s.ghost]: { [device]: { signed_curve25519: 49 } } } }
       assert.deepEqual(await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery)), [])
+    })
+
+    it('go to nobody when the last device of the readers is gone, so nothing is encrypted', async () => {
+      await using s = await scene()
+      await s.say('hello')
+      delete s.home.devices.get(`${alice} ${s.client.device}`)!.keys
+      const delivery = { ...nothing, deviceLists: { changed: [alice], left: [] } }
+      await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery))
+      await assert.rejects(s.say('is anybody there?'), { code: 'unreadable', retry: true })
     })
 
     it('of a reader are asked for anew when the homeserver says that they changed', async () => {

@@ -7,7 +7,7 @@ export interface Masquerade {
   readonly device?: string
 }
 
-export interface CallOptions {
+interface CallOptions {
   readonly as?: Masquerade
   readonly query?: Readonly<Record<string, string>>
   /** Text is sent as it is, anything else as JSON. */

@@ -24,7 +24,7 @@ export function createFeed(
 ): Feed {
   const { database, sealer, handlers, settings, log } = options
   const rooms = new Map<string, Room>()
-  const ready: string[] = []
+  const ready = new Set<string>()
   let running = 0
   let started = false
   let whenIdle: (() => void)[] = []
@@ -35,20 +35,21 @@ export function createFeed(
     clearTimeout(state.timer)
     delete state.timer
     if (state.running) state.again = true
-    else if (!ready.includes(room)) ready.push(room)
+    else ready.add(room)
     work()
   }
 
   const work = () => {
-    while (started && running < settings.roomsAtOnce && ready.length > 0) {
-      const room = ready.shift()!
+    for (const room of ready) {
+      if (!started || running >= settings.roomsAtOnce) break
+      ready.delete(room)
       running++
       void hand(room).finally(() => {
         running--
         work()
       })
     }
-    if (running > 0 || (started && ready.length > 0)) return
+    if (running > 0 || (started && ready.size > 0)) return
     for (const resolve of whenIdle) resolve()
     whenIdle = []
   }

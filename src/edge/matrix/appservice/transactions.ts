@@ -22,6 +22,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
   let behind: Promise<void> = Promise.resolve()
   /** Set when a transaction could not be stored: its room keys have to be fetched by /sync. */
   let keysLost = false
+  let fetching: Promise<void> = Promise.resolve()
 
   const digestOf = (events: readonly ReadEvent[]) =>
     toBase64Url(crypto.sha256(utf8(JSON.stringify(events.map((event) => event.eventId)))))
@@ -65,11 +66,18 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
     await ghosts.receive(receivers)
     for (const room of new Set(body.events.map((event) => event.room))) feed.wake(room)
     if (body.ephemeral.length > 0) handlers.onEphemeral?.(body.ephemeral)
+    if (keysLost) fetching = fetching.then(fetchKeys)
+  }
+
+  /** Beside the transactions, which go on meanwhile. */
+  const fetchKeys = async (): Promise<void> => {
     if (!keysLost) return
     keysLost = false
-    await ghosts.recover().catch(() => {
+    try {
+      await ghosts.recover()
+    } catch {
       keysLost = true
-    })
+    }
   }
 
   return {
@@ -99,6 +107,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
     async idle() {
       await locks.run('', async () => {})
       await behind
+      await fetching
     },
   }
 }

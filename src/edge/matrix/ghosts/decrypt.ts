@@ -7,8 +7,9 @@ import {
   ShieldStateCode,
   TrustRequirement,
 } from '@matrix-org/matrix-sdk-crypto-wasm'
-import type { Context, Loaded } from './context.ts'
+import type { Context } from './context.ts'
 import { follow, queryKeys, takeInbox } from './encrypt.ts'
+import type { Loaded } from './ghost.ts'
 import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
 
 /** Sessions remembered as asked for; one forgotten costs one query more. */

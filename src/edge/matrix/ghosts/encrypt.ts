@@ -9,8 +9,9 @@ import {
 import { toBase64Url } from '../../../crypto/index.ts'
 import { eachOf } from '../locks.ts'
 import type { Wanted } from './claims.ts'
-import type { Context, Loaded } from './context.ts'
+import type { Context } from './context.ts'
 import { GhostError } from './errors.ts'
+import type { Loaded } from './ghost.ts'
 import { userIds } from './machine.ts'
 import { flushRequests, type MachineRequest, markSent, masquerade, sendRequest } from './requests.ts'
 
@@ -40,20 +41,35 @@ export function encryptEvent(
     const text = await ghost.machine.call((olm) =>
       olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content)),
     )
-    return JSON.parse(text)
+    const encrypted = JSON.parse(text) as Record<string, unknown>
+    await checkRoomKey(ghost, room, readers, String(encrypted.session_id))
+    return encrypted
   })
 }
 
 /** Shares the room key with all devices that can be reached, and says whether somebody can read now. */
-async function giveRoomKey(context: Context, ghost: Loaded, room: string, readers: readonly string[]) {
-  const missing = await openSessions(context, ghost, readers)
-  const shared = await shareRoomKey(context, ghost, room, readers)
-  const state = JSON.stringify([readers, missing])
-  if (shared === 0 && ghost.readable.get(room) === state) return true
+async function giveRoomKey(context: Context, ghost: Loaded, room: string, who: readonly string[]): Promise<boolean> {
+  const missing = await openSessions(context, ghost, who)
+  const shared = await shareRoomKey(context, ghost, room, who)
+  const readers = JSON.stringify([who, missing])
+  const known = ghost.readable.get(room)
+  if (shared === 0 && known?.readers === readers) return true
   ghost.readable.delete(room)
-  if (!(await someoneCanRead(ghost, readers, missing))) return false
-  ghost.readable.set(room, state)
+  if (!(await someoneCanRead(ghost, who, missing))) return false
+  ghost.readable.set(room, { readers })
   return true
+}
+
+/**
+ * When the last device goes away the machine makes a new room key, and there is nobody to share it with: what was
+ * encrypted with a key that nobody is known to have is not given out unless somebody is there after all.
+ */
+async function checkRoomKey(ghost: Loaded, room: string, who: readonly string[], session: string): Promise<void> {
+  const known = ghost.readable.get(room)
+  if (known?.session === session) return
+  const [, missing] = JSON.parse(known?.readers ?? '[[],{}]') as [string[], Wanted]
+  if (!(await someoneCanRead(ghost, who, missing))) throw new GhostError('unreadable', true)
+  if (known) ghost.readable.set(room, { ...known, session })
 }
 
 /** Gives the machine what waits for it and sends what it answers. */

@@ -9,14 +9,14 @@ import 'fake-indexeddb/auto'
  * This file alone knows fake-indexeddb's insides (6.2.8): `_start` of a transaction, its rollback log, the raw stores.
  */
 
-export interface IndexSchema {
+interface IndexSchema {
   readonly name: string
   readonly keyPath: string | string[]
   readonly unique: boolean
   readonly multiEntry: boolean
 }
 
-export interface StoreSchema {
+interface StoreSchema {
   readonly name: string
   readonly keyPath: string | string[] | null
   readonly autoIncrement: boolean

@@ -2,7 +2,7 @@ import { DeviceLists } from '@matrix-org/matrix-sdk-crypto-wasm'
 import { type Crypto, toBase64Url, utf8 } from '../../../crypto/index.ts'
 import type { Database, Sealer, Transaction } from '../../../store/index.ts'
 import type { MatrixSettings } from '../settings.ts'
-import type { Loaded } from './context.ts'
+import type { Loaded } from './ghost.ts'
 import { userIds } from './machine.ts'
 import type { Delivery, ToDevice } from './types.ts'
 

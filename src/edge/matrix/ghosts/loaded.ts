@@ -1,8 +1,9 @@
 import { acquireLease, type Lease, releaseLease, renewLease } from '../../../store/index.ts'
 import { createLocks } from '../locks.ts'
-import type { Context, Loaded } from './context.ts'
+import type { Context } from './context.ts'
 import type { CryptoStore } from './crypto-store.ts'
 import { GhostError } from './errors.ts'
+import type { Loaded } from './ghost.ts'
 import { openMachine } from './machine.ts'
 import type { GhostId } from './types.ts'
 
@@ -35,7 +36,7 @@ export interface LoadedOptions {
   readonly onRoomKey: (ghost: GhostId, room: string, sessionId: string) => void
 }
 
-export const leaseName = (mxid: string) => `ghost ${mxid}`
+const leaseName = (mxid: string) => `ghost ${mxid}`
 
 export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
   const { context } = options
@@ -144,7 +145,7 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
     if (!row) throw new GhostError('unknown-ghost', false)
     const storeKey = sealer.open(row.store_key, `ghost|store_key|${mxid}`)
     const store = await cryptoStore.open(mxid, lease, storeKey)
-    const readable = new Map<string, string>()
+    const readable: Loaded['readable'] = new Map()
     const machine = await openMachine({
       user: mxid,
       device: row.device_id,

@@ -1,8 +1,9 @@
 import type { AccountAddress } from '../../../identity/index.ts'
 import { isStoreError, type Queryable } from '../../../store/index.ts'
-import type { Context, Loaded } from './context.ts'
+import type { Context } from './context.ts'
 import { flush } from './encrypt.ts'
 import { GhostError } from './errors.ts'
+import type { Loaded } from './ghost.ts'
 import { type MachineRequest, masquerade, sendRequest } from './requests.ts'
 import type { GhostId } from './types.ts'
 
