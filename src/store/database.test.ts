@@ -146,6 +146,51 @@ onBothDialects('a database', (open) => {
     assert.deepEqual(await found, [{ one: 1 }])
   })
 
+  test('statements of one transaction may be asked for at once', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    for (let round = 0; round < 5; round++)
+      await db.transaction(async (tx) => {
+        const ids = [1, 2, 3, 4].map((n) => round * 10 + n)
+        await Promise.all(ids.map((id) => tx.query('insert into item values ($1)', [id])))
+        const found = await Promise.all(ids.map((id) => tx.query('select id from item where id = $1', [id])))
+        assert.deepEqual(
+          found.flat(),
+          ids.map((id) => ({ id })),
+        )
+      })
+  })
+
+  test('a transaction that is over refuses, so that nothing runs outside of it unnoticed', async () => {
+    await using db = await open()
+    let left: { query(text: string): Promise<unknown> } | undefined
+    await db.transaction(async (tx) => {
+      left = tx
+    })
+    await assert.rejects(left!.query('select 1'), code('closed'))
+  })
+
+  test('a transaction that failed takes with it what was still waiting', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    const failing = db.transaction((tx) =>
+      Promise.all([1, 1, 2, 3].map((id) => tx.query('insert into item values ($1)', [id]))),
+    )
+    await assert.rejects(failing, code('conflict'))
+    assert.deepEqual(await db.query('select id from item'), [])
+  })
+
+  test('a statement that was prepared goes on after the schema changed', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    await db.query('insert into item values (1)')
+    const read = () => db.query('select * from item')
+    for (let times = 0; times < 6; times++) await read()
+    await db.query("alter table item add column name text default 'x'")
+    const rows = await read().catch(read)
+    assert.deepEqual(rows, [{ id: 1, name: 'x' }])
+  })
+
   test('a transaction that hid the failure of a statement is not reported as committed', async () => {
     await using db = await open()
     await db.query('create table item (id int8 primary key)')

@@ -1,6 +1,7 @@
 import { closeSync, fdatasyncSync, fsyncSync, openSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
+import { StoreError } from './errors.ts'
 
 /**
  * How PGlite starts so that a commit is on disk when it is acknowledged. Its own way is `-F` (no fsync); and of the ways
@@ -21,28 +22,45 @@ interface NodeFileSystem {
   stream_ops: { fsync?: (stream: Stream) => number }
 }
 
-type Start = Parameters<NodeFS['init']>
+/** EIO as WASI numbers it. */
+const inputOutputError = 29
 
 /** PGlite's file system on a folder, with the fsync that it lacks. */
 export class DurableFiles extends NodeFS {
   /** How often something was forced to disk. */
   syncs = 0
+  /**
+   * Set once something could not be forced to disk. What the operating system then still has in memory is anybody's guess,
+   * so nothing may be acknowledged from there on, and trying again proves nothing.
+   */
+  failure: StoreError | undefined
+  readonly #syncFile: (descriptor: number) => void
 
-  override async init(...[pglite, options]: Start): ReturnType<NodeFS['init']> {
+  constructor(directory: string, syncFile: (descriptor: number) => void = fdatasyncSync) {
+    super(directory)
+    this.#syncFile = syncFile
+  }
+
+  override async init(...[pglite, options]: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
     const started = await super.init(pglite, options)
-    const sync = (files: NodeFileSystem, stream: Stream): void => {
-      this.syncs++
-      if (stream.nfd === undefined) syncFolder(files.realPath(stream.node))
-      else fdatasyncSync(stream.nfd)
-    }
     started.emscriptenOpts.preRun?.push((module) => {
       const files = module.NODEFS as unknown as NodeFileSystem
-      files.stream_ops.fsync = (stream) => {
-        sync(files, stream)
-        return 0
-      }
+      files.stream_ops.fsync = (stream) => this.#sync(files, stream)
     })
     return started
+  }
+
+  #sync(files: NodeFileSystem, stream: Stream): number {
+    try {
+      if (stream.nfd === undefined) syncFolder(files.realPath(stream.node))
+      else this.#syncFile(stream.nfd)
+      this.syncs++
+      return 0
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
+      this.failure ??= new StoreError('unavailable', `the disk did not take what was written (${code}); start anew`)
+      return inputOutputError
+    }
   }
 }
 

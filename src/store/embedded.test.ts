@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, fdatasyncSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -83,6 +83,25 @@ test('every commit is forced to disk before it is acknowledged', async () => {
   assert.ok(db.syncs() > before, 'a single statement was acknowledged without fsync')
   assert.deepEqual(await db.query("select current_setting('fsync') as fsync"), [{ fsync: 'on' }])
   await db.close()
+})
+
+test('once the disk did not take what was written, nothing is acknowledged any more', async () => {
+  let broken = false
+  const syncFile = (descriptor: number) => {
+    if (broken) throw Object.assign(new Error('of the disk'), { code: 'EIO' })
+    fdatasyncSync(descriptor)
+  }
+  const db = await openPglite(folder('broken'), { template: await emptyPglite(), syncFile })
+  await db.query('create table item (id int8)')
+  broken = true
+  const unavailable = (error: unknown) => isStoreError(error, 'unavailable') && /EIO/.test(error.message)
+  await assert.rejects(
+    db.transaction((tx) => tx.query('insert into item values (1)')),
+    unavailable,
+  )
+  broken = false
+  await assert.rejects(db.query('insert into item values (2)'), unavailable)
+  await db.close().catch(() => undefined)
 })
 
 test('a second process is refused with a clear error while the first lives, and let in after it was killed', async () => {

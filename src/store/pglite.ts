@@ -1,12 +1,14 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
-import type { Database, DatabaseSettings, Queryable, Transaction } from './database.ts'
+import type { Database, DatabaseSettings, Transaction } from './database.ts'
 import { DurableFiles, durableStart } from './durable-files.ts'
 import { fromDriver, StoreError } from './errors.ts'
 import { lockDirectory } from './lock.ts'
 import { type MigrationSession, migrate } from './migrations.ts'
-import { afterCommits, guard } from './transactions.ts'
+import { type Connection, openConnection } from './pglite-connection.ts'
+import { afterCommits, giveTransaction, guard } from './transactions.ts'
+import { takeTurns } from './turns.ts'
 import { bytea, checkParameters, int8, parseBytea, parseInt8, serializeBytea } from './values.ts'
 
 export interface EmbeddedDatabase extends Database {
@@ -22,13 +24,20 @@ const values = {
   serializers: { [bytea]: serializeBytea },
 }
 
+interface EmbeddedSettings {
+  readonly template?: Blob | undefined
+  readonly migrations?: URL | undefined
+  /** Forces a file to disk; replaced to try what happens when it cannot be. */
+  readonly syncFile?: ((descriptor: number) => void) | undefined
+}
+
 /**
  * The embedded database: PGlite in a folder that is locked for this process, every commit forced to disk. One
  * connection on this thread: statements run one after the other, a transaction has it alone.
  */
 export async function openPglite(
   directory: string,
-  settings: DatabaseSettings & { readonly template?: Blob | undefined; readonly migrations?: URL | undefined },
+  settings: DatabaseSettings & EmbeddedSettings,
 ): Promise<EmbeddedDatabase> {
   const inMemory = directory.startsWith('memory://')
   const lock = inMemory ? undefined : lockDirectory(resolve(directory))
@@ -38,7 +47,7 @@ export async function openPglite(
           pglite: await PGlite.create({ dataDir: 'memory://', ...values, ...start(settings.template) }),
           files: undefined,
         }
-      : await openFolder(resolve(directory), settings.template)
+      : await openFolder(resolve(directory), settings)
     await migrate(session(pglite), settings.migrations)
     // Whoever held a lease held the directory's lock too, and is therefore gone.
     await pglite.query('update lease set held_until = 0')
@@ -54,7 +63,7 @@ function start(template: Blob | undefined) {
 }
 
 /** Made beside its place and moved there when complete, so that a start that is cut short leaves no half database. */
-async function openFolder(directory: string, template: Blob | undefined) {
+async function openFolder(directory: string, { template, syncFile }: EmbeddedSettings) {
   const place = join(directory, 'pg')
   if (!existsSync(place)) {
     const beside = join(directory, 'pg.new')
@@ -63,7 +72,7 @@ async function openFolder(directory: string, template: Blob | undefined) {
     await made.close()
     renameSync(beside, place)
   }
-  const files = new DurableFiles(place)
+  const files = new DurableFiles(place, syncFile)
   return { pglite: await create(files, undefined), files }
 }
 
@@ -87,47 +96,24 @@ function database(
   settings: DatabaseSettings,
 ): EmbeddedDatabase {
   const scope = guard()
-  const run = (runner: Pick<PGlite, 'query'>): Queryable['query'] => {
-    return async <Row>(text: string, parameters: readonly unknown[] = []) => {
-      const checked = checkParameters(parameters)
-      try {
-        return (await runner.query<Row>(text, checked)).rows
-      } catch (error) {
-        throw fromDriver(error)
-      }
-    }
-  }
-  const queryDatabase = run(pglite)
+  const alone = takeTurns()
+  const connection = openConnection(pglite, () => files?.failure)
+  const query = async <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
+    (await connection.query(text, checkParameters(parameters))) as Row[]
   return {
     dialect: 'pglite',
     async query<Row>(text: string, parameters?: readonly unknown[]) {
       scope.outside()
-      return queryDatabase<Row>(text, parameters)
+      return alone(() => query<Row>(text, parameters))
     },
     async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
       scope.outside()
       const callbacks = afterCommits(settings.onFault)
-      let thrown: { readonly byWork: unknown } | undefined
-      try {
-        const result = await pglite.transaction(async (inner) => {
-          const query = run(inner)
-          return await scope.inside(async () => {
-            try {
-              return await work({ query, afterCommit: callbacks.add })
-            } catch (error) {
-              thrown = { byWork: error }
-              throw error
-            }
-          })
-        })
-        callbacks.run()
-        return result
-      } catch (error) {
-        if (thrown) throw thrown.byWork
-        if ((error as Error).name === 'TransactionAbortedError')
-          throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
-        throw fromDriver(error)
-      }
+      const result = await scope.inside(() =>
+        alone(() => inTransaction(connection, () => giveTransaction(query, callbacks.add, work))),
+      )
+      callbacks.run()
+      return result
     },
     async close() {
       if (!scope.close()) return
@@ -138,4 +124,18 @@ function database(
     syncs: () => files?.syncs ?? 0,
     archive: () => pglite.dumpDataDir('none'),
   }
+}
+
+async function inTransaction<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  await connection.control('begin')
+  let result: T
+  try {
+    result = await work()
+  } catch (error) {
+    await connection.control('rollback').catch(() => undefined)
+    throw error
+  }
+  if ((await connection.control('commit')) === 'ROLLBACK')
+    throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
+  return result
 }

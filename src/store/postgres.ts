@@ -3,7 +3,7 @@ import type { Database, DatabaseSettings, Queryable, Transaction } from './datab
 import { fromDriver, StoreError } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { statementNames } from './statement-names.ts'
-import { afterCommits, guard } from './transactions.ts'
+import { afterCommits, giveTransaction, guard } from './transactions.ts'
 import { bytea, byteaArray, checkParameters, int8, int8Array, parseBytea, parseInt8, plainBytes } from './values.ts'
 
 /** PostgreSQL by node-postgres, with a pool of connections. */
@@ -90,7 +90,7 @@ function database(pool: pg.Pool, settings: DatabaseSettings): Database {
       scope.outside()
       const callbacks = afterCommits(settings.onFault)
       const result = await scope.inside(() =>
-        onOneConnection(pool, (client) => work({ query: run(client), afterCommit: callbacks.add })),
+        onOneConnection(pool, (client) => giveTransaction(run(client), callbacks.add, work)),
       )
       callbacks.run()
       return result

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Queryable, Transaction } from './database.ts'
 import { StoreError } from './errors.ts'
+import { takeTurns } from './turns.ts'
 
 /** The callbacks of one transaction, to run once it is committed. */
 export function afterCommits(onFault: ((fault: unknown) => void) | undefined) {
@@ -17,6 +19,32 @@ export function afterCommits(onFault: ((fault: unknown) => void) | undefined) {
         }
       }
     },
+  }
+}
+
+/**
+ * The transaction that `work` is given. Its statements run one after the other, also when they were asked for at once;
+ * those that are left when the work ends are refused, since they would run outside of it.
+ */
+export async function giveTransaction<T>(
+  query: Queryable['query'],
+  afterCommit: (callback: () => void) => void,
+  work: (transaction: Transaction) => Promise<T>,
+): Promise<T> {
+  const alone = takeTurns()
+  let over = false
+  try {
+    return await work({
+      afterCommit,
+      query: <Row>(text: string, parameters?: readonly unknown[]) =>
+        alone(async () => {
+          if (over) throw new StoreError('closed', 'the transaction is over')
+          return query<Row>(text, parameters)
+        }),
+    })
+  } finally {
+    over = true
+    await alone(async () => undefined)
   }
 }
 
