@@ -4,13 +4,14 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { run, runFile } from '../scripts/conformance/mls.ts'
+import { mls } from '../scripts/conformance/mls.ts'
+import { runConformance } from '../scripts/conformance/report.ts'
 
 const folder = join(import.meta.dirname, 'vectors/mls')
 
 for (const name of readdirSync(folder).filter((each) => each.endsWith('.json'))) {
   test(`${name} passes`, async () => {
-    const { passed, failed, skipped, reasons } = await runFile(join(folder, name))
+    const { passed, failed, skipped, reasons } = await mls.run(join(folder, name))
     assert.deepEqual({ failed, skipped, reasons: [...reasons] }, { failed: 0, skipped: 0, reasons: [] })
     assert.ok(passed > 0)
   })
@@ -28,7 +29,7 @@ test('a wrong vector, an unknown format and a file that is not JSON fail, and th
   writeFileSync(join(temporary, 'text.json'), 'hello')
   writeFileSync(join(temporary, 'suite.json'), '[{"cipher_suite":61234,"psks":[],"psk_secret":""}]')
   const lines: string[] = []
-  assert.equal(await run([temporary], (line) => lines.push(line)), 1)
+  assert.equal(await runConformance(mls, [temporary], (line) => lines.push(line)), false)
   assert.equal(lines.at(-1), '4 files: 1 passed, 3 failed, 1 skipped')
 })
 
@@ -36,5 +37,5 @@ test('nothing but skipped cases is no success', async (t) => {
   const temporary = mkdtempSync(join(tmpdir(), 'silta-vectors-'))
   t.after(() => rmSync(temporary, { recursive: true }))
   writeFileSync(join(temporary, 'suite.json'), '[{"cipher_suite":61234,"psks":[],"psk_secret":""}]')
-  assert.equal(await run([temporary], () => {}), 1)
+  assert.equal(await runConformance(mls, [temporary], () => {}), false)
 })

@@ -1,21 +1,35 @@
+import type { Outcome } from '../../content/index.ts'
+import { fromBase64Url, toBase64Url } from '../../crypto/index.ts'
 import type { Queryable, Sealer } from '../../store/index.ts'
+import type { Loss } from '../matrix/translate/index.ts'
 
 /**
  * What a portal's Matrix room is to be given, in order.
  * - `message`: MIMI content of the messenger's user, as it was received (CBOR).
  * - `notice`: a sentence from the bridge, as the ghost's m.notice (UTF-8).
  * - `posture`: the state event and its notice (JSON).
- * - `status`: what became of an event of the Matrix user (JSON, see `send-status.ts`).
+ * - `status`: what became of an event of the Matrix user (JSON: eventId, status, message).
  */
 export type OutboxKind = 'message' | 'notice' | 'posture' | 'status'
+/** An outcome that waits until it may be told; never sent to Matrix. */
+const heldKind = 'outcome'
+
+/** An event as it is PUT. `state` goes before it. */
+export interface OutboxEvent {
+  readonly type: string
+  readonly content: Record<string, unknown>
+  readonly state?: { readonly type: string; readonly content: Record<string, unknown> }
+  /** What got lost of the message that it is. */
+  readonly losses?: readonly Loss[]
+}
 
 export interface OutboxItem {
   readonly id: number
   readonly kind: OutboxKind
   readonly messageId: Uint8Array | undefined
   readonly body: Uint8Array
-  /** The event as it was or will be PUT: type and content. */
-  readonly event: { type: string; content: Record<string, unknown> } | undefined
+  /** The event as it was or will be PUT, once it is made. */
+  readonly event: OutboxEvent | undefined
   readonly firstPutAt: number | undefined
   readonly createdAt: number
 }
@@ -39,14 +53,13 @@ export interface OutboxTable {
   /** The oldest items of a portal, at most `limit`. */
   waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
   /** Keeps the event that was made of an item, so that a repetition sends the very same one. */
-  keepEvent(
-    on: Queryable,
-    portal: number,
-    item: number,
-    event: { type: string; content: Record<string, unknown> },
-  ): Promise<void>
+  keepEvent(on: Queryable, portal: number, item: number, event: OutboxEvent): Promise<void>
   notePut(on: Queryable, items: readonly number[]): Promise<void>
   done(on: Queryable, items: readonly number[]): Promise<void>
+  /** Keeps an outcome that may not be told yet. */
+  hold(on: Queryable, portal: number, outcome: Outcome): Promise<void>
+  /** The outcomes kept, with their items' ids for `done`. */
+  held(on: Queryable, portal: number): Promise<{ id: number; outcome: Outcome }[]>
   /** Portals that have something waiting. */
   portals(on: Queryable): Promise<number[]>
   clear(on: Queryable, portal: number): Promise<void>
@@ -67,8 +80,8 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
     async waiting(on, portal, limit) {
       const rows = await on.query<Row>(
         `select id, kind, message_id, body, sealed_event, first_put_at, created_at
-         from portal_outbox where portal = $1 order by id limit $2`,
-        [portal, limit],
+         from portal_outbox where portal = $1 and kind <> $3 order by id limit $2`,
+        [portal, limit, heldKind],
       )
       return rows.map((row) => ({
         id: row.id,
@@ -97,8 +110,30 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
     async done(on, items) {
       if (items.length > 0) await on.query('delete from portal_outbox where id = any($1)', [items])
     },
+    async hold(on, portal, { messageId, outcome, code }) {
+      const body = encoder.encode(JSON.stringify({ messageId: toBase64Url(messageId), outcome, code }))
+      await on.query('insert into portal_outbox (portal, kind, body, created_at) values ($1, $2, $3, $4)', [
+        portal,
+        heldKind,
+        sealer.seal(body, bodyPlace(portal, heldKind)),
+        clock(),
+      ])
+    },
+    async held(on, portal) {
+      const rows = await on.query<{ id: number; body: Uint8Array }>(
+        'select id, body from portal_outbox where portal = $1 and kind = $2 order by id',
+        [portal, heldKind],
+      )
+      return rows.map(({ id, body }) => {
+        const kept = JSON.parse(decoder.decode(sealer.open(body, bodyPlace(portal, heldKind))))
+        return { id, outcome: { ...kept, messageId: fromBase64Url(kept.messageId) } }
+      })
+    },
     async portals(on) {
-      const rows = await on.query<{ portal: number }>('select distinct portal from portal_outbox order by portal')
+      const rows = await on.query<{ portal: number }>(
+        'select distinct portal from portal_outbox where kind <> $1 order by portal',
+        [heldKind],
+      )
       return rows.map((row) => row.portal)
     },
     async clear(on, portal) {

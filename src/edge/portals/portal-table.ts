@@ -32,6 +32,13 @@ export interface Portal {
   readonly making: string | undefined
 }
 
+/** A portal that has both rooms, with the Matrix user's id. */
+export type OpenPortal = Portal & {
+  readonly ghost: GhostId
+  readonly matrixRoom: string
+  readonly mxid: string
+}
+
 interface Row {
   id: number
   account: AccountAddress

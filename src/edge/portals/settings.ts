@@ -19,6 +19,8 @@ export interface PortalSettings {
   readonly openingAtOnce: number
   /** Portals that send to Matrix at the same time. */
   readonly portalsAtOnce: number
+  /** How long a command to the bot is tried again, in ms, before its failure is told. */
+  readonly commandMs: number
   /** Longest wait for the homeserver's answer whether a Matrix user exists, in ms; it may have to ask another server. */
   readonly profileTimeoutMs: number
 }
@@ -37,5 +39,6 @@ export const defaultPortalSettings: PortalSettings = {
   userLeaseMs: 15_000,
   openingAtOnce: 8,
   portalsAtOnce: 16,
+  commandMs: 15_000,
   profileTimeoutMs: 15_000,
 }

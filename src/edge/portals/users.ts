@@ -1,15 +1,15 @@
 import {
   type Connection,
   type Device,
+  type DeviceOptions,
   type GroupCache,
   hasDevice,
   openDevice,
   registerPrimary,
 } from '../../client/index.ts'
 import { sqlStorage } from '../../client/storage/sql.ts'
-import { type Crypto, toBase64Url, utf8 } from '../../crypto/index.ts'
+import { type Crypto, equalBytes, toBase64Url, utf8 } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import type { MlsProvider } from '../../mls/index.ts'
 import type { Database, Queryable, Sealer, Transaction } from '../../store/index.ts'
 import { createLocks } from '../matrix/locks.ts'
 import type { Steps } from '../matrix/log.ts'
@@ -27,12 +27,16 @@ export interface MatrixUsers {
   /** The user's account and device, made when they are new to the messenger. */
   ensure(mxid: string): Promise<MatrixUser>
   find(mxid: string): Promise<MatrixUser | undefined>
+  /** The user's name, as their homeserver shows it, goes to those they talk to; again when it has changed. */
+  noteName(user: MatrixUser, name: unknown): Promise<void>
   /** Throws EdgeError `elsewhere` when another process has the device. */
   byAccount(account: AccountAddress): Promise<MatrixUser>
   /** The Matrix id behind an account, whoever has its device. */
   mxidOf(on: Queryable, account: AccountAddress): Promise<string | undefined>
   /** Throws LeaseLost unless the user's device is still ours; for every transaction that writes for its portals. */
   check(tx: Transaction, account: AccountAddress): Promise<void>
+  /** A lease went to another process: what it protects stops here. */
+  lost(lease: string): Promise<void>
   /** Opens the devices of all known users. */
   start(): Promise<void>
   close(): Promise<void>
@@ -43,11 +47,15 @@ export interface MatrixUsersOptions {
   database: Database
   sealer: Sealer
   crypto: Crypto
-  mls: MlsProvider
+  mls: DeviceOptions['mls']
   groupCache: GroupCache
+  settings?: DeviceOptions['settings']
+  trust?: DeviceOptions['trust']
   /** A token by which the messenger takes the subject as an account of this edge. */
   tokenFor(subject: string): Promise<string>
   leases: HeldLeases
+  /** How the user's homeserver calls them, if it says so. */
+  displayNameOf(mxid: string): Promise<string | undefined>
   /** Called before a device starts, so that it can be listened to. */
   onDevice(user: MatrixUser): void
   onFault(error: unknown): void
@@ -61,6 +69,9 @@ interface Row {
   mxid: Uint8Array
   account: AccountAddress | null
 }
+
+/** UTF-16 units of a name that are passed on, as a profile takes them. */
+const longestName = 256
 
 /** A random key that this edge made on its first start, kept sealed. */
 export async function edgeKey(database: Database, sealer: Sealer, crypto: Crypto, name: string): Promise<Uint8Array> {
@@ -92,6 +103,28 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
   }
   const mxidIn = (row: Row) => new TextDecoder().decode(sealer.open(row.mxid, mxidPlace(nameOf(row.lookup))))
 
+  /** Tells a new user's device what may be said of them. */
+  const introduce = async (user: MatrixUser) => {
+    const [row] = await database.query('select 1 from matrix_user where account = $1 and profile is null', [
+      user.account,
+    ])
+    if (row !== undefined) await noteName(user, await options.displayNameOf(user.mxid))
+  }
+  const noteName: MatrixUsers['noteName'] = async ({ mxid, account, device }, given) => {
+    const name = typeof given === 'string' && given.trim() !== '' ? given.trim().slice(0, longestName) : undefined
+    const profile = { ...(name === undefined ? {} : { name }), foreignAddress: mxid }
+    const told = utf8(JSON.stringify(profile))
+    const [row] = await database.query<{ lookup: Uint8Array; profile: Uint8Array | null }>(
+      'select lookup, profile from matrix_user where account = $1',
+      [account],
+    )
+    if (row === undefined) return
+    const place = `matrix_user|profile|${nameOf(row.lookup)}`
+    if (row.profile !== null && equalBytes(sealer.open(row.profile, place), told)) return
+    await device.setProfile(profile)
+    await database.query('update matrix_user set profile = $2 where account = $1', [account, sealer.seal(told, place)])
+  }
+
   /** Opens the device, registering it first when it does not exist. Under the user's lock. */
   const openUser = async (mxid: string, lookup: Uint8Array): Promise<MatrixUser> => {
     if (closed) throw new EdgeError('closed')
@@ -103,20 +136,25 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
     try {
       const storage = sqlStorage(database, sealer, `matrix/${name}`, { guard: (tx) => lease.check(tx) })
       const { connection, mls, groupCache, clock, steps } = options
-      const given = { connection, storage, crypto, mls, groupCache, clock, steps }
+      const given = {
+        ...{ connection, storage, crypto, mls, groupCache, clock, steps },
+        ...(options.settings === undefined ? {} : { settings: options.settings }),
+        ...(options.trust === undefined ? {} : { trust: options.trust }),
+      }
       await database.query(
         'insert into matrix_user (lookup, mxid, created_at) values ($1, $2, $3) on conflict (lookup) do nothing',
         [lookup, sealer.seal(utf8(mxid), mxidPlace(name)), clock()],
       )
       const device = (await hasDevice(storage))
         ? await openDevice(given)
-        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name), kind: 'edge' })
+        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name) })
       await database.query('update matrix_user set account = $2 where lookup = $1', [lookup, device.address])
       const user = { mxid, account: device.address, device }
       options.onDevice(user)
       open.set(name, { user, lease })
       byAddress.set(device.address, name)
       await device.start()
+      await introduce(user).catch(options.onFault)
       return user
     } catch (error) {
       await lease.release()
@@ -139,6 +177,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       if (row === undefined) throw new EdgeError('no-such-user')
       return ensureUser(mxidIn(row), row.lookup)
     },
+    noteName,
     async mxidOf(on, account) {
       const row = await rowOf(on, 'account', account)
       return row && mxidIn(row)
@@ -147,6 +186,14 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const there = open.get(byAddress.get(account) ?? '')
       if (there === undefined) throw new EdgeError('elsewhere')
       await there.lease.check(tx)
+    },
+    async lost(lease) {
+      const found = [...open].find(([, { lease: held }]) => held.name === lease)
+      if (found === undefined) return
+      const [name, { user }] = found
+      open.delete(name)
+      byAddress.delete(user.account)
+      await user.device.close().catch(options.onFault)
     },
     async start() {
       const rows = await database.query<Row>('select lookup, mxid, account from matrix_user order by created_at')

@@ -3,7 +3,8 @@
  * what to do next; nothing here names a key, an address or a fault's insides.
  */
 import type { ClientErrorCode } from '../../client/index.ts'
-import type { TranslationCode } from '../matrix/translate/index.ts'
+import type { OutcomeKind } from '../../content/index.ts'
+import type { Loss, TranslationCode } from '../matrix/translate/index.ts'
 import type { Ending } from './portal-table.ts'
 
 /** How the other one is called: their name once they have given it, else plainly. */
@@ -16,8 +17,6 @@ export const words = {
   asked: (name?: string) =>
     `${capital(called(name))} wants to be asked before anyone writes. They were asked. What you write here waits with the bridge, up to 14 days.`,
   accepted: (name?: string) => `${capital(called(name))} accepted.`,
-  offered: () =>
-    'Somebody on the messenger would like to write to you. Join to accept; decline the invitation to refuse. They do not learn anything about you before you join.',
   ended: (because: Ending, name?: string) => {
     const ends: Record<Ending, string> = {
       'left-here': 'You left this conversation.',
@@ -34,13 +33,39 @@ export const words = {
   undecryptable: () => 'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
   lost: () => 'A message that was sent to you could not be read by the bridge. Ask for it to be sent again.',
   gap: () => 'The bridge was away for long. Messages that were sent to you in the meantime may be missing here.',
+  keyChanged: () =>
+    'The other side has a new key, as after a change of phone. If that surprises you, ask them over another channel.',
+  haveRoom: () => 'We have a room already. Let us go on there.',
   elsewhere: () =>
     'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it.',
   othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
 } as const
 
+/** What a portal's room is about, for somebody who looks at an invitation to it. */
+export const topic =
+  'A conversation with somebody on another messenger. To join is to accept it, to decline is to refuse it; they learn nothing about you before you join.'
+
 /** Stands in for a message whose key has not come; the message takes its place when it does. */
 export const placeholderText = 'A message was sent whose key has not arrived yet. It will appear here when it does.'
+
+/** What the messenger's side said of a message that it could not take whole; undefined when there is nothing to say. */
+export function outcomeWords(outcome: OutcomeKind, name?: string): string | undefined {
+  const person = called(name)
+  if (outcome === 'rejected' || outcome === 'dropped') return `The app of ${person} could not take your message.`
+  return outcome === 'partial' ? `The app of ${person} could take your message in part only.` : undefined
+}
+
+/** What got lost of the Matrix user's own messages; told once for each kind. */
+export function lossWords(loss: Loss): string | undefined {
+  const losses: Partial<Record<Loss, string>> = {
+    emote: 'Your action arrives as a text with a star in front.',
+    thread: 'Messages in a thread arrive in the main conversation.',
+    formatting: 'Part of the formatting did not cross. All words did.',
+    reply: 'You answered a message that the messenger does not know. Your answer arrives without the quotation.',
+    part: 'A part of your message did not cross.',
+  }
+  return losses[loss]
+}
 
 /** Why something that the Matrix user sent, or wanted, did not happen. */
 export function refusalWords(code: ClientErrorCode, what: 'message' | 'start', name?: string): string {

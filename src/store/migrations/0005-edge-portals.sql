@@ -83,6 +83,5 @@ create table portal_late_event (
 
 -- Rooms in which the bot talks with somebody.
 create table bot_room (
-  matrix_room text primary key,
-  encrypted boolean not null
+  matrix_room text primary key
 );

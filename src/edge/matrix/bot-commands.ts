@@ -1,0 +1,131 @@
+import { ClientError } from '../../client/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import { type MatrixUser, type Portal, type Portals, refusalWords } from '../portals/index.ts'
+import { botWords, statusLine } from './bot-words.ts'
+
+export type Answer = string | { body: string; formatted_body: string }
+
+export interface Command {
+  readonly name: string
+  readonly argument: string
+}
+
+/** `!silta start ana`, `Start @ana`, `start: ana`: a word and what follows. The mark is for rooms with others in them. */
+export function parseCommand(body: string): (Command & { marked: boolean }) | undefined {
+  const [line = ''] = body.trim().split('\n')
+  const [, mark, name, argument] = /^(!silta\s+|!)?([\p{L}?]{1,32})(?:[\s:]+(.*))?$/iu.exec(line.trim()) ?? []
+  if (name === undefined) return undefined
+  return { name: name.toLowerCase(), argument: (argument ?? '').trim(), marked: mark !== undefined }
+}
+
+/** A handle as it is looked up: without the sign that people put in front. */
+const handleOf = (text: string) => text.replace(/^@/, '').trim()
+
+interface Asker {
+  readonly portals: Portals
+  /** What people call the messenger. */
+  readonly network: string
+  /** The asking user; made when a command needs it. */
+  user(): Promise<MatrixUser>
+}
+
+type Run = (asker: Asker, argument: string) => Promise<Answer>
+
+const commands: Readonly<Record<string, Run>> = {
+  help: async ({ network }) => botWords.help(network),
+  start,
+  status,
+  block: (asker, argument) => block(asker, argument, true),
+  unblock: (asker, argument) => block(asker, argument, false),
+  leave,
+}
+
+/** Runs a command for somebody and gives what to answer. What fails in passing throws, and is tried again. */
+export async function runCommand(asker: Asker, { name, argument }: Command): Promise<Answer> {
+  if (name === '?' || name === 'hello' || name === 'hi') return botWords.help(asker.network)
+  const run = Object.hasOwn(commands, name) ? commands[name] : undefined
+  return run === undefined ? botWords.unknown(name) : run(asker, argument)
+}
+
+async function start({ portals, user }: Asker, argument: string): Promise<Answer> {
+  const handle = handleOf(argument)
+  if (handle === '') return botWords.handleMissing('start')
+  const asking = await user()
+  const peer = await lookedUp(asking, handle)
+  if (typeof peer === 'object')
+    return peer.code === 'rate-limited' ? refusalWords(peer.code, 'start') : botWords.notFound(handle)
+  const { context } = portals
+  const before = await context.portals.byPair(context.database, asking.account, peer)
+  const beginning = await portals.begin(asking, peer)
+  if ('refused' in beginning) return refusalWords(beginning.refused.code, 'start', handle)
+  if ('asked' in beginning) return botWords.asked(handle)
+  const going = before !== undefined && before.state !== 'ended' && before.matrixRoom !== undefined
+  return going ? botWords.resumed(handle) : botWords.started(handle)
+}
+
+async function lookedUp({ device }: MatrixUser, handle: string): Promise<AccountAddress | ClientError> {
+  try {
+    return await device.lookUp({ handle })
+  } catch (error) {
+    if (error instanceof ClientError && (!error.retry || error.code === 'rate-limited')) return error
+    throw error
+  }
+}
+
+async function status({ portals: { context }, user }: Asker): Promise<Answer> {
+  const { account } = await user()
+  const all = (await context.portals.ofAccount(context.database, account)).filter(({ state }) => state !== 'ended')
+  if (all.length === 0) return botWords.none()
+  return botWords.status(all.map((portal) => statusLine(portal, context.host)))
+}
+
+/** The conversation that a number of the status, a handle or a shown name means. */
+async function meant({ portals: { context }, user }: Asker, argument: string): Promise<Portal | undefined> {
+  const asking = await user()
+  const all = await context.portals.ofAccount(context.database, asking.account)
+  const byNumber = /^#?\d{1,9}\.?$/.test(argument) ? Number(argument.replace(/[#.]/g, '')) : undefined
+  const direct = all.find(({ id, peerName }) => id === byNumber || peerName?.toLowerCase() === argument.toLowerCase())
+  if (direct !== undefined) return direct
+  const peer = await lookedUp(asking, handleOf(argument))
+  return typeof peer === 'string' ? all.find((portal) => portal.peer === peer) : undefined
+}
+
+async function block(asker: Asker, argument: string, blocked: boolean): Promise<Answer> {
+  if (argument === '') return botWords.handleMissing(blocked ? 'block' : 'unblock')
+  const portal = await meant(asker, argument)
+  if (portal === undefined) return botWords.noSuchConversation(argument)
+  const { context } = asker.portals
+  const { device } = await asker.user()
+  await device.block(portal.peer, blocked)
+  const name = portal.peerName ?? argument
+  if (!blocked) return botWords.unblocked(name)
+  await context.database.transaction(async (tx) => {
+    await context.users.check(tx, portal.account)
+    if (portal.state === 'ended') return
+    await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'blocked-here' })
+    await context.outbox.add(tx, portal.id, 'notice', botWords.blocked(name))
+  })
+  context.wake(portal.id)
+  return botWords.blocked(name)
+}
+
+async function leave(asker: Asker, argument: string): Promise<Answer> {
+  if (argument === '') return botWords.handleMissing('leave')
+  const portal = await meant(asker, argument)
+  if (portal === undefined || portal.state === 'ended') return botWords.noSuchConversation(argument)
+  const { context } = asker.portals
+  const { device } = await asker.user()
+  if (portal.room !== undefined) {
+    try {
+      await (portal.state === 'offered' ? device.decline(portal.room) : device.leave(portal.room))
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.retry) throw error
+    }
+  }
+  await context.database.transaction(async (tx) => {
+    await context.users.check(tx, portal.account)
+    await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-here' })
+  })
+  context.wake(portal.id)
+  return botWords.left(portal.peerName ?? argument)
+}

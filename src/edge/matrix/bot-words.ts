@@ -1,0 +1,65 @@
+import { describePosture } from '../../identity/index.ts'
+import type { Portal } from '../portals/index.ts'
+
+/** What the bot says. `botName` is not said: people see whom they write to. */
+export const botWords = {
+  help: (network: string) => ({
+    body: [
+      `I connect you with people on ${network}. What I understand:`,
+      '',
+      'start <handle>: ask somebody to write with you. You get an invitation to an encrypted room.',
+      'status: your conversations, and who can read them.',
+      'block <handle or number>: nothing reaches you from them any more. unblock takes it back.',
+      'leave <handle or number>: end a conversation.',
+      'help: this text.',
+      '',
+      'You can also invite a person found in your app into an encrypted room. People decide for themselves whether they can be reached over Matrix.',
+    ].join('\n'),
+    formatted_body:
+      `<p>I connect you with people on ${escaped(network)}. What I understand:</p><ul>` +
+      '<li><code>start &lt;handle&gt;</code>: ask somebody to write with you. You get an invitation to an encrypted room.</li>' +
+      '<li><code>status</code>: your conversations, and who can read them.</li>' +
+      '<li><code>block &lt;handle or number&gt;</code>: nothing reaches you from them any more. <code>unblock</code> takes it back.</li>' +
+      '<li><code>leave &lt;handle or number&gt;</code>: end a conversation.</li>' +
+      '<li><code>help</code>: this text.</li></ul>' +
+      '<p>You can also invite a person found in your app into an encrypted room. People decide for themselves whether they can be reached over Matrix.</p>',
+  }),
+  unknown: (command: string) => `I do not know "${command}". Write "help" to see what I understand.`,
+  undecryptable: () => 'I could not read your message: its key did not arrive. Please send it again.',
+  handleMissing: (command: string) =>
+    `Whom? Write "${command}" and their handle, for instance: ${command} ana. A handle is the name they gave themselves on the messenger.`,
+  notFound: (text: string) =>
+    `"${text}" cannot be reached, or does not wish to be. Check the spelling; whoever wants to be found over Matrix has to switch that on.`,
+  noSuchConversation: (text: string) =>
+    `You have no conversation "${text}". Write "status" to see them with their numbers.`,
+  started: (text: string) => `I asked ${text} and invited you to an encrypted room. What you write there reaches them.`,
+  resumed: (text: string) => `You have a room with ${text} already. I invited you there if you had left.`,
+  asked: (text: string) =>
+    `${text} wants to be asked before anyone writes. I asked. When they agree, I invite you to an encrypted room.`,
+  none: () => 'You have no conversations. "start" and a handle begins one.',
+  status: (lines: readonly string[]) => ['Your conversations:', ...lines].join('\n'),
+  blocked: (name: string) => `${name} is blocked. Nothing reaches you from them, and they are not told.`,
+  unblocked: (name: string) => `${name} is not blocked any more. "start" begins a conversation anew.`,
+  left: (name: string) => `You left the conversation with ${name}.`,
+  fault: () => 'That did not work, and nothing was changed. Try again in a few minutes.',
+} as const
+
+const states: Record<Portal['state'], string> = {
+  wanted: 'they were asked whether you may write',
+  requested: 'they have not answered yet',
+  offered: 'they would like to write to you; join the room to accept',
+  open: 'open',
+  ended: 'ended',
+}
+
+/** One line of the status. */
+export function statusLine(portal: Portal, host: string): string {
+  const name = portal.peerName ?? 'somebody who has not given a name'
+  const posture =
+    portal.posture === undefined || portal.state !== 'open'
+      ? ''
+      : ` ${describePosture(JSON.parse(portal.posture), { other: name, host })}`
+  return `${portal.id}. ${name}: ${states[portal.state]}.${posture}`
+}
+
+const escaped = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)

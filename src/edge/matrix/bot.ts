@@ -1,0 +1,109 @@
+/**
+ * The bot: how a Matrix user finds people on the messenger from any client. It is a Matrix user of ours with an Olm
+ * machine of its own, so that it can be talked to in encrypted rooms; it takes part in no conversation.
+ */
+import { codeOf, type Portals, sayInRoom } from '../portals/index.ts'
+import type { StoredEvent } from './appservice.ts'
+import { type Answer, type Command, parseCommand, runCommand } from './bot-commands.ts'
+import { botWords } from './bot-words.ts'
+import { type GhostId, isDecrypted } from './ghosts.ts'
+import { isHomeserverError } from './homeserver.ts'
+
+export interface Bot {
+  /** The bot was invited: it joins and says what it can do. */
+  invited(event: StoredEvent): Promise<void>
+  /** Events of one room, in order; undefined when the bot does not talk there. */
+  takeEvents(room: string, events: readonly StoredEvent[]): Promise<{ taken: true; retryAfterMs?: number } | undefined>
+}
+
+export interface BotOptions {
+  readonly portals: Portals
+  /** What people call the messenger. */
+  readonly network: string
+}
+
+export function openBot({ portals, network }: BotOptions): Bot {
+  const { context } = portals
+  const { database, homeserver, ghosts, users, settings, clock } = context
+  const finish = (stored: StoredEvent) => database.transaction((tx) => context.finishEvent(tx, stored.id))
+
+  /** What somebody wrote, in plain; `undefined`: nothing for the bot. */
+  const read = async (bot: GhostId, stored: StoredEvent): Promise<Plain | { retryAfterMs: number } | undefined> => {
+    if (stored.type === 'm.room.message') return { content: stored.content }
+    if (stored.type !== 'm.room.encrypted') return undefined
+    const result = await ghosts.decrypt(bot, stored.room, stored.event)
+    if (isDecrypted(result)) return result.type === 'm.room.message' ? { content: result.content } : undefined
+    const left = settings.missingKeyMs - (clock() - stored.receivedAt)
+    if ('missingKey' in result && left > 0) return { retryAfterMs: left }
+    return { unreadable: true }
+  }
+
+  const answer = async (bot: GhostId, stored: StoredEvent, plain: Plain): Promise<void> => {
+    const say = (said: Parameters<typeof sayInRoom>[3]) => sayInRoom(context, bot, stored.room, said, stored.eventId)
+    if ('unreadable' in plain) return say(botWords.undecryptable())
+    const { msgtype, body } = plain.content
+    // Notices are never answered, or two bots would talk for ever.
+    if (msgtype !== 'm.text' || typeof body !== 'string') return
+    const command = parseCommand(body)
+    const alone = Object.keys(await homeserver.joinedMembers({ user: bot }, stored.room)).length <= 2
+    if (command === undefined) return alone ? say(botWords.help(network)) : undefined
+    if (!alone && !command.marked) return
+    await say(await run(stored, command))
+  }
+
+  /** A command that keeps failing is answered too: somebody waits. */
+  const run = async (stored: StoredEvent, command: Command): Promise<Answer> => {
+    try {
+      return await runCommand({ portals, network, user: () => users.ensure(stored.sender) }, command)
+    } catch (error) {
+      if (clock() - stored.receivedAt < settings.commandMs) throw error
+      context.log.warn({ code: codeOf(error) }, 'a command to the bot failed')
+      return botWords.fault()
+    }
+  }
+
+  const left = async (bot: GhostId, stored: StoredEvent): Promise<void> => {
+    const gone =
+      stored.stateKey === bot || Object.keys(await homeserver.joinedMembers({ user: bot }, stored.room)).length <= 1
+    if (!gone) return
+    if (stored.stateKey !== bot) await homeserver.leave({ user: bot }, stored.room)
+    await database.query('delete from bot_room where matrix_room = $1', [stored.room])
+  }
+
+  return {
+    async invited(stored) {
+      const bot = await ghosts.ensureBot()
+      try {
+        await homeserver.join({ user: bot }, stored.room)
+      } catch (error) {
+        if (!isHomeserverError(error) || error.retry || error.status === 401) throw error
+        return finish(stored)
+      }
+      await database.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [stored.room])
+      await sayInRoom(context, bot, stored.room, botWords.help(network), stored.eventId)
+      await finish(stored)
+    },
+    async takeEvents(room, events) {
+      const [known] = await database.query('select 1 from bot_room where matrix_room = $1', [room])
+      if (known === undefined) return undefined
+      const bot = await ghosts.ensureBot()
+      for (const stored of events) {
+        if (
+          stored.type === 'm.room.member' &&
+          stored.content.membership !== 'join' &&
+          stored.content.membership !== 'invite'
+        ) {
+          await left(bot, stored)
+        } else if (stored.stateKey === undefined) {
+          const plain = await read(bot, stored)
+          if (plain !== undefined && 'retryAfterMs' in plain) return { taken: true, retryAfterMs: plain.retryAfterMs }
+          if (plain !== undefined) await answer(bot, stored, plain)
+        }
+        await finish(stored)
+      }
+      return { taken: true }
+    },
+  }
+}
+
+type Plain = { content: Record<string, unknown> } | { unreadable: true }

@@ -1,0 +1,41 @@
+import type { StoredEvent } from '../matrix/appservice.ts'
+import { owned, type PortalContext } from './context.ts'
+import { passOn } from './from-matrix.ts'
+import { memberChanged } from './members.ts'
+import type { OpenPortal, Portal } from './portal-table.ts'
+import { opened } from './work.ts'
+
+/**
+ * Events of one Matrix room that is a portal's, in order.
+ * @returns undefined when the room is no portal's
+ */
+export async function takeEvents(
+  context: PortalContext,
+  room: string,
+  events: readonly StoredEvent[],
+): Promise<{ taken: true; retryAfterMs?: number } | undefined> {
+  const { portals, database } = context
+  for (const [index, stored] of events.entries()) {
+    const found = await portals.byMatrixRoom(database, room)
+    const portal = found && (await withUser(context, found))
+    if (portal === undefined) {
+      if (index === 0) return undefined
+      return { taken: true }
+    }
+    await context.users.byAccount(portal.account)
+    if (stored.type === 'm.room.member' && stored.stateKey !== undefined) await memberChanged(context, portal, stored)
+    else if (stored.sender !== portal.mxid || stored.stateKey !== undefined || portal.state === 'ended') {
+      await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
+    } else {
+      const handled = await passOn(context, portal, stored)
+      if (handled !== 'done') return { taken: true, retryAfterMs: handled.retryAfterMs }
+    }
+  }
+  return { taken: true }
+}
+
+/** As `opened`, also while the user is not in the room. */
+async function withUser(context: PortalContext, portal: Portal): Promise<OpenPortal | undefined> {
+  const open = await opened(context, { ...portal, userIn: true })
+  return open && { ...open, userIn: portal.userIn }
+}

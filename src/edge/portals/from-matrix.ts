@@ -1,0 +1,185 @@
+import { ClientError } from '../../client/index.ts'
+import { type ContentDraft, textMessage } from '../../content/index.ts'
+import { concatBytes, utf8 } from '../../crypto/index.ts'
+import type { Transaction } from '../../store/index.ts'
+import type { StoredEvent } from '../matrix/appservice.ts'
+import { isDecrypted } from '../matrix/ghosts.ts'
+import { fromMatrix, isRefused, type Loss, replyTargetOf } from '../matrix/translate/index.ts'
+import { owned, type PortalContext } from './context.ts'
+import type { LateEvent } from './late-events.ts'
+import type { OpenPortal, Portal } from './portal-table.ts'
+import { lossWords, placeholderText, refusalWords, untranslatableWords, words } from './words.ts'
+
+type Json = Record<string, unknown>
+
+/** What became of a stored event: it is finished, or the room waits with it for so long. */
+export type Handled = 'done' | { retryAfterMs: number }
+
+/**
+ * A message of the Matrix user: decrypted as the ghost, translated, and given to their device, whose transaction also
+ * deletes the stored event. The event's id is the key of the submission, so that a repetition is the same message.
+ */
+export async function passOn(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Handled> {
+  const read = await readEvent(context, portal, stored)
+  if ('retryAfterMs' in read) return read
+  if ('placeholder' in read) {
+    context.counters.count('placeholders')
+    const late = (messageId: Uint8Array): LateEvent => ({
+      eventId: stored.eventId,
+      placeholder: messageId,
+      event: stored.event,
+    })
+    return submit(context, portal, stored, textMessage({ plain: placeholderText }), async (tx, messageId) => {
+      await context.late.add(tx, portal.id, late(messageId))
+    })
+  }
+  if ('said' in read) return refuse(context, portal, stored, read.said)
+  const result = await translate(context, portal, read)
+  if ('nothing' in result) return finish(context, portal, stored)
+  if (isRefused(result)) {
+    context.counters.count('refused', { way: 'from-matrix', code: result.code })
+    return refuse(context, portal, stored, untranslatableWords(result.code))
+  }
+  context.counters.count('messages', { way: 'from-matrix' })
+  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses))
+}
+
+interface Plain {
+  type: string
+  content: Json
+}
+type Read = Plain | { retryAfterMs: number } | { placeholder: true } | { said: string }
+
+async function readEvent(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Read> {
+  const { type, content } = stored
+  if (type !== 'm.room.encrypted') {
+    // Relations that clients send in clear in encrypted rooms too; what people write must not come in clear.
+    return type === 'm.room.message' || type === 'm.sticker' ? { said: words.unencrypted() } : { type, content }
+  }
+  const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
+  if (isDecrypted(result)) return { type: result.type, content: withRelation(result.content, content) }
+  if ('failed' in result) {
+    context.counters.count('faults', { code: result.failed })
+    return { said: words.undecryptable() }
+  }
+  const left = context.settings.missingKeyMs - (context.clock() - stored.receivedAt)
+  return left > 0 ? { retryAfterMs: left } : { placeholder: true }
+}
+
+/** The relation may stand outside of what is encrypted only (Matrix specification, m.room.encrypted). */
+const withRelation = (content: Json, outer: Json): Json =>
+  content['m.relates_to'] === undefined && outer['m.relates_to'] !== undefined
+    ? { ...content, 'm.relates_to': outer['m.relates_to'] }
+    : content
+
+async function translate(context: PortalContext, portal: Portal, plain: Plain, replaces?: Uint8Array) {
+  const target = replyTargetOf(plain.content)
+  const inReplyTo = target && (await context.messages.messageOf(context.database, portal.id, target))
+  return fromMatrix(plain, { inReplyTo: inReplyTo || undefined, replaces })
+}
+
+const keyOf = (context: PortalContext, what: string, portal: Portal, eventId: string) =>
+  context.crypto.sha256(concatBytes(utf8(`silta matrix ${what}\0${portal.id}\0${eventId}`)))
+
+/** Hands content to the user's device; what the device refuses at once is told in the room. */
+async function submit(
+  context: PortalContext,
+  portal: OpenPortal,
+  stored: StoredEvent,
+  content: ContentDraft,
+  also: (tx: Transaction, messageId: Uint8Array) => Promise<void>,
+): Promise<Handled> {
+  const { users, messages } = context
+  if (portal.room === undefined) return { retryAfterMs: context.settings.retryMaxMs }
+  const { device } = await users.byAccount(portal.account)
+  try {
+    const { accepted } = await device.send(portal.room, content, {
+      key: keyOf(context, 'event', portal, stored.eventId),
+      async within(device, messageId) {
+        const tx = device.application as Transaction
+        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true })
+        await also(tx, messageId)
+        await context.finishEvent(tx, stored.id)
+      },
+    })
+    // A later refusal comes as the device's event, which survives a restart.
+    accepted.catch(() => {})
+    return 'done'
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.retry || error.code === 'storage') throw error
+    context.counters.count('refused', { way: 'from-matrix', code: error.code })
+    return refuse(context, portal, stored, refusalWords(error.code, 'message', portal.peerName))
+  }
+}
+
+/** The event ends here, and its sender is told why. */
+async function refuse(context: PortalContext, portal: Portal, stored: StoredEvent, said: string): Promise<Handled> {
+  await owned(context, portal.account, async (tx) => {
+    const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: said }
+    await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
+    await context.outbox.add(tx, portal.id, 'notice', said)
+    await context.finishEvent(tx, stored.id)
+    tx.afterCommit(() => context.wake(portal.id))
+  })
+  return 'done'
+}
+
+async function finish(context: PortalContext, portal: Portal, stored: StoredEvent): Promise<Handled> {
+  await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
+  return 'done'
+}
+
+/** Tells once in each portal what a kind of message loses on its way. */
+async function tellLosses(context: PortalContext, tx: Transaction, portal: Portal, losses: readonly Loss[]) {
+  for (const loss of losses) {
+    const said = lossWords(loss)
+    if (said === undefined) continue
+    const first = await tx.query(
+      'insert into portal_told (portal, what) values ($1, $2) on conflict do nothing returning what',
+      [portal.id, `loss-${loss}`],
+    )
+    if (first.length === 0) continue
+    await context.outbox.add(tx, portal.id, 'notice', said)
+    tx.afterCommit(() => context.wake(portal.id))
+  }
+}
+
+/** Keys may have come for messages that placeholders stand for: each is put in its placeholder's place. */
+export async function replacePlaceholders(context: PortalContext, portal: OpenPortal): Promise<void> {
+  const { late, database, ghosts, users } = context
+  const waiting = await late.of(database, portal.id)
+  if (waiting.length === 0 || portal.room === undefined) return
+  const { device } = await users.byAccount(portal.account)
+  for (const { eventId, placeholder, event } of waiting) {
+    const result = await ghosts.decrypt(portal.ghost, portal.matrixRoom, event)
+    if ('missingKey' in result) continue
+    const outer = (event.content ?? {}) as Json
+    const translated = isDecrypted(result)
+      ? await translate(
+          context,
+          portal,
+          { type: result.type, content: withRelation(result.content, outer) },
+          placeholder,
+        )
+      : undefined
+    const said =
+      translated === undefined
+        ? words.undecryptable()
+        : isRefused(translated)
+          ? untranslatableWords(translated.code)
+          : undefined
+    const done = (tx: Transaction) => late.done(tx, portal.id, eventId)
+    if (translated !== undefined && 'content' in translated) {
+      const { accepted } = await device.send(portal.room, translated.content, {
+        key: keyOf(context, 'late event', portal, eventId),
+        within: (tx) => done(tx.application as Transaction),
+      })
+      accepted.catch(() => {})
+    } else {
+      await owned(context, portal.account, async (tx) => {
+        await done(tx)
+        if (said !== undefined) await context.outbox.add(tx, portal.id, 'notice', said)
+      })
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import type { Device, PostureChange, ReceivedMessage, Refusal, Room, StorageTx } from '../../client/index.ts'
+import { ContentError, encodeContent, readOutcome, readProfile, readStatus } from '../../content/index.ts'
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { Transaction } from '../../store/index.ts'
+import type { PortalContext } from './context.ts'
+import type { Ending, Portal, PortalChange, PortalState } from './portal-table.ts'
+import type { MatrixUser } from './users.ts'
+import { outcomeWords, refusalWords, words } from './words.ts'
+
+/** What a room of a Matrix user's device means for its portal. */
+export function stateOf(room: Pick<Room, 'standing' | 'answered' | 'inviter' | 'otherStanding'>): {
+  state: PortalState
+  ending?: Ending
+} {
+  const { standing, otherStanding } = room
+  if (standing === 'left') return { state: 'ended', ending: 'left-here' }
+  if (standing === 'declined') return { state: 'ended', ending: 'declined-here' }
+  if (otherStanding === 'declined') return { state: 'ended', ending: 'declined-there' }
+  if (otherStanding === 'left') return { state: 'ended', ending: 'left-there' }
+  if (standing === 'requested') return { state: 'offered' }
+  // Whoever made a room has accepted it; of a room that we made, the other has to say so.
+  return { state: room.inviter !== undefined || room.answered || otherStanding === 'accepted' ? 'open' : 'requested' }
+}
+
+/**
+ * Listens to a Matrix user's device. What is to reach Matrix is put into the portal's outbox in the very transaction that
+ * stores the device's new state and place in the log, so nothing is lost and nothing comes twice.
+ */
+export function listenToDevice(context: PortalContext, { account, device }: MatrixUser): void {
+  const { portals, outbox, messages } = context
+
+  /** Runs for the room's portal, if it has one, in the device's transaction. */
+  const inPortal = async (tx: StorageTx, room: RoomId, work: (sql: Transaction, portal: Portal) => Promise<void>) => {
+    const sql = tx.application as Transaction
+    const portal = await portals.byRoom(sql, account, room)
+    if (portal === undefined) return
+    await work(sql, portal)
+    sql.afterCommit(() => context.wake(portal.id))
+  }
+
+  device.on('room', (room, tx) => roomChanged(context, account, room, tx.application as Transaction))
+
+  device.on('message', (message, tx) =>
+    inPortal(tx, message.room, async (sql, portal) => {
+      if (message.own || message.sender === account) return
+      await take(context, sql, portal, message)
+    }),
+  )
+
+  device.on('posture', ({ room, posture }: PostureChange, tx) =>
+    inPortal(tx, room, async (sql, portal) => {
+      await outbox.add(sql, portal.id, 'posture', JSON.stringify(posture))
+    }),
+  )
+
+  device.on('refused', ({ room, messageId, error }: Refusal, tx) => {
+    if (room === undefined || messageId === undefined) return
+    return inPortal(tx, room, async (sql, portal) => {
+      context.counters.count('refused', { way: 'from-matrix', code: error.code })
+      const eventId = await messages.eventOf(sql, portal.id, messageId)
+      // A report of ours that was refused is nobody's message.
+      if (eventId === undefined) return
+      const said = refusalWords(error.code, 'message', portal.peerName)
+      await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
+      await outbox.add(sql, portal.id, 'notice', said)
+    })
+  })
+
+  const tell = (event: 'undecryptable' | 'gap' | 'keyChanged', said: () => string) =>
+    device.on(event, ({ room }: { room: RoomId }, tx: StorageTx) =>
+      inPortal(tx, room, (sql, portal) => outbox.add(sql, portal.id, 'notice', said())),
+    )
+  tell('undecryptable', words.lost)
+  tell('gap', words.gap)
+  tell('keyChanged', words.keyChanged)
+
+  device.on('consent', ({ account: peer, state }) => consentChanged(context, { account, device }, peer, state))
+  device.on('fault', (error) => {
+    context.counters.count('faults', { code: error.code })
+    context.log.warn({ code: error.code }, 'the device of a Matrix user had a fault')
+  })
+}
+
+/** A room is new, or what somebody said of it changed: the portal follows, in the device's transaction. */
+async function roomChanged(context: PortalContext, account: AccountAddress, room: Room, sql: Transaction) {
+  const { portals } = context
+  if (room.kind !== 'direct' || room.other === undefined) return
+  const { state, ending } = stateOf(room)
+  const pair = { account, peer: room.other }
+  const before = (await portals.byRoom(sql, account, room.id)) ?? (await portals.byPair(sql, account, room.other))
+  // A room that was over before there was a portal is no business of Matrix.
+  if (before === undefined && state === 'ended') return
+  // An ended room that another one has followed.
+  if (before?.room !== undefined && before.room !== room.id && state === 'ended') return
+  const fresh = before === undefined || before.state === 'ended' || before.room !== room.id
+  const change: PortalChange = { room: room.id, state, endedBecause: ending }
+  if (fresh && state === 'ended' && before?.state === 'ended') return
+  const after = await portals.upsert(sql, pair, state, change)
+  if (before?.state === 'requested' && state === 'open') {
+    await context.outbox.add(sql, after.id, 'notice', words.accepted(after.peerName))
+  }
+  if (before !== undefined && before.state !== 'ended' && ending !== undefined && !ending.endsWith('-here')) {
+    await context.outbox.add(sql, after.id, 'notice', words.ended(ending, after.peerName))
+  }
+  sql.afterCommit(() => context.wake(after.id))
+}
+
+/** One message: for people it goes into the outbox as it came; what devices say to each other is taken here. */
+async function take(context: PortalContext, sql: Transaction, portal: Portal, message: ReceivedMessage) {
+  const { outbox, messages, portals } = context
+  try {
+    const profile = readProfile(message.content)
+    if (profile !== undefined) {
+      // Kept, and shown once the Matrix user has accepted: until then a stranger has no name.
+      if (profile.name !== undefined) await portals.update(sql, portal.id, { peerName: profile.name })
+      return
+    }
+    const outcome = readOutcome(message.content)
+    if (outcome !== undefined) {
+      const eventId = await messages.eventOf(sql, portal.id, outcome.messageId)
+      const said = outcomeWords(outcome.outcome, portal.peerName)
+      if (eventId === undefined || said === undefined) return
+      await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
+      await outbox.add(sql, portal.id, 'notice', said)
+      return
+    }
+    const report = readStatus(message.content)
+    if (report !== undefined) {
+      const reached = report.filter(({ status }) => status === 'delivered' || status === 'read')
+      for (const { messageId } of reached.slice(-reportedAtOnce)) {
+        const eventId = await messages.eventOf(sql, portal.id, messageId)
+        if (eventId !== undefined)
+          await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'SUCCESS' }))
+      }
+      return
+    }
+  } catch (error) {
+    if (!(error instanceof ContentError)) throw error
+    context.counters.count('faults', { code: error.code })
+    return
+  }
+  context.counters.count('messages', { way: 'to-matrix' })
+  await outbox.add(sql, portal.id, 'message', encodeContent(message.content), message.messageId)
+}
+
+/** A report of more messages than this tells of the newest only: each becomes an event on Matrix. */
+const reportedAtOnce = 20
+
+/** The account that was asked for consent has answered. */
+async function consentChanged(
+  context: PortalContext,
+  { account }: { account: AccountAddress; device: Device },
+  peer: AccountAddress,
+  state: 'requested' | 'granted' | 'denied',
+) {
+  if (state === 'requested') return
+  const { portals, outbox, database } = context
+  const portal = await portals.byPair(database, account, peer)
+  if (portal?.state !== 'wanted') return
+  if (state === 'denied') {
+    await database.transaction(async (tx) => {
+      await context.users.check(tx, account)
+      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'declined-there' })
+      await outbox.add(tx, portal.id, 'notice', words.ended('declined-there', portal.peerName))
+    })
+  }
+  context.wake(portal.id)
+}

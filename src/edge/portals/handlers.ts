@@ -1,0 +1,51 @@
+import type { AppserviceHandlers, StoredEvent } from '../matrix/appservice.ts'
+import type { Bot } from '../matrix/bot.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+import type { Portals } from './index.ts'
+
+export interface EventHandlerOptions {
+  readonly portals: Portals
+  readonly bot: Bot
+  readonly botMxid: string
+}
+
+/** Types of state that a portal or the bot acts on. */
+const actedOn: ReadonlySet<string> = new Set(['m.room.member'])
+
+/** Hands each room's events to whoever talks there: a portal, or the bot. Rooms of nobody are left alone. */
+export function eventHandlers({
+  portals,
+  bot,
+  botMxid,
+}: EventHandlerOptions): Required<Pick<AppserviceHandlers, 'wants' | 'onEvents'>> {
+  const { context } = portals
+  const finish = (stored: StoredEvent) => context.database.transaction((tx) => context.finishEvent(tx, stored.id))
+
+  /** An event of a room that is nobody's yet: only an invitation of one of ours means anything. */
+  const first = async (stored: StoredEvent): Promise<void> => {
+    const { type, stateKey, content, sender } = stored
+    if (
+      type !== 'm.room.member' ||
+      stateKey === undefined ||
+      content.membership !== 'invite' ||
+      context.isOurs(sender)
+    ) {
+      return finish(stored)
+    }
+    if (stateKey === botMxid) return bot.invited(stored)
+    const peer = await context.ghosts.accountOf(stateKey)
+    return peer === undefined ? finish(stored) : portals.invited(stateKey as GhostId, peer, stored)
+  }
+
+  return {
+    wants: ({ type, sender, stateKey }) => !context.isOurs(sender) && (stateKey === undefined || actedOn.has(type)),
+    async onEvents(room, events) {
+      const taken = (await portals.takeEvents(room, events)) ?? (await bot.takeEvents(room, events))
+      if (taken !== undefined) return taken.retryAfterMs === undefined ? {} : { retryAfterMs: taken.retryAfterMs }
+      const [stored] = events
+      // One at a time: after it the room may be somebody's.
+      if (stored !== undefined) await first(stored)
+      return undefined
+    },
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Portals: a messenger room and a Matrix room that are one conversation.
+ *
+ * This room knows devices of the messenger (the client SDK), ghosts, and its own tables. It knows no hub and no Olm
+ * machine. Plaintext exists here only between opening one side's ciphertext and making the other's, and sealed in the
+ * outbox. Whatever has to happen together is one transaction; what leaves the process was stored before.
+ */
+import type { AccountAddress } from '../../identity/index.ts'
+import type { StoredEvent } from '../matrix/appservice.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+import type { PortalContext } from './context.ts'
+import { takeEvents } from './feed.ts'
+import { listenToDevice } from './from-messenger.ts'
+import { lateEvents } from './late-events.ts'
+import { ghostInvited } from './members.ts'
+import { messageMap } from './message-map.ts'
+import { type Beginning, beginPortal } from './opening.ts'
+import { outboxTable } from './outbox-table.ts'
+import { portalTable } from './portal-table.ts'
+import { createRunner } from './runner.ts'
+import type { MatrixUser } from './users.ts'
+import { workOn } from './work.ts'
+
+export type { PortalContext, PortalCounter } from './context.ts'
+export { EdgeError, type EdgeErrorCode } from './errors.ts'
+export { type HeldLeases, holdLeases } from './leases.ts'
+export type { Beginning } from './opening.ts'
+export type { Portal } from './portal-table.ts'
+export { sayInRoom } from './say.ts'
+export { defaultPortalSettings, type PortalSettings } from './settings.ts'
+export { type MatrixUser, type MatrixUsers, matrixUsers } from './users.ts'
+export { refusalWords } from './words.ts'
+
+export interface Portals {
+  readonly context: PortalContext
+  /** To be called for each device before it starts. */
+  listen(user: MatrixUser): void
+  /** A Matrix user begins a conversation with a messenger account. */
+  begin(user: MatrixUser, peer: AccountAddress): Promise<Beginning>
+  /** Events of one Matrix room, in order; undefined when the room is no portal's. */
+  takeEvents(room: string, events: readonly StoredEvent[]): Promise<{ taken: true; retryAfterMs?: number } | undefined>
+  /** A ghost was invited into a room that is no portal's. */
+  invited(ghost: GhostId, peer: AccountAddress, event: StoredEvent): Promise<void>
+  /** A room key came for a ghost. */
+  keyCame(matrixRoom: string): Promise<void>
+  /** Takes up everything that was under way. */
+  start(): Promise<void>
+  /** Resolves when nothing runs and nothing is due. */
+  idle(): Promise<void>
+  stop(): Promise<void>
+}
+
+export type PortalsOptions = Omit<PortalContext, 'portals' | 'outbox' | 'messages' | 'late' | 'wake'>
+
+export function openPortals(options: PortalsOptions): Portals {
+  const { database, sealer, clock, settings, log } = options
+  /** Portals whose placeholders are to be looked at again. */
+  const keysCame = new Set<number>()
+  const runner = createRunner({
+    async work(id) {
+      const came = keysCame.delete(id)
+      try {
+        await workOn(context, id, came)
+      } catch (error) {
+        if (came) keysCame.add(id)
+        throw error
+      }
+      return undefined
+    },
+    atOnce: settings.portalsAtOnce,
+    retryMs: settings.retryMs,
+    retryMaxMs: settings.retryMaxMs,
+    onFault(error) {
+      const code = codeOf(error)
+      context.counters.count('faults', { code })
+      log.warn({ code }, 'a portal could not go on and is tried again')
+    },
+  })
+  const context: PortalContext = {
+    ...options,
+    portals: portalTable(sealer, clock),
+    outbox: outboxTable(sealer, clock),
+    messages: messageMap(clock),
+    late: lateEvents(sealer, clock),
+    wake: (portal) => runner.wake(portal),
+  }
+  return {
+    context,
+    listen: (user) => listenToDevice(context, user),
+    begin: (user, peer) => beginPortal(context, user, peer),
+    takeEvents: (room, events) => takeEvents(context, room, events),
+    invited: (ghost, peer, event) => ghostInvited(context, ghost, peer, event),
+    async keyCame(matrixRoom) {
+      context.wakeRoom(matrixRoom)
+      const portal = await context.portals.byMatrixRoom(database, matrixRoom)
+      if (portal === undefined) return
+      keysCame.add(portal.id)
+      runner.wake(portal.id)
+    },
+    async start() {
+      await context.late.expire(database, settings.lateKeyMs)
+      for (const id of await context.late.portals(database)) keysCame.add(id)
+      for (const id of [...keysCame, ...(await unfinished(context))]) runner.wake(id)
+    },
+    idle: () => runner.idle(),
+    stop: () => runner.stop(),
+  }
+}
+
+/** Portals that a stop, orderly or not, may have left in the middle of something. */
+async function unfinished({ database }: PortalContext): Promise<number[]> {
+  const rows = await database.query<{ id: number }>(
+    `select id from portal p where (state <> 'ended' and (room is null or matrix_room is null or not user_in))
+       or (state = 'ended' and matrix_room is not null)
+       or (state = 'open' and peer_name is not null and shown_name is null)
+       or exists (select 1 from portal_outbox o where o.portal = p.id)
+       or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix)
+     order by id`,
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** The code of one of our typed errors; anything else has none that may be known. */
+export function codeOf(error: unknown): string {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  if (typeof code === 'string') return code
+  const errcode = typeof error === 'object' && error !== null && 'errcode' in error ? error.errcode : undefined
+  return typeof errcode === 'string' ? errcode : 'unexpected'
+}

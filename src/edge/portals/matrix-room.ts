@@ -1,0 +1,129 @@
+import { toBase64Url } from '../../crypto/index.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+import { HomeserverError, type Json } from '../matrix/homeserver.ts'
+import { asGhost, owned, type PortalContext } from './context.ts'
+import type { Portal } from './portal-table.ts'
+import { topic } from './words.ts'
+
+/** State event that marks a portal's room with a random value of ours. */
+const markType = 'eu.silta.portal'
+export const postureType = 'eu.silta.posture'
+
+/**
+ * What a portal's room is made of. The creator is not named in the power levels, which room version 12 refuses, and the
+ * preset is not `trusted_private_chat`, which would make the invited user a creator too. Only the ghost may invite: a third
+ * reader would change who can read without the messenger's side knowing.
+ */
+export function portalRoom(mxid: string, mark: string): Json {
+  return {
+    preset: 'private_chat',
+    visibility: 'private',
+    is_direct: true,
+    topic,
+    invite: [mxid],
+    initial_state: [
+      { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
+      { type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'invited' } },
+      { type: 'm.room.guest_access', state_key: '', content: { guest_access: 'forbidden' } },
+      { type: markType, state_key: '', content: { mark } },
+    ],
+    power_level_content_override: { invite: 100, users_default: 0, events_default: 0, state_default: 100 },
+  }
+}
+
+/**
+ * Makes the portal's encrypted room as the ghost, with the Matrix user invited. The room is marked, and the mark stored
+ * first: a room whose making was not noticed (a crash, a lost answer) is found by it instead of a second one being made.
+ */
+export async function makeMatrixRoom(
+  context: PortalContext,
+  portal: Portal,
+  ghost: GhostId,
+  mxid: string,
+): Promise<string> {
+  const { homeserver, crypto } = context
+  const as = await asGhost(context, ghost)
+  if (portal.making !== undefined) {
+    const found = await findMarked(context, ghost, portal.making)
+    if (found !== undefined) return found
+    return homeserver.createRoom(as, portalRoom(mxid, portal.making))
+  }
+  const making = toBase64Url(crypto.randomBytes(16))
+  await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, { making }))
+  return homeserver.createRoom(as, portalRoom(mxid, making))
+}
+
+async function findMarked(context: PortalContext, ghost: GhostId, mark: string): Promise<string | undefined> {
+  const { homeserver, portals, database } = context
+  const as = await asGhost(context, ghost)
+  const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>(
+    'GET',
+    '/_matrix/client/v3/joined_rooms',
+    { as },
+  )
+  for (const room of rooms) {
+    if ((await portals.byMatrixRoom(database, room)) !== undefined) continue
+    if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
+  }
+  return undefined
+}
+
+/** Why a room that a ghost was invited to cannot be its portal's. */
+export type Unfit = 'unencrypted' | 'not-two' | 'powerless' | 'public'
+
+/**
+ * Whether a room can be the portal's: encrypted, for invited people only, nobody in it but the two, and the ghost may
+ * state there who can read.
+ */
+export function fitness(state: readonly Json[], ghost: string, mxid: string): 'fit' | Unfit {
+  const content = (type: string, key = '') =>
+    state.find((event) => event.type === type && event.state_key === key)?.content as Json | undefined
+  if (content('m.room.encryption')?.algorithm !== 'm.megolm.v1.aes-sha2') return 'unencrypted'
+  if (content('m.room.join_rules')?.join_rule !== 'invite') return 'public'
+  if (content('m.room.history_visibility')?.history_visibility === 'world_readable') return 'public'
+  const others = state.filter(
+    ({ type, state_key, content }) =>
+      type === 'm.room.member' &&
+      ['join', 'invite', 'knock'].includes(String((content as Json).membership)) &&
+      state_key !== ghost &&
+      state_key !== mxid,
+  )
+  if (others.length > 0) return 'not-two'
+  return powerOf(state, ghost) >= neededPower(content('m.room.power_levels')) ? 'fit' : 'powerless'
+}
+
+function neededPower(levels: Json = {}): number {
+  const events = (levels.events ?? {}) as Json
+  return numberOr(events[postureType], numberOr(levels.state_default, 50))
+}
+
+function powerOf(state: readonly Json[], ghost: string): number {
+  const create = state.find(({ type }) => type === 'm.room.create')
+  const { room_version: version, additional_creators: more } = (create?.content ?? {}) as Json
+  // From room version 12 on, creators stand above all numbers (MSC4289).
+  const creators = [create?.sender, ...(Array.isArray(more) ? more : [])]
+  if (Number(version) >= 12 && creators.includes(ghost)) return Number.POSITIVE_INFINITY
+  const levels = (state.find(({ type }) => type === 'm.room.power_levels')?.content ?? {}) as Json
+  return numberOr(((levels.users ?? {}) as Json)[ghost], numberOr(levels.users_default, 0))
+}
+
+const numberOr = (value: unknown, other: number) => (typeof value === 'number' ? value : other)
+
+/** Takes the ghost out of a room; one that it is not in (any more) is fine. */
+export async function leaveRoom(context: PortalContext, ghost: GhostId, room: string): Promise<void> {
+  await unlessGone(context.homeserver.leave(await asGhost(context, ghost), room))
+}
+
+/** Takes back an invitation that was not answered. */
+export async function uninvite(context: PortalContext, ghost: GhostId, room: string, mxid: string): Promise<void> {
+  await unlessGone(context.homeserver.kick(await asGhost(context, ghost), room, mxid))
+}
+
+/** The homeserver's answer that something is not there, or not ours to touch, is no failure of what ends it. */
+async function unlessGone(done: Promise<void>): Promise<void> {
+  try {
+    await done
+  } catch (error) {
+    if (!(error instanceof HomeserverError) || error.retry || error.status === 401) throw error
+  }
+}

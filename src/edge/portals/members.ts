@@ -1,0 +1,156 @@
+import { ClientError } from '../../client/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import type { Transaction } from '../../store/index.ts'
+import type { StoredEvent } from '../matrix/appservice.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+import { isHomeserverError } from '../matrix/homeserver.ts'
+import { asGhost, owned, type PortalContext } from './context.ts'
+import { fitness, leaveRoom } from './matrix-room.ts'
+import { beginPortal, postureOf } from './opening.ts'
+import type { OpenPortal, Portal } from './portal-table.ts'
+import { sayInRoom } from './say.ts'
+import { refusalWords, words } from './words.ts'
+
+/** Somebody came, went or was invited in a portal's Matrix room. */
+export async function memberChanged(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
+  const { content, stateKey } = stored
+  const there = content.membership === 'join' || content.membership === 'invite'
+  if (stateKey === portal.mxid) {
+    if (content.membership === 'join') return userJoined(context, portal, stored)
+    if (!there) return userLeft(context, portal, stored)
+  } else if (stateKey === portal.ghost) {
+    // The Matrix user sent the ghost away, which ends it as leaving does.
+    if (!there) return userLeft(context, portal, stored)
+  } else if (there) return moveOut(context, portal, stored)
+  await finish(context, portal, stored)
+}
+
+const finish = (
+  context: PortalContext,
+  portal: Portal,
+  stored: StoredEvent,
+  also?: (tx: Transaction) => Promise<void>,
+) =>
+  owned(context, portal.account, async (tx) => {
+    await also?.(tx)
+    await context.finishEvent(tx, stored.id)
+    tx.afterCommit(() => context.wake(portal.id))
+  })
+
+/** To join the room of a request is to accept it. */
+async function userJoined(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
+  const { portals, users, outbox } = context
+  const user = await users.byAccount(portal.account)
+  await users.noteName(user, stored.content.displayname)
+  if (portal.state !== 'offered' || portal.room === undefined) {
+    return finish(context, portal, stored, (tx) => portals.update(tx, portal.id, { userIn: true }))
+  }
+  const gone = await settled(user.device.accept(portal.room))
+  const posture = gone ? undefined : await postureOf(context, portal)
+  await finish(context, portal, stored, async (tx) => {
+    if (gone) {
+      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-there', userIn: true })
+      await outbox.add(tx, portal.id, 'notice', words.ended('left-there', portal.peerName))
+      return
+    }
+    await portals.update(tx, portal.id, { state: 'open', userIn: true })
+    if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
+  })
+}
+
+/** To decline the invitation, or to leave, ends the conversation on the messenger too. */
+async function userLeft(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
+  const { portals, users } = context
+  if (portal.state === 'ended')
+    return finish(context, portal, stored, (tx) => portals.update(tx, portal.id, { userIn: false }))
+  const declined = portal.state === 'offered'
+  if (portal.room !== undefined) {
+    const { device } = await users.byAccount(portal.account)
+    await settled(declined ? device.decline(portal.room) : device.leave(portal.room))
+  }
+  await finish(context, portal, stored, (tx) =>
+    portals.update(tx, portal.id, {
+      state: 'ended',
+      endedBecause: declined ? 'declined-here' : 'left-here',
+      userIn: false,
+    }),
+  )
+}
+
+/** Waits for an answer to the messenger; true when there was nothing left to answer. */
+async function settled(answer: Promise<void>): Promise<boolean> {
+  try {
+    await answer
+    return false
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.retry) throw error
+    return true
+  }
+}
+
+/** A third one can read now. What the messenger's user was told of who can read must stay true, so the ghost goes. */
+async function moveOut(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
+  await sayInRoom(context, portal.ghost, portal.matrixRoom, words.othersHere(), stored.eventId)
+  await leaveRoom(context, portal.ghost, portal.matrixRoom)
+  await finish(context, portal, stored, (tx) =>
+    context.portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined }),
+  )
+}
+
+/**
+ * Somebody invited a ghost: that is how a conversation begins from any client. The room becomes the portal's if it is fit
+ * for it; otherwise the ghost says why, leaves, and opens one of its own.
+ */
+export async function ghostInvited(
+  context: PortalContext,
+  ghost: GhostId,
+  peer: AccountAddress,
+  stored: StoredEvent,
+): Promise<void> {
+  const { homeserver, users, portals, database } = context
+  const { room, sender } = stored
+  const done = () => database.transaction((tx) => context.finishEvent(tx, stored.id))
+  const as = await asGhost(context, ghost)
+  if (!(await joined(homeserver.join(as, room)))) return done()
+  const user = await users.ensure(sender)
+  const there = await portals.byPair(database, user.account, peer)
+  const isPortal = there?.matrixRoom === room
+  const fit = isPortal || fitness(await homeserver.getRoomState(as, room), ghost, sender) === 'fit'
+  const taken = !isPortal && there?.matrixRoom !== undefined && there.userIn && there.state !== 'ended'
+  const beginning = await beginPortal(context, user, peer, fit && !taken ? { matrixRoom: room, ghost } : undefined)
+  const said =
+    'refused' in beginning
+      ? refusalWords(beginning.refused.code, 'start', there?.peerName)
+      : taken
+        ? words.haveRoom()
+        : fit
+          ? undefined
+          : words.elsewhere()
+  if (said !== undefined) {
+    await sayInRoom(context, ghost, room, said, stored.eventId)
+    await leaveRoom(context, ghost, room)
+    return done()
+  }
+  if ('refused' in beginning) return done()
+  const { portal } = beginning
+  const posture = await postureOf(context, portal)
+  await owned(context, user.account, async (tx) => {
+    const told = 'asked' in beginning ? words.asked(portal.peerName) : words.requested(portal.peerName)
+    await portals.update(tx, portal.id, { shownName: undefined, posture: undefined })
+    if (posture !== undefined) await context.outbox.add(tx, portal.id, 'posture', posture)
+    if (portal.state !== 'open') await context.outbox.add(tx, portal.id, 'notice', told)
+    await context.finishEvent(tx, stored.id)
+    tx.afterCommit(() => context.wake(portal.id))
+  })
+}
+
+/** False when the invitation does not hold any more. */
+async function joined(joining: Promise<string>): Promise<boolean> {
+  try {
+    await joining
+    return true
+  } catch (error) {
+    if (isHomeserverError(error) && !error.retry && error.status !== 401) return false
+    throw error
+  }
+}

@@ -1,0 +1,175 @@
+import { ClientError, type Device } from '../../client/index.ts'
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { GhostId } from '../matrix/ghosts.ts'
+import { HomeserverError } from '../matrix/homeserver.ts'
+import { asGhost, owned, type PortalContext } from './context.ts'
+import { stateOf } from './from-messenger.ts'
+import { leaveRoom, makeMatrixRoom, uninvite } from './matrix-room.ts'
+import type { Portal, PortalChange } from './portal-table.ts'
+import { refusalWords, words } from './words.ts'
+
+/**
+ * Brings a portal's two rooms to where its state says they should be. Each step may be repeated and the next begins from
+ * what is stored, so that it goes on after a crash wherever it stopped.
+ */
+export async function openPortal(context: PortalContext, found: Portal): Promise<Portal> {
+  let portal = found
+  if (portal.state === 'ended') return portal
+  if (portal.room === undefined || portal.state === 'wanted') portal = await openMessengerRoom(context, portal)
+  if (portal.room === undefined || portal.state === 'ended') return portal
+  if (portal.matrixRoom === undefined) return openMatrixRoom(context, portal)
+  if (!portal.userIn) return inviteAgain(context, portal, portal.matrixRoom)
+  return portal
+}
+
+export type Beginning =
+  | { began: true; portal: Portal }
+  /** The other account has been asked for consent; the rest follows when it is given. */
+  | { asked: true; portal: Portal }
+  | { refused: ClientError }
+
+/**
+ * A Matrix user begins a conversation: the messenger's room first, since it may be refused.
+ * @param own the user's own room, with the ghost in it, that is to be the portal's
+ * @throws ClientError that is worth a retry
+ */
+export async function beginPortal(
+  context: PortalContext,
+  { account, device }: { account: AccountAddress; device: Device },
+  peer: AccountAddress,
+  own?: { matrixRoom: string; ghost: GhostId },
+): Promise<Beginning> {
+  const { portals } = context
+  const change = own === undefined ? {} : { ...own, userIn: true }
+  try {
+    const room = await device.createDirectRoom(peer)
+    const portal = await storeRoom(context, account, device, peer, room, change)
+    context.wake(portal.id)
+    return { began: true, portal }
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.retry) throw error
+    if (error.code !== 'consent-required') return { refused: error }
+    await device.requestConsent(peer)
+    const portal = await owned(context, account, (tx) => portals.upsert(tx, { account, peer }, 'wanted', change))
+    context.wake(portal.id)
+    return { asked: true, portal }
+  }
+}
+
+async function storeRoom(
+  context: PortalContext,
+  account: AccountAddress,
+  device: Device,
+  peer: AccountAddress,
+  id: RoomId,
+  change: PortalChange,
+): Promise<Portal> {
+  let room = await device.room(id)
+  if (room?.standing === 'requested') {
+    // Both asked each other: to ask is to accept.
+    await device.accept(id)
+    room = await device.room(id)
+  }
+  const { state } = room === undefined ? { state: 'requested' as const } : stateOf(room)
+  return owned(context, account, (tx) =>
+    context.portals.upsert(tx, { account, peer }, state === 'ended' ? 'requested' : state, {
+      ...change,
+      room: id,
+      endedBecause: undefined,
+    }),
+  )
+}
+
+/** The messenger's room of a portal that was begun from Matrix, once it can be. */
+async function openMessengerRoom(context: PortalContext, portal: Portal): Promise<Portal> {
+  const { portals, outbox, users } = context
+  const { account, device } = await users.byAccount(portal.account)
+  try {
+    const room = await device.createDirectRoom(portal.peer)
+    const opened = await storeRoom(context, account, device, portal.peer, room, {})
+    if (opened.matrixRoom !== undefined) context.wakeRoom(opened.matrixRoom)
+    return opened
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.retry || error.code === 'disconnected') throw error
+    // Asked already; the answer will wake this portal.
+    if (error.code === 'consent-required') return portal
+    await owned(context, portal.account, async (tx) => {
+      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'refused' })
+      await outbox.add(tx, portal.id, 'notice', refusalWords(error.code, 'start', portal.peerName))
+    })
+    return (await portals.byId(context.database, portal.id)) ?? portal
+  }
+}
+
+async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<Portal> {
+  const { portals, outbox, users, ghosts, database } = context
+  const mxid = await users.mxidOf(database, portal.account)
+  if (mxid === undefined) return portal
+  const ghost = portal.ghost ?? (await ghosts.ensure(portal.peer))
+  if (portal.ghost === undefined) await owned(context, portal.account, (tx) => portals.update(tx, portal.id, { ghost }))
+  const matrixRoom = await makeMatrixRoom(context, portal, ghost, mxid)
+  const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
+  const posture = await postureOf(context, opened)
+  await owned(context, portal.account, async (tx) => {
+    const change = { matrixRoom, userIn: true, making: undefined, shownName: undefined, posture: undefined }
+    await portals.update(tx, portal.id, change)
+    if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
+    if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.peerName))
+  })
+  return (await portals.byId(database, portal.id)) ?? opened
+}
+
+/** The posture of a portal's room as an outbox item carries it; undefined while the device is not in the room. */
+export async function postureOf(context: PortalContext, portal: Portal): Promise<string | undefined> {
+  if (portal.room === undefined) return undefined
+  const { device } = await context.users.byAccount(portal.account)
+  try {
+    return JSON.stringify(await device.posture(portal.room))
+  } catch (error) {
+    if (error instanceof ClientError && (error.code === 'not-joined' || error.code === 'no-such-room')) return undefined
+    throw error
+  }
+}
+
+/** The user left the Matrix room and the conversation began anew: the same room serves, if the ghost may invite there. */
+async function inviteAgain(context: PortalContext, portal: Portal, matrixRoom: string): Promise<Portal> {
+  const { portals, users, homeserver, database } = context
+  const mxid = await users.mxidOf(database, portal.account)
+  if (mxid === undefined || portal.ghost === undefined) return portal
+  let reached = true
+  try {
+    await homeserver.invite(await asGhost(context, portal.ghost), matrixRoom, mxid)
+  } catch (error) {
+    if (!(error instanceof HomeserverError) || error.retry) throw error
+    reached = false
+  }
+  if (!reached) await leaveRoom(context, portal.ghost, matrixRoom)
+  const change = reached ? { userIn: true } : { matrixRoom: undefined }
+  await owned(context, portal.account, (tx) => portals.update(tx, portal.id, change))
+  return { ...portal, ...change } as Portal
+}
+
+/** An ended portal's ghost leaves its room, once the room has been told; an invitation that nobody answered is taken back. */
+export async function closePortal(context: PortalContext, portal: Portal): Promise<void> {
+  const { portals, outbox, users, database } = context
+  if (portal.matrixRoom !== undefined && portal.ghost !== undefined) {
+    const mxid = await users.mxidOf(database, portal.account)
+    if (portal.userIn && mxid !== undefined) {
+      const member = await context.homeserver
+        .getState(await asGhost(context, portal.ghost), portal.matrixRoom, 'm.room.member', mxid)
+        .catch((error: unknown) => {
+          if (error instanceof HomeserverError && !error.retry) return undefined
+          throw error
+        })
+      if (member?.membership === 'invite') await uninvite(context, portal.ghost, portal.matrixRoom, mxid)
+    }
+    await leaveRoom(context, portal.ghost, portal.matrixRoom)
+  }
+  await owned(context, portal.account, async (tx) => {
+    // A beginning in the meantime wins.
+    const now = await portals.byId(tx, portal.id)
+    if (now?.state !== 'ended') return
+    await outbox.clear(tx, portal.id)
+    await portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined })
+  })
+}

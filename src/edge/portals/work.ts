@@ -1,0 +1,52 @@
+import { asGhost, owned, type PortalContext } from './context.ts'
+import { replacePlaceholders } from './from-matrix.ts'
+import { closePortal, openPortal } from './opening.ts'
+import type { OpenPortal, Portal } from './portal-table.ts'
+import { tellHeld } from './reports.ts'
+import { sendWaiting } from './sending.ts'
+
+/** Everything there is to do for one portal now; called by the runner, one at a time for each. */
+export async function workOn(context: PortalContext, id: number, keysCame: boolean): Promise<void> {
+  const { portals, users, database } = context
+  const found = await portals.byId(database, id)
+  if (found === undefined) return
+  // The device must be ours before anything is done for it.
+  await users.byAccount(found.account)
+  const portal = await openPortal(context, found)
+  const open = await opened(context, portal)
+  if (open === undefined) {
+    if (portal.state === 'ended') await closePortal(context, portal)
+    return
+  }
+  if (open.state === 'open' && open.peerName !== undefined && open.peerName !== open.shownName)
+    await showName(context, open)
+  if (keysCame) await replacePlaceholders(context, open)
+  await tellHeld(context, open)
+  for (
+    let now: OpenPortal | undefined = open;
+    now !== undefined;
+    now = await opened(context, await reread(context, open))
+  ) {
+    if (!(await sendWaiting(context, now))) break
+  }
+  if (portal.state === 'ended') await closePortal(context, portal)
+}
+
+const reread = async (context: PortalContext, portal: Portal): Promise<Portal> =>
+  (await context.portals.byId(context.database, portal.id)) ?? portal
+
+/** The portal with what sending needs; undefined while it has no Matrix room with the user in it. */
+export async function opened(context: PortalContext, portal: Portal): Promise<OpenPortal | undefined> {
+  const { ghost, matrixRoom } = portal
+  if (ghost === undefined || matrixRoom === undefined || !portal.userIn) return undefined
+  const mxid = await context.users.mxidOf(context.database, portal.account)
+  return mxid === undefined ? undefined : { ...portal, ghost, matrixRoom, mxid }
+}
+
+/** The ghost is called in this room what the account calls itself there. Elsewhere it has no name. */
+async function showName(context: PortalContext, portal: OpenPortal): Promise<void> {
+  const as = await asGhost(context, portal.ghost)
+  const content = { membership: 'join', displayname: portal.peerName }
+  await context.homeserver.putState(as, portal.matrixRoom, 'm.room.member', portal.ghost, content)
+  await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, { shownName: portal.peerName }))
+}

@@ -1,0 +1,131 @@
+/**
+ * A whole bridge in this process, for tests: provider, edge, and a Synapse of its own; messenger devices and Matrix
+ * clients are made by the test.
+ */
+import { serve } from '@hono/node-server'
+import type { Device, ReceivedMessage } from '../../src/client/index.ts'
+import { readOutcome, readStatus, readText } from '../../src/content/index.ts'
+import { nodeCrypto } from '../../src/crypto/node.ts'
+import { type Edge, type EdgeOptions, openEdge } from '../../src/edge/index.ts'
+import { createSealer } from '../../src/store/index.ts'
+import { freshDatabase, type TestDatabase } from '../../src/store/testing.ts'
+import { type Tap, testProvider } from './provider.ts'
+import type { TestSynapse } from './synapse.ts'
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} }
+
+export interface RunningEdge {
+  readonly edge: Edge
+  close(): Promise<void>
+}
+
+export interface EdgeWorld extends AsyncDisposable {
+  readonly provider: Awaited<ReturnType<typeof testProvider>>
+  readonly database: TestDatabase
+  readonly operator: string
+  /** Starts the edge (again); only one at a time. */
+  startEdge(options?: Partial<EdgeOptions> & { tap?: Tap }): Promise<RunningEdge>
+  /** What the log was given, for a look at what must not be in it. */
+  readonly logged: unknown[]
+}
+
+export async function edgeWorld(synapse: TestSynapse): Promise<EdgeWorld> {
+  const provider = await testProvider()
+  const database = await freshDatabase('pglite')
+  const operator = 'bridge.example'
+  const { registration } = synapse
+  const logged: unknown[] = []
+  const keep =
+    (print: (...what: unknown[]) => void) =>
+    (...what: unknown[]) => {
+      logged.push(what)
+      if (process.env.SILTA_TEST_LOG) print(...what)
+    }
+  const running = new Set<RunningEdge>()
+  const startEdge: EdgeWorld['startEdge'] = async ({ tap, settings, ...options } = {}) => {
+    const connection = provider.connection(tap)
+    const edge = await openEdge({
+      connection,
+      database,
+      sealer: createSealer(nodeCrypto, [new Uint8Array(32).fill(9)]),
+      crypto: nodeCrypto,
+      mls: provider.mls,
+      provider: provider.provider,
+      operator,
+      networkName: 'Test Messenger',
+      tokenFor: async ({ subject, network, operator }) => JSON.stringify({ subject, kind: 'edge', operator, network }),
+      homeserver: {
+        url: synapse.url,
+        domain: registration.domain,
+        asToken: registration.asToken,
+        hsToken: registration.hsToken,
+        appserviceId: registration.id,
+        botLocalpart: registration.botLocalpart,
+        userPrefix: registration.userPrefix,
+      },
+      settings: { ...settings, portals: { retryMs: 50, retryMaxMs: 500, ...settings?.portals } },
+      log: { ...quiet, warn: keep(console.error), error: keep(console.error) },
+      ...options,
+    })
+    const server = serve({
+      fetch: (request) => edge.routes.fetch(request),
+      hostname: '127.0.0.1',
+      port: synapse.appservicePort,
+    })
+    await edge.start()
+    const one: RunningEdge = {
+      edge,
+      async close() {
+        if (!running.delete(one)) return
+        await edge.drain()
+        await connection.close()
+        await new Promise<void>((resolve) => {
+          server.close(() => resolve())
+          ;(server as { closeAllConnections?(): void }).closeAllConnections?.()
+        })
+      },
+    }
+    running.add(one)
+    return one
+  }
+  return {
+    provider,
+    database,
+    operator,
+    startEdge,
+    logged,
+    async [Symbol.asyncDispose]() {
+      for (const one of running) await one.close()
+      await provider.close()
+      await database.close()
+    },
+  }
+}
+
+/** What a messenger device hears, by kind. */
+export interface HeardFromMatrix {
+  readonly messages: ReceivedMessage[]
+  readonly texts: string[]
+  readonly outcomes: { outcome: string; code: string; messageId: string }[]
+  /** Ids of messages that were reported as delivered. */
+  readonly delivered: string[]
+}
+
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+export function hear(device: Device): HeardFromMatrix {
+  const heard: HeardFromMatrix = { messages: [], texts: [], outcomes: [], delivered: [] }
+  device.on('message', (message) => {
+    const { content } = message
+    const outcome = readOutcome(content)
+    if (outcome) heard.outcomes.push({ ...outcome, messageId: hex(outcome.messageId) })
+    for (const { messageId, status } of readStatus(content) ?? []) {
+      if (status === 'delivered') heard.delivered.push(hex(messageId))
+    }
+    const text = readText(content)
+    if (!text || message.own) return
+    heard.messages.push(message)
+    heard.texts.push(text.plain)
+  })
+  return heard
+}
