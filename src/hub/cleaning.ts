@@ -34,7 +34,7 @@ export function openCleaning(ctx: HubContext) {
 }
 
 async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
-  const { cleanRows, retentionMs, idempotencyMs } = ctx.settings
+  const { retentionMs, idempotencyMs } = ctx.settings
   const now = ctx.clock()
   for (const room of [...acknowledged]) {
     acknowledged.delete(room)
@@ -42,38 +42,43 @@ async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
   }
   await deleteInBatches(ctx, 'log', 'at < $1', now - retentionMs)
   await deleteInBatches(ctx, 'submission', 'at < $1', now - idempotencyMs)
-  await deleteInBatches(
-    ctx,
-    'welcome_body',
-    'at < $1 and not exists (select 1 from hub.welcome w where w.room_no = t.room_no and w.seq = t.seq)',
-    now,
-  )
-  await deleteInBatches(ctx, 'welcome_body', 'at < $1', now - retentionMs)
-  await deleteInBatches(
-    ctx,
-    'welcome',
-    'seq < $1 and not exists (select 1 from hub.welcome_body b where b.room_no = t.room_no and b.seq = t.seq)',
-    Number.MAX_SAFE_INTEGER,
-  )
+  await deleteWelcomes(ctx, now - retentionMs)
   await deleteInBatches(ctx, 'link', 'expires_at < $1', now)
   await deleteInBatches(ctx, 'approach', 'hour < $1', Math.floor(now / 3_600_000) - 24)
   await proposeForgotten(ctx, mostProposals)
+}
 
-  async function deleteInBatches(
-    { database, metrics }: HubContext,
-    table: string,
-    condition: string,
-    bound: number,
-  ): Promise<void> {
-    for (;;) {
-      const deleted = await database.query(
-        `delete from hub.${table} where ctid = any(array(select ctid from hub.${table} t where ${condition} limit $2))
-          returning 1`,
-        [bound, cleanRows],
-      )
-      if (deleted.length > 0) metrics.count('cleaned', { table })
-      if (deleted.length < cleanRows) return
-    }
+async function deleteInBatches(
+  { database, metrics, settings: { cleanRows } }: HubContext,
+  table: string,
+  condition: string,
+  bound: number,
+): Promise<void> {
+  for (;;) {
+    const deleted = await database.query(
+      `delete from hub.${table} where ctid = any(array(select ctid from hub.${table} where ${condition} limit $2))
+        returning 1`,
+      [bound, cleanRows],
+    )
+    if (deleted.length > 0) metrics.count('cleaned', { table })
+    if (deleted.length < cleanRows) return
+  }
+}
+
+/** Welcomes that nobody came for: most are deleted when they are acknowledged. */
+async function deleteWelcomes({ database, settings: { cleanRows } }: HubContext, before: number): Promise<void> {
+  for (;;) {
+    const deleted = await database.query<{ bodies: number }>(
+      `with gone as (
+         delete from hub.welcome_body where ctid = any(array(select ctid from hub.welcome_body where at < $1 limit $2))
+           returning room_no, seq
+       ), unread as (
+         delete from hub.welcome w using gone where w.room_no = gone.room_no and w.seq = gone.seq
+       )
+       select count(*)::int4 as bodies from gone`,
+      [before, cleanRows],
+    )
+    if ((deleted[0]?.bodies ?? 0) < cleanRows) return
   }
 }
 

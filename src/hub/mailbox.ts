@@ -131,7 +131,17 @@ export async function acknowledge(
   for (const { room, seq } of cursors) furthest.set(room, Math.max(seq, furthest.get(room) ?? 0))
   return ctx.database.transaction(async (tx) => {
     if (welcomes.length > 0)
-      await tx.query('delete from hub.welcome where device_id = $1 and no = any($2::int8[])', [device, welcomes])
+      // The last one to have it takes the body along; of two at the same moment neither does, and its age will.
+      await tx.query(
+        `with done as (
+           delete from hub.welcome where device_id = $1 and no = any($2::int8[]) returning room_no, seq
+         )
+         delete from hub.welcome_body b using done
+          where b.room_no = done.room_no and b.seq = done.seq
+            and not exists (select 1 from hub.welcome w
+                             where w.room_no = b.room_no and w.seq = b.seq and w.device_id <> $1)`,
+        [device, welcomes],
+      )
     if (furthest.size === 0) return []
     const moved = await tx.query<{ room_no: number; done: boolean }>(
       `update hub.mailbox m set acked = least(c.seq, r.next_seq - 1)

@@ -36,6 +36,7 @@ import {
   roomExtension,
   type StoredKeyPackage,
 } from '../../mls/index.ts'
+import { checkGroupInfo, openPublicGroup, publicLeaves } from '../../mls/public.ts'
 import type { Accepted, Asker, CommitSubmission, Entry, MessageSubmission, RoomCreation } from '../index.ts'
 import type { TestAccount } from './account.ts'
 import { mls, newRoom, provider, randomKey, text } from './world.ts'
@@ -61,12 +62,12 @@ export interface CommitPlan {
 export type TestDevice = ReturnType<typeof makeDevice>
 
 /** A device that keeps its groups in memory and makes what it submits with the members' side of MLS. */
-export function makeDevice(account: TestAccount, kind: DeviceKind, changed: { certificate?: Uint8Array } = {}) {
+export function makeDevice(account: TestAccount, kind: DeviceKind, certify?: (deviceKey: Uint8Array) => Uint8Array) {
   const { world } = account
   const { hub } = world
   const keys: KeyPair = crypto.generateKeyPair()
   const deviceId: DeviceId = deviceIdOf(crypto, keys.publicKey)
-  const certificate = changed.certificate ?? account.certify(keys.publicKey, kind)
+  const certificate = certify?.(keys.publicKey) ?? account.certify(keys.publicKey, kind)
   const identity = encodeCredential({ certificate, endorsement: account.endorsement })
   const edge = account.kind === 'edge' ? { operator: 'bridge.example', network: 'matrix' } : {}
   const asker: Asker = {
@@ -213,25 +214,27 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, changed: { ce
       return hub.submitCommit(asker, await commit(room, plan))
     },
     /** An external commit of this device into a room of its account. */
-    async prepareJoin(room: string, manifests: Uint8Array[] = [account.manifest]): Promise<CommitSubmission> {
+    async prepareJoin(
+      room: string,
+      manifests: Uint8Array[] = [account.manifest],
+      lawful = true,
+    ): Promise<CommitSubmission> {
       const documents = await hub.getGroupInfo(asker, room)
       const aad = encodeCommitData({ manifests })
       const options = { groupInfo: documents.groupInfo, identity, keyPair: keys, authenticate, aad }
       const joined = await joinExternally(mls, options)
       const own = leavesOf(joined.state).find((leaf) => leafOf(leaf).deviceId === deviceId)!
-      const before = leavesOf(joined.state).filter(({ index }) => index !== own.index)
-      const roster = applyManifests(
-        crypto,
-        joinRoster(crypto, new Map(await statedIn(documents.groupInfo)), documents.manifests, before.map(leafOf)),
-        {
+      const { stated, before } = await openedGroupInfo(documents.groupInfo)
+      const computed = () =>
+        applyManifests(crypto, joinRoster(crypto, stated, documents.manifests, before.map(leafOf)), {
           before: before.map(leafOf),
           after: leavesOf(joined.state).map(leafOf),
           added: [leafOf(own)],
           external: true,
           manifests,
           at: account.seconds(),
-        },
-      ).roster
+        }).roster
+      const roster = lawful ? computed() : emptyRoster
       rooms.set(room, { state: joined.state, roster })
       return {
         room,
@@ -284,10 +287,9 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, changed: { ce
   return device
 }
 
-/** The manifests that a GroupInfo states, by opening it as the hub does. */
-async function statedIn(groupInfo: Uint8Array) {
-  const { checkGroupInfo, openPublicGroup } = await import('../../mls/public.ts')
+/** Leaves and stated manifests of a GroupInfo, by opening it as the hub does. */
+async function openedGroupInfo(groupInfo: Uint8Array) {
   const group = await openPublicGroup(mls, groupInfo, () => undefined)
   const { extensions } = await checkGroupInfo(mls, group, groupInfo)
-  return readManifests(extensions) as unknown as Map<never, { number: number; hash: Uint8Array }>
+  return { before: publicLeaves(group), stated: readManifests(extensions) as Parameters<typeof joinRoster>[1] }
 }
