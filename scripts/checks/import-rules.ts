@@ -24,7 +24,9 @@ export const importRules: ImportRules = {
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'bus', 'ops', 'protocol'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
     cli: ['crypto', 'config', 'ops', 'edge', 'main.ts'],
+    'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
+      'web-server.ts',
       'crypto',
       'protocol',
       'bus',

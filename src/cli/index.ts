@@ -46,6 +46,11 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'version':
         terminal.out(`${version()}\n`)
         return exit.well
+      case 'serve': {
+        // Only here: what it imports takes a second, which the other commands need not wait for.
+        const { serve } = await import('./serve.ts')
+        return await serve(load(values.config, terminal))
+      }
       case 'registration':
         return registration(load(values.config, terminal), values.output, terminal)
       case 'check':

@@ -1,0 +1,229 @@
+/**
+ * The composition root: configuration → store → hub → gateway → edge → listen → drain. The only room that knows all the
+ * others; what it hands down are small interfaces.
+ */
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { openBus } from './bus/index.ts'
+import { connect } from './client/index.ts'
+import { type Config, readSecrets, type Secrets } from './config/index.ts'
+import { nodeCrypto } from './crypto/node.ts'
+import { type Edge, type EdgeOptions, openEdge } from './edge/index.ts'
+import { openHub } from './hub/index.ts'
+import {
+  acceptIssuers,
+  defaultGatewaySettings,
+  type Gateway,
+  type LocalIssuer,
+  openGateway,
+  openLocalIssuer,
+  openTokenVerifier,
+  type TokenKind,
+  type TokenVerifier,
+  trialIssuerRoutes,
+} from './messenger/index.ts'
+import { nodeMlsProvider } from './mls/provider-node.ts'
+import {
+  type Dependency,
+  type Log,
+  type Metrics,
+  openHealth,
+  openLog,
+  openMetrics,
+  openShutdown,
+  type Shutdown,
+} from './ops/index.ts'
+import { inProcessPipe } from './protocol/in-process-pipe.ts'
+import { createSealer, type Database, openDatabase } from './store/index.ts'
+import { openWebServer } from './web-server.ts'
+
+export interface ServiceOptions {
+  readonly log?: Log
+  /** Called between steps that must survive a kill; for crash tests. */
+  readonly steps?: EdgeOptions['steps']
+}
+
+export interface Service {
+  /** Base URL, as this machine reaches it. */
+  readonly url: string
+  /** Drains and stops everything, in order. @returns whether all of it ended well and in time */
+  stop(reason: string): Promise<boolean>
+}
+
+/** Label under which the key that hides tokens' subjects is derived; it has to last as long as the accounts. */
+const subjectKeyLabel = 'silta subjects v1'
+/** Label under which the issuer for the edge's accounts is derived; its tokens never leave this process. */
+const edgeIssuerLabel = 'silta edge issuer v1'
+const edgeIssuerName = 'urn:silta:edge'
+const trialIssuerName = 'urn:silta:trial'
+const second = 1000
+
+/** Starts the whole service in this process. Rejects when something it needs is not there; nothing stays open then. */
+export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
+  const log = options.log ?? openLog({ level: config.log.level })
+  const secrets = readSecrets(config, nodeCrypto)
+  const shutdown = openShutdown({ graceMs: config.shutdown.graceSeconds * second, log })
+  try {
+    return await compose(config, secrets, log, shutdown, options)
+  } catch (error) {
+    await shutdown.run('failed to start')
+    throw error
+  }
+}
+
+async function compose(
+  config: Config,
+  secrets: Secrets,
+  log: Log,
+  shutdown: Shutdown,
+  options: ServiceOptions,
+): Promise<Service> {
+  const crypto = nodeCrypto
+  const metrics = openMetrics()
+  const mls = await nodeMlsProvider()
+  const database = await openDatabase(
+    secrets.databaseUrl === undefined
+      ? { directory: join(config.dataDirectory, 'database') }
+      : { url: secrets.databaseUrl, connections: config.database.connections },
+  )
+  shutdown.add('database', () => database.close())
+  const bus = openBus({ onFault: () => log.error({}, 'a listener of the bus failed') })
+  shutdown.add('bus', () => bus.close())
+
+  const tokens = await openTokens(config, secrets)
+  const hub = openHub({
+    ...{ database, bus, crypto, mls },
+    provider: config.provider.domain,
+    providerKeyPair: { privateKey: secrets.providerKey, publicKey: crypto.publicKeyOf(secrets.providerKey) },
+    subjectKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), subjectKeyLabel, 32),
+    settings: { retentionMs: config.retention.mailboxDays * 24 * 3600 * second },
+    metrics: metrics.counters('hub', hubCounters),
+  })
+  shutdown.add('hub', () => hub.close())
+  const gateway = openGateway({
+    ...{ hub, crypto },
+    verifyToken: (token) => tokens.verifier.verify(token),
+    metrics: metrics.counters('messenger', gatewayCounters),
+  })
+  metrics.gauge(
+    'messenger',
+    'open_connections',
+    'Connections that are open, the edge included',
+    () => gateway.connections,
+  )
+
+  const edge = await composeEdge(config, secrets, { log, metrics, database, gateway, tokens, mls, shutdown, options })
+  const dependencies: Dependency[] = [{ name: 'database', needed: true, check: () => database.query('select 1') }]
+  const homeserver = config.matrix?.homeserverUrl
+  if (homeserver) dependencies.push({ name: 'homeserver', needed: false, check: () => answers(homeserver) })
+  const health = openHealth(dependencies)
+
+  const app = new Hono()
+  app.route('/', health.routes)
+  app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
+  if (tokens.trial) app.route('/', trialIssuerRoutes(tokens.trial))
+  if (edge) app.route('/', edge.routes)
+  const server = await openWebServer({
+    ...{ app, host: config.listen.host, port: config.listen.port, proxy: config.listen.proxy ?? false },
+    connect: (pipe) => gateway.connect(pipe),
+    frameBytes: defaultGatewaySettings.frameBytes,
+    ...config.limits,
+  })
+  shutdown.add('server', () => server.close())
+  shutdown.add('gateway', () => gateway.drain())
+  // Before the gateway goes: the edge is one of its clients, and finishes what it has under way.
+  if (edge) shutdown.add('edge', () => edge.drain())
+  shutdown.add('health', () => health.draining())
+  await edge?.start()
+  health.started()
+  log.info({ port: server.port }, 'ready')
+  return { url: server.url, stop: (reason) => shutdown.run(reason) }
+}
+
+/** Whose word is taken for who an account belongs to. */
+interface Tokens {
+  readonly verifier: TokenVerifier
+  /** Inside this process only: vouches for the users of the edge's network. */
+  readonly edge: LocalIssuer
+  readonly trial: LocalIssuer | undefined
+}
+
+async function openTokens(config: Config, secrets: Secrets): Promise<Tokens> {
+  const { issuer, audience, jwksUrl } = config.tokens
+  const local = (name: string, privateKey: Uint8Array, kinds: readonly TokenKind[]) =>
+    openLocalIssuer({ crypto: nodeCrypto, privateKey, issuer: name, audience, kinds })
+  const edgeKey = nodeCrypto.hkdfSha256(secrets.providerKey, new Uint8Array(), edgeIssuerLabel, 32)
+  const edge = await local(edgeIssuerName, edgeKey, ['edge'])
+  const trial = secrets.trialIssuerKey && (await local(trialIssuerName, secrets.trialIssuerKey, ['person', 'business']))
+  const issuers: Record<string, TokenVerifier> = { [edgeIssuerName]: edge.verifier }
+  if (trial) issuers[trialIssuerName] = trial.verifier
+  if (issuer && jwksUrl) {
+    const keys = new URL(jwksUrl)
+    issuers[issuer] = openTokenVerifier({ issuer, audience, keys, kinds: ['person', 'business'] })
+  }
+  return { verifier: acceptIssuers(issuers), edge, trial }
+}
+
+interface EdgeParts {
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly database: Database
+  readonly gateway: Gateway
+  readonly tokens: Tokens
+  readonly mls: EdgeOptions['mls']
+  readonly shutdown: Shutdown
+  readonly options: ServiceOptions
+}
+
+/** The edge towards Matrix: an ordinary client of the gateway, over a pipe inside this process. */
+async function composeEdge(config: Config, secrets: Secrets, parts: EdgeParts): Promise<Edge | undefined> {
+  const { matrix, provider } = config
+  if (!matrix || !secrets.matrix) return undefined
+  const { gateway, shutdown, options, tokens, ...rest } = parts
+  const connection = connect(async () => {
+    const [ours, theirs] = inProcessPipe()
+    gateway.connect(theirs)
+    return ours
+  })
+  shutdown.add('edge connection', () => connection.close())
+  return openEdge({
+    ...rest,
+    connection,
+    sealer: createSealer(nodeCrypto, [...secrets.sealingKeys]),
+    crypto: nodeCrypto,
+    provider: provider.domain,
+    operator: provider.domain,
+    tokenFor: ({ subject, network, operator }) => tokens.edge.issue({ sub: subject, kind: 'edge', network, operator }),
+    homeserver: {
+      url: matrix.homeserverUrl.replace(/\/+$/, ''),
+      domain: matrix.domain,
+      ...secrets.matrix,
+      appserviceId: matrix.registrationId,
+      botLocalpart: matrix.senderLocalpart,
+      userPrefix: matrix.ghostPrefix,
+    },
+    ...(options.steps ? { steps: options.steps } : {}),
+  })
+}
+
+async function answers(homeserverUrl: string): Promise<boolean> {
+  const response = await fetch(new URL('/_matrix/client/versions', homeserverUrl))
+  await response.body?.cancel()
+  return response.ok
+}
+
+const hubCounters = {
+  entries: { help: 'Entries accepted into the log of a room', labels: ['kind'] },
+  welcomes: { help: 'Welcomes put into mailboxes' },
+  removals_proposed: { help: 'Removals proposed by the hub: unlinked devices and accounts that leave' },
+  cleaned: { help: 'Rows deleted after their time', labels: ['table'] },
+  faults: { help: 'Faults inside the hub', labels: ['in'] },
+} as const
+
+const gatewayCounters = {
+  connections: { help: 'Connections opened' },
+  requests: { help: 'Requests by kind', labels: ['request'] },
+  refusals: { help: 'Requests refused, by code', labels: ['code'] },
+  faults: { help: 'Faults inside the gateway', labels: ['in'] },
+  closed: { help: 'Connections closed by the gateway, by reason', labels: ['code'] },
+} as const
