@@ -90,18 +90,10 @@ describe('ghosts on a real Synapse', { skip: await synapseMissing() }, () => {
     it(`starts twenty conversations at the same moment, all readable by ${name}`, async () => {
       await using client = await start()
       const ghosts = await Promise.all(Array.from({ length: 20 }, () => bridge.newGhost()))
-      const rooms: string[] = []
-      for (const ghost of ghosts) {
-        const as = { user: ghost }
-        const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
-        const room = await bridge.homeserver.createRoom(as, {
-          preset: 'private_chat',
-          invite: [client.user],
-          initial_state: [encryption],
-        })
-        rooms.push(room)
-        await client.untilJoined(room, ghost)
-      }
+      const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
+      const options = { preset: 'private_chat', invite: [client.user], initial_state: [encryption] }
+      const rooms = await Promise.all(ghosts.map((user) => bridge.homeserver.createRoom({ user }, options)))
+      await Promise.all(rooms.map((room, index) => client.untilJoined(room, ghosts[index]!, 60_000)))
       await Promise.all(
         ghosts.map((ghost, index) => bridge.say(ghost, rooms[index]!, `cold ${index} ${name}`, [client.user, ghost])),
       )
