@@ -49,6 +49,7 @@ export const importRules: ImportRules = {
     crypto: ['src/crypto/node.ts', 'src/crypto/web.ts', 'src/crypto/bytes.ts'],
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts'],
     mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts'],
+    store: ['src/store/testing.ts'],
     client: ['src/client/storage/sql.ts'],
     edge: ['src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],
   },
