@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { groupCache, serveNetwork } from '../src/client/index.ts'
 import { textMessage } from '../src/content/index.ts'
 import { expectTexts, listen, testProvider, until } from './support/provider.ts'
 
@@ -254,21 +255,43 @@ describe('a device', () => {
   })
 
   test('encrypts again, under the same id, what it wrote for an epoch that has passed', async () => {
-    const { alice, room, heardByBob } = await pair()
-    await alice.crash()
-    const offline = await provider.reopen(alice.storage, { tap: { up: () => undefined } })
-    const sent = await offline.device.send(room, text('late'))
-    await offline.crash()
-    const again = await provider.reopen(alice.storage, {
-      tap: {
-        // The room moves on while this device does not look: a companion enters.
-        up: (frame) => frame,
-      },
-    })
-    const tablet = await provider.link(again.device)
+    const { alice, bob, room, heardByBob } = await pair()
+    await expectTexts(heardByBob, [])
+    // Nothing of alice's reaches the provider, and she hears nothing, while a device of bob's enters.
+    const [up, down] = [alice.tap.up, alice.tap.down]
+    alice.tap.up = () => undefined
+    alice.tap.down = () => undefined
+    const sent = await alice.device.send(room, text('late'))
+    const tablet = await provider.link(bob.device)
+    const heardByTablet = listen(tablet.device)
     await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
-    await expectTexts(heardByBob, ['late'])
-    assert.deepEqual(heardByBob.messages[0]?.messageId, sent.messageId)
+    Object.assign(alice.tap, { up, down })
+    alice.cut()
+    await sent.accepted
+    await expectTexts(heardByTablet, ['late'])
+    assert.deepEqual(heardByTablet.messages[0]?.messageId, sent.messageId)
+  })
+
+  test('renews manifest, KeyPackages and endorsement in time, also in the rooms it is in', async () => {
+    const day = 24 * 60 * 60 * 1000
+    let ahead = 0
+    await using later = await testProvider({ clock: () => Date.now() + ahead })
+    const alice = await later.register('alice')
+    const bob = await later.register('bob')
+    const room = await alice.device.createDirectRoom(bob.device.address)
+    const heardByBob = listen(bob.device)
+    for (let week = 1; week <= 15; week++) {
+      ahead = week * 7 * day
+      for (const each of [alice, bob]) each.cut()
+      await (await alice.device.send(room, text(`week ${week}`))).accepted
+      await until('the word of the week', () => heardByBob.texts.length === week)
+      if (week === 1) await bob.device.accept(room)
+    }
+    // A hundred days later nothing of the first day is valid any more, and a new device still comes in.
+    const tablet = await later.link(alice.device)
+    await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
+    await (await tablet.device.send(room, text('new here'))).accepted
+    await until('its word', () => heardByBob.texts.at(-1) === 'new here')
   })
 
   test('gives one message for one key, however often it is asked', async () => {
@@ -307,5 +330,67 @@ describe('a device', () => {
       kept.map(({ key }) => key),
       ['2'],
     )
+  })
+})
+
+describe('an edge', () => {
+  test('answers look-ups for its network, and shows in the posture of every room that it reads', async () => {
+    const alice = await provider.register('edge-alice')
+    const claims = { kind: 'edge', operator: 'bridge.example', network: 'matrix' }
+    const edge = await provider.register('edge', { claims })
+    assert.equal(edge.device.kind, 'edge')
+    const asked: string[] = []
+    const served = await serveNetwork(edge.connection, {
+      network: 'matrix',
+      accessToken: () => JSON.stringify({ subject: 'edge', ...claims }),
+      resolve: async (value) => {
+        asked.push(value)
+        return value === '@known:example.org' ? edge.device.address : undefined
+      },
+    })
+    const target = { network: 'matrix', value: '@known:example.org' }
+    await assert.rejects(alice.device.conversationWith(target), refused('not-opted-in'))
+    await alice.device.setReachable('matrix', true)
+    assert.deepEqual((await alice.device.settings()).networks, ['matrix'])
+    await assert.rejects(alice.device.conversationWith({ ...target, value: '@other:example.org' }), {
+      code: 'not-reachable',
+    })
+    // The connection of an edge may break; it says again what it serves.
+    edge.cut()
+    await edge.connection.hello()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const postures: string[] = []
+    alice.device.on('posture', ({ posture }) => void postures.push(posture.level))
+    const room = await alice.device.conversationWith(target)
+    assert.deepEqual(await alice.device.posture(room), {
+      level: 'edge',
+      readers: [{ operator: 'bridge.example', network: 'matrix' }],
+      accounts: 2,
+    })
+    assert.deepEqual(postures, ['edge'])
+    const other = (await alice.device.members(room)).find(({ own }) => !own)
+    assert.deepEqual([other?.accountKind, other?.operator, other?.network], ['edge', 'bridge.example', 'matrix'])
+    const heard = listen(edge.device)
+    await (await alice.device.send(room, text('over there'))).accepted
+    await expectTexts(heard, ['over there'])
+    await alice.device.setReachable('matrix', false)
+    await assert.rejects((await alice.device.send(room, text('no more'))).accepted, refused('not-opted-in'))
+    assert.deepEqual(asked, ['@other:example.org', '@known:example.org'])
+    served.stop()
+  })
+
+  test('keeps thousands of quiet rooms for little: states are loaded when they are needed', async () => {
+    const size = 2
+    const cache = groupCache(size)
+    const hub = await provider.register('hub of rooms', { groupCache: cache })
+    const rooms = []
+    const heard = listen(hub.device)
+    for (let i = 0; i < 5; i++) {
+      const other = await provider.register(`spoke ${i}`)
+      rooms.push({ other, room: await other.device.createDirectRoom(hub.device.address) })
+    }
+    for (const { other, room } of rooms) await (await other.device.send(room, text('hello'))).accepted
+    await until('all', () => heard.texts.length === 5)
+    assert.deepEqual(heard.faults, [])
   })
 })

@@ -32,10 +32,10 @@ import {
 } from '../../src/protocol/index.ts'
 import { freshDatabase } from '../../src/store/testing.ts'
 
-/** Looks at frames on their way. What it returns goes on; undefined: the frame is lost. */
+/** Looks at frames on their way. What it returns goes on, one or several; undefined: the frame is lost. */
 export interface Tap {
   up?(frame: ClientFrame): ClientFrame | undefined
-  down?(frame: ServerFrame): ServerFrame | undefined
+  down?(frame: ServerFrame): ServerFrame | ServerFrame[] | undefined
 }
 
 export interface TestDevice {
@@ -147,6 +147,16 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
     return { options, finish }
   }
 
+  const close = async () => {
+    for (const { device, connection } of opened) {
+      await device?.close()
+      await connection.close()
+    }
+    gateway.drain()
+    await hub.close()
+    await database.close()
+  }
+
   return {
     hub,
     database,
@@ -177,15 +187,8 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       return made
     },
     connection: (tap: Tap = {}) => wire(tap).connection,
-    async close() {
-      for (const { device, connection } of opened) {
-        await device?.close()
-        await connection.close()
-      }
-      gateway.drain()
-      await hub.close()
-      await database.close()
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
 }
 
@@ -239,8 +242,9 @@ function tapped(pipe: FramePipe, tap: Tap): FramePipe {
     onFrame: (listener) =>
       pipe.onFrame((bytes) => {
         if (!tap.down) return listener(bytes)
-        const frame = tap.down(fromBinary(ServerFrameSchema, bytes))
-        if (frame) listener(toBinary(ServerFrameSchema, create(ServerFrameSchema, frame)))
+        const frames = tap.down(fromBinary(ServerFrameSchema, bytes)) ?? []
+        for (const frame of Array.isArray(frames) ? frames : [frames])
+          listener(toBinary(ServerFrameSchema, create(ServerFrameSchema, frame)))
       }),
     onClose: (listener) => pipe.onClose(listener),
     close: (code, reason) => pipe.close(code, reason),

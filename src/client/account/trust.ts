@@ -6,6 +6,7 @@ import {
   type Leaf,
   type Manifest,
   manifestHash,
+  type Roster,
   readManifest,
   readVerifiedLeaf,
   verifyLeaf,
@@ -116,6 +117,16 @@ export async function requireNoneBroughtBack(
     // What other devices of this account may do is the primary's to say, and it is told by the same provider.
     if (!newest.devices.some((device) => equalBytes(device, deviceKey)))
       throw new IdentityRefusal('old-manifest', address)
+  }
+}
+
+/** Keeps what a room's handshakes put in force, where it is newer than anything seen before. */
+export async function noteManifests(tx: StorageTx, roster: Roster): Promise<void> {
+  for (const [address, { number, hash, inForce }] of roster) {
+    const known = await accounts.get(tx, address)
+    if (!known || !inForce || (known.manifest && known.manifest.number >= number)) continue
+    const devices = inForce.manifest.devices.map(({ deviceKey }) => deviceKey)
+    await accounts.put(tx, address, { ...known, manifest: { number, hash, devices } })
   }
 }
 

@@ -25,7 +25,13 @@ import {
 import type { GroupInfoDocument, WelcomeEvent } from '../../protocol/index.ts'
 import { credentialOf, signatureKeys } from '../account/key-packages.ts'
 import { currentManifest } from '../account/manifests.ts'
-import { type Admission, admission, identityRefusalIn, requireNoneBroughtBack } from '../account/trust.ts'
+import {
+  type Admission,
+  admission,
+  identityRefusalIn,
+  noteManifests,
+  requireNoneBroughtBack,
+} from '../account/trust.ts'
 import { kindOf, parseAddress, standingOf } from '../connection/wire-values.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
@@ -58,7 +64,7 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
   } catch (error) {
     return cannotEnter(context, work, error)
   }
-  const { state, roster, usedKeyPackage } = joined
+  const { state, manifests, roster, usedKeyPackage } = joined
   if (usedKeyPackage) await keyPackages.delete(work.tx, usedKeyPackage)
   const { refused: _, ...kept } = record
   const other = otherOf(context, record, roster.leaves)
@@ -67,6 +73,7 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
   work.setRoster(roster)
   await pendingCommits.delete(work.tx, work.id)
   await admitted.remember()
+  await noteManifests(work.tx, manifests)
   await tellRoom(context, work)
   await tellPosture(context, work, undefined, roster)
   if (record.standing === 'requested' && work.record)
@@ -85,7 +92,7 @@ async function openWelcome(context: Context, work: RoomWork, event: WelcomeEvent
   const manifests = await joinedRoster(context, work, groupInfoExtensions, event.manifests, leaves)
   const used = stored.find(({ key }) => key === toHex(usedReference))
   const usedKeyPackage = used && !used.value.lastResort ? used.key : undefined
-  return { state, roster: { leaves, manifests: encodeRoster(manifests) }, usedKeyPackage }
+  return { state, manifests, roster: { leaves, manifests: encodeRoster(manifests) }, usedKeyPackage }
 }
 
 /** Prepares entering from outside (RFC 9420 §12.4.3.2), in place of an own former leaf. The same checks as for a Welcome. */
@@ -118,7 +125,8 @@ export async function prepareEntry(
   // manifests does not ask for places.
   const remaining = publicLeaves(group).filter((leaf) => leaf.index !== former?.index)
   const ownClaim = { index: former?.index ?? leaves.length, identity, signatureKey: keyPair.publicKey }
-  await authenticate(ownClaim)
+  // The present leaves were judged when the epoch began; ours enters now, and may be younger than that.
+  await admission(context, work.tx, now, true).authenticate(ownClaim)
   const step = { after: [...remaining, ownClaim], added: [ownClaim], external: true, manifests: carried, at: now }
   const roster = rosterWithUs(context, before, step, admitted)
   const result = await joinExternally(context.mls, {
@@ -131,6 +139,7 @@ export async function prepareEntry(
   })
   const placed = leavesOf(result.state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   await admitted.remember()
+  await noteManifests(work.tx, manifests)
   if (work.record) work.update(otherOf(context, work.record, leaves))
   const pending: PendingCommitRecord = {
     kind: 'join',

@@ -13,7 +13,7 @@ import {
 } from '../../mls/index.ts'
 import { type Deliver, EntryKind } from '../../protocol/index.ts'
 import { noteProfile } from '../account/profiles.ts'
-import { admission, identityRefusalIn } from '../account/trust.ts'
+import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
 import { type PendingCommitRecord, pendingCommits, submissionPrefix, submissions } from '../state/records.ts'
@@ -133,6 +133,7 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   // A commit of ours was made for the epoch that has just ended: lost, and made again if it is still wanted.
   await pendingCommits.delete(work.tx, work.id)
   await admitted.remember()
+  if (outcome.announced.length > 0) await noteManifests(work.tx, outcome.roster)
   for (const account of new Set([...outcome.keyChanged, ...admitted.changed]))
     await context.events.run('keyChanged', { room: work.id, account }, work.tx)
   await tellPosture(context, work, before, roster)
