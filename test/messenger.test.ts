@@ -208,6 +208,7 @@ describe('a second device', () => {
     const kinds = async () => (await bob.device.members(room)).flatMap((member) => member.devices.map((d) => d.kind))
     assert.equal((await kinds()).join(), 'primary,primary')
     delete alice.tap.up
+    alice.cut()
     await (await alice.device.send(room, text('second'))).accepted
     await expectTexts(heardByBob, ['second'])
   })

@@ -44,9 +44,14 @@ export async function sendAll(
   let failures = 0
   while (context.online() && !context.signal.aborted) {
     let next: Next = { what: 'wait' }
+    let mark = ''
     let outcome: Outcome
     try {
-      next = await inRoom(context, room, (work) => nextOf(context, work))
+      next = await inRoom(context, room, async (work) => {
+        const found = await nextOf(context, work)
+        mark = await markOf(work)
+        return found
+      })
       if (next.what === 'nothing') return
       outcome = next.what === 'wait' ? 'wait for log' : await attemptNext(context, room, next)
     } catch (error) {
@@ -61,7 +66,7 @@ export async function sendAll(
       await giveUp(context, room, next, outcome === 'wait for log' ? new ClientError('wrong-epoch') : outcome.again)
       return
     }
-    if (outcome === 'wait for log') await logMoves(context, room, changed)
+    if (outcome === 'wait for log') await logMoves(context, room, mark, changed)
     else {
       const { retryFirst, retryMost } = context.settings
       await pause(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)), context.signal)
@@ -69,24 +74,30 @@ export async function sendAll(
   }
 }
 
-/** Waits for what explains a refusal: another epoch, a proposal, the end of a commit of ours. Or long enough. */
+/**
+ * Waits for what explains a refusal: the room is no longer at the mark that the attempt was made at, perhaps since before
+ * the answer came. Or long enough.
+ */
 async function logMoves(
   context: Context,
   room: RoomId,
+  mark: string,
   changed: (milliseconds: number) => Promise<void>,
 ): Promise<void> {
-  const state = () =>
-    inRoom(context, room, async (work) => {
-      if (!work.record?.joined || work.record.enter) return 'out'
-      const pending = await pendingCommits.get(work.tx, room)
-      return `${epochOf(await work.group())} ${work.record.proposals?.length ?? 0} ${pending !== undefined}`
-    })
-  const before = await state()
   const deadline = Date.now() + context.settings.logWait
   while (Date.now() < deadline && context.online() && !context.signal.aborted) {
-    await changed(deadline - Date.now())
-    if ((await state()) !== before) return
+    // Listened to first, so that no change between looking and waiting is missed.
+    const change = changed(deadline - Date.now())
+    if ((await inRoom(context, room, markOf)) !== mark) return
+    await change
   }
+}
+
+/** Where a room stands, as far as sending depends on it: epoch, proposals, a commit of ours. */
+async function markOf(work: RoomWork): Promise<string> {
+  if (!work.record?.joined || work.record.enter) return 'out'
+  const pending = await pendingCommits.get(work.tx, work.id)
+  return `${epochOf(await work.group())} ${work.record.proposals?.length ?? 0} ${pending !== undefined}`
 }
 
 async function nextOf(context: Context, work: RoomWork): Promise<Next> {
