@@ -25,16 +25,13 @@ import type { MatrixSettings } from './settings.ts'
  * call a machine inside a database transaction (the machine's own commit needs the connection), and never let anything
  * encrypted out before the state that encrypted it is durable.
  */
-export { GhostError, type GhostErrorCode, isGhostError } from './ghosts/errors.ts'
 export {
   type Decrypted,
-  type DecryptFailure,
   type DecryptResult,
   type Delivery,
   type GhostId,
   type Ghosts,
   isDecrypted,
-  type Shield,
   type ToDevice,
 } from './ghosts/types.ts'
 
