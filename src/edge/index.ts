@@ -99,6 +99,9 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const networkName = options.networkName ?? provider
   const fault = (what: string) => (error: unknown) => log.warn({ code: codeOf(error) }, what)
 
+  // The embedded database is open in one process only, so whoever held a lease in it is gone.
+  if (database.dialect === 'pglite')
+    await database.query(`update lease set held_until = 0 where name like 'matrix user %'`)
   const homeserver = openHomeserver({ ...options.homeserver, settings: matrixSettings })
   const given = { database, sealer, crypto, homeserver, userPrefix, botLocalpart, settings: matrixSettings, log, steps }
   const ghosts = await openGhosts(given)
