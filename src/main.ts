@@ -199,7 +199,7 @@ async function composeEdge(config: Config, secrets: Secrets, parts: EdgeParts): 
       domain: matrix.domain,
       ...secrets.matrix,
       appserviceId: matrix.registrationId,
-      botLocalpart: matrix.senderLocalpart,
+      botLocalpart: matrix.botLocalpart,
       userPrefix: matrix.ghostPrefix,
     },
     ...(options.steps ? { steps: options.steps } : {}),

@@ -121,7 +121,7 @@ function registration({ config, file: source }: LoadedConfig, output: string | u
     id: config.matrix.registrationId,
     url: appserviceUrl(config),
     domain: config.matrix.domain,
-    botLocalpart: config.matrix.senderLocalpart,
+    botLocalpart: config.matrix.botLocalpart,
     userPrefix: config.matrix.ghostPrefix,
   })
   const yaml = stringify(file)

@@ -163,7 +163,9 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   /** The bot is there before anybody can invite it, unless the homeserver is down: then it is tried again behind. */
   const makeBot = async (): Promise<void> => {
     try {
-      await ghosts.ensureBot()
+      const bot = await ghosts.ensureBot()
+      const path = `/_matrix/client/v3/profile/${encodeURIComponent(bot)}/displayname`
+      await homeserver.call('PUT', path, { as: { user: bot }, body: { displayname: `${networkName} (bridge)` } })
     } catch (error) {
       fault('the bot could not be made')(error)
       setTimeout(() => stopping.signal.aborted || void makeBot(), botRetryMs).unref()

@@ -63,7 +63,9 @@ export async function beginPortal(
       return { refused: error }
     }
     await device.requestConsent(peer)
-    const portal = await owned(context, account, (tx) => portals.upsert(tx, pair, 'wanted', { endedBecause: undefined }))
+    const portal = await owned(context, account, (tx) =>
+      portals.upsert(tx, pair, 'wanted', { endedBecause: undefined }),
+    )
     context.wake(portal.id)
     return { asked: true, portal }
   }
