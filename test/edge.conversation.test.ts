@@ -259,7 +259,14 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
       const ghost = (await shy.members(invitation)).find(({ user }) => user !== shy.user)
       assert.ok(ghost === undefined || ghost.name === ghost.user)
       await shy.leave(invitation)
-      await until('the refusal', async () => (await hugo.device.room(room))?.otherStanding === 'declined')
+      // Who declines says nothing, but nothing more comes through.
+      await until('the refusal', async () => {
+        const { accepted } = await hugo.device.send(room, textMessage({ plain: 'hello?' }))
+        return accepted.then(
+          () => false,
+          (error: { code: string }) => error.code === 'not-allowed',
+        )
+      })
     } finally {
       await shy.stop()
     }
