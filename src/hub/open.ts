@@ -39,6 +39,9 @@ export interface HubOptions {
   metrics?: HubMetrics
 }
 
+/** How often a transaction that met another one is begun anew. */
+const mostAttempts = 3
+
 export type Hub = ReturnType<typeof openHub>
 
 /**
@@ -68,11 +71,14 @@ export function openHub(options: HubOptions) {
   const guarded =
     <A extends unknown[], R>(operation: (ctx: HubContext, ...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
-      try {
-        return await operation(ctx, ...args)
-      } catch (cause) {
-        throw asHubError(ctx, cause)
-      }
+      for (let attempt = 1; ; attempt++)
+        try {
+          return await operation(ctx, ...args)
+        } catch (cause) {
+          // Two transactions that stood in each other's way: nothing was stored, and once more will do.
+          if (isStoreError(cause, 'busy') && attempt < mostAttempts) continue
+          throw asHubError(ctx, cause)
+        }
     }
 
   return {
