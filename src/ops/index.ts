@@ -1,5 +1,5 @@
 /**
- * What those who run Silta see of it: log, metrics, health, the listener, and an orderly end.
+ * What those who run Silta see of it: log, metrics, health, and an orderly end.
  *
  * It knows no module above. Nothing that names a person, holds content or is secret leaves the process here: the log
  * writes an allow-list of fields and no message of an error, metrics have bounded labels, health shows codes.
@@ -12,7 +12,6 @@ export {
   type HealthState,
   openHealth,
 } from './health.ts'
-export { ListenError, type Listener, type ListenerOptions, openListener } from './listener.ts'
 export { type Log, type LogLevel, type LogSettings, openLog, silentLog } from './log.ts'
 export { type Counters, type Instrument, type Labels, type Metrics, openMetrics, type Timers } from './metrics.ts'
 export { openShutdown, type Shutdown, type ShutdownSettings } from './shutdown.ts'
