@@ -48,7 +48,7 @@ export const importRules: ImportRules = {
   doors: {
     crypto: ['src/crypto/node.ts', 'src/crypto/web.ts', 'src/crypto/bytes.ts'],
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts'],
-    mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts'],
+    mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts', 'src/mls/conformance.ts'],
     store: ['src/store/testing.ts'],
     client: ['src/client/storage/sql.ts'],
     edge: ['src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],
