@@ -8,8 +8,8 @@ import { openBus } from './bus/index.ts'
 import { connect } from './client/index.ts'
 import { type Config, readSecrets, type Secrets } from './config/index.ts'
 import { nodeCrypto } from './crypto/node.ts'
-import { type Edge, type EdgeOptions, openEdge } from './edge/index.ts'
-import { openHub } from './hub/index.ts'
+import { type Edge, type EdgeOptions, type EdgeStep, openEdge } from './edge/index.ts'
+import { type HubStep, openHub } from './hub/index.ts'
 import {
   acceptIssuers,
   defaultGatewaySettings,
@@ -39,8 +39,8 @@ import { openWebServer } from './web-server.ts'
 
 export interface ServiceOptions {
   readonly log?: Log
-  /** Called between steps that must survive a kill; for crash tests. */
-  readonly steps?: EdgeOptions['steps']
+  /** Called between what must survive a kill; for crash tests. */
+  readonly steps?: (step: HubStep | EdgeStep) => void | Promise<void>
 }
 
 export interface Service {
@@ -96,7 +96,7 @@ interface Surroundings {
 }
 
 async function compose(surroundings: Surroundings): Promise<{ url: string }> {
-  const { config, secrets, log, shutdown, fail } = surroundings
+  const { config, secrets, log, shutdown, options, fail } = surroundings
   const crypto = nodeCrypto
   const metrics = openMetrics()
   const mls = await nodeMlsProvider()
@@ -121,6 +121,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     subjectKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), subjectKeyLabel, 32),
     settings: { retentionMs: config.retention.mailboxDays * 24 * 3600 * second },
     metrics: metrics.counters('hub', hubCounters),
+    ...(options.steps ? { steps: options.steps } : {}),
   })
   shutdown.add('hub', () => hub.close())
   const gateway = openGateway({

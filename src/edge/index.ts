@@ -15,10 +15,11 @@ import { type Appservice, createAppservice } from './matrix/appservice.ts'
 import { openBot } from './matrix/bot.ts'
 import { openGhosts } from './matrix/ghosts.ts'
 import { openHomeserver } from './matrix/homeserver.ts'
-import type { Log, Steps } from './matrix/log.ts'
+import type { Log } from './matrix/log.ts'
 import { parseMxid } from './matrix/mxid.ts'
 import { defaultMatrixSettings, type MatrixSettings } from './matrix/settings.ts'
 import { startMatrix } from './matrix/startup.ts'
+import type { Steps } from './matrix/steps.ts'
 import { eventHandlers } from './portals/handlers.ts'
 import {
   codeOf,
@@ -32,6 +33,7 @@ import { matrixResolver } from './portals/resolve.ts'
 import { thirdParty } from './portals/third-party.ts'
 
 export type { MatrixSettings } from './matrix/settings.ts'
+export { type EdgeStep, matrixSteps } from './matrix/steps.ts'
 export { matrixCapabilities } from './matrix/translate/index.ts'
 export type { PortalSettings } from './portals/index.ts'
 

@@ -15,8 +15,9 @@ import { syncDue, syncGhostNow } from './ghosts/recovery.ts'
 import { type GhostId, type Ghosts, isDecrypted } from './ghosts/types.ts'
 import type { Homeserver } from './homeserver.ts'
 import { createLocks, eachOf } from './locks.ts'
-import type { Log, Steps } from './log.ts'
+import type { Log } from './log.ts'
 import type { MatrixSettings } from './settings.ts'
+import type { Steps } from './steps.ts'
 
 /**
  * Ghosts: messenger accounts on Matrix, each an Olm machine with a cross-signed device of its own.
