@@ -207,12 +207,23 @@ function runOnNewNode(file, rest, installedJustNow) {
   const options = ['--disable-warning=ExperimentalWarning', file, ...rest]
   if (typeof process.execve === 'function' && !installedJustNow) {
     // Becomes the script: same process, so signals, exit code and terminal are its own. npm waits for what it runs.
-    const parent = process.env.npm_lifecycle_event ? { SILTA_PARENT: String(process.ppid) } : {}
+    const parent = process.env.npm_lifecycle_event ? { SILTA_PARENT: String(npmProcess()) } : {}
     process.execve(node, [node, ...options], { ...process.env, ...parent })
   }
   const child = spawn(node, options, { stdio: 'inherit', env: { ...process.env, SILTA_PARENT: String(process.pid) } })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal))
   ended(child).then((code) => process.exit(code))
+}
+
+/** The npm that runs us: our parent, or, where the shell in between stays (Linux tells), that one's parent. */
+function npmProcess() {
+  try {
+    const [, name, , parent] =
+      /^\d+ \((.*)\) (\S+) (\d+)/.exec(readFileSync(`/proc/${process.ppid}/stat`, 'utf8')) ?? []
+    return /^(ba|da)?sh$/.test(name) ? parent : process.ppid
+  } catch {
+    return process.ppid
+  }
 }
 
 /** Resolves with the exit code; a child that a signal ended counts as 128 + its number, as in a shell. */

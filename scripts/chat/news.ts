@@ -92,7 +92,12 @@ export function followNews(device: Device, view: View): News {
       granted: 'may be written to now.',
       denied: 'does not wish to be written to.',
     }
-    later(() => print(`${shortName(account)} ${words[state]}`))
+    later(async () => {
+      const room = (await device.rooms()).find(({ other }) => other === account)
+      // Whoever joins a conversation consents to it, which the conversation itself shows.
+      if (state === 'granted' && room) return
+      print(`${room ? await view.rooms.nameOf(room.id) : shortName(account)} ${words[state]}`)
+    })
   })
   followState(device, view)
   return { asking, sent: (id, at) => void sentAt.set(id, at) }

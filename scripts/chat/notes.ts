@@ -54,6 +54,11 @@ export const notes = {
     return all.slice(-count).map(({ value }) => read<Note>(value))
   },
 
+  /** Messages that are kept, of all rooms. */
+  async count(tx: StorageTx): Promise<number> {
+    return (await tx.list(history)).length
+  },
+
   /** How the other person of a room was called when the conversation was begun here. */
   async label(tx: StorageTx, room: string): Promise<string | undefined> {
     const bytes = await tx.get(labels, room)

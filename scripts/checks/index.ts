@@ -47,7 +47,7 @@ export const checks: readonly Step[] = [
       const texts = (await sourceFiles()).map((file) => ({
         file,
         source: readFileSync(join(root, file), 'utf8'),
-        minimum: importRules.isTest(file) || file.startsWith('test/') ? DUPLICATE_TOKENS_TEST : DUPLICATE_TOKENS,
+        minimum: importRules.isTest(file) ? DUPLICATE_TOKENS_TEST : DUPLICATE_TOKENS,
       }))
       return { findings: findDuplicates(texts), hint: 'where the logic really is the same, make one piece serve both' }
     },

@@ -24,7 +24,6 @@ export {
 } from './extensions.ts'
 export {
   type CreateGroupOptions,
-  contextBytesOf,
   createGroup,
   epochAuthenticator,
   epochOf,

@@ -60,7 +60,8 @@ export interface Evaluation extends FollowedGroup {
   external: boolean
   /** Accounts whose manifest changes. */
   announced: AccountAddress[]
-  /** Accounts with a leaf before and none now. */
+  /** Accounts with a leaf now and none before; none now but one before. */
+  joined: AccountAddress[]
   gone: AccountAddress[]
 }
 
@@ -99,7 +100,7 @@ export async function evaluateCommit(
     if (before.find(({ index }) => index === leaf.index)?.deviceId !== leaf.deviceId) throw new HubError('bad-commit')
 
   const { roster, announced } = bindManifests(ctx, room, followed.roster, applied, { before, after, added }, seconds)
-  const remaining = accountsOf(after)
+  const [accountsBefore, accountsAfter] = [accountsOf(before), accountsOf(after)]
   const evaluation: Evaluation = {
     group: applied.group,
     roster,
@@ -109,7 +110,8 @@ export async function evaluateCommit(
     removed,
     external: applied.external,
     announced,
-    gone: [...accountsOf(before)].filter((account) => !remaining.has(account)),
+    joined: [...accountsAfter].filter((account) => !accountsBefore.has(account)),
+    gone: [...accountsBefore].filter((account) => !accountsAfter.has(account)),
   }
   const refused = checkRoomPolicy(asker, room, evaluation, applied.proposals, ctx.settings.roomLeaves)
   if (refused) throw new HubError(refused)

@@ -19,7 +19,7 @@ export interface Loaded {
 }
 
 /** For whom it was found, and with which room key; another reader or another key, and it has to be found again. */
-interface Readable {
+export interface Readable {
   readonly readers: string
   readonly session?: string
 }

@@ -1,0 +1,157 @@
+// npm start: the whole thing on one machine. The service with an embedded database, a local Matrix homeserver when none
+// is configured, a demonstration at the first start, and then it stays up until Ctrl-C. Everything lies in data/.
+import { ConfigError } from '../src/config/index.ts'
+import { startMatrixClient } from '../test/support/matrix-client.ts'
+import { fileStorage } from './chat/file-storage.ts'
+import { notes } from './chat/notes.ts'
+import type { Child } from './start/children.ts'
+import { configure, wishedPort } from './start/configuration.ts'
+import { dataFolder } from './start/data.ts'
+import { demonstrate } from './start/demonstration.ts'
+import { startHomeserver } from './start/homeserver.ts'
+import { choosePort } from './start/ports.ts'
+import { startService } from './start/service.ts'
+import { readState, type State, writeState } from './start/state.ts'
+import { describeReady } from './start/words.ts'
+import { endWithParent } from './support/end-with-parent.ts'
+import { ensureSynapse, type Synapse } from './support/synapse.ts'
+
+endWithParent()
+const print = (line: string) => console.log(line)
+const usualPorts = { service: 8480, homeserver: 8008 }
+const messengerUser = 'ada'
+const matrixUser = 'ben'
+
+/** What has to be stopped, the last first. */
+const open: { name: string; stop: () => Promise<unknown> }[] = []
+let stopping: Promise<void> | undefined
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    stopping ??= stopAll(signal).then(() => process.exit(process.exitCode ?? 0))
+  })
+}
+
+try {
+  const ended = await start()
+  if (!stopping) {
+    print(ended)
+    process.exitCode = 1
+  }
+} catch (error) {
+  if (!stopping) {
+    print(error instanceof ConfigError || error instanceof Error ? error.message : String(error))
+    process.exitCode = 1
+  }
+}
+stopping ??= stopAll('an end')
+await stopping
+process.exit()
+
+/** Resolves, with what to say, when a part has ended by itself. */
+async function start(): Promise<string> {
+  const began = Date.now()
+  const before = readState()
+  if (!before) print('The first start takes a few minutes: it installs a Matrix homeserver and creates databases.')
+  const python = await findHomeserver()
+  const ports = await choosePorts(before)
+  const configuration = configure({ service: ports.service, ...(python ? { homeserver: ports.homeserver } : {}) })
+  const service = `http://127.0.0.1:${ports.service}`
+  const state: State = { ...before, service, ports, messengerUser }
+  writeState(state)
+
+  const synapse =
+    python && configuration.ownHomeserver
+      ? await stage('the Matrix homeserver', () => startHomeserver(configuration, python, ports.homeserver))
+      : undefined
+  if (synapse) open.push({ name: 'the homeserver', stop: () => synapse.stop() })
+  const child = await stage('the service', () => startService(configuration, service))
+  open.push({ name: 'the service', stop: () => child.stop() })
+
+  const shown = state.demonstrated ? await recall() : await show(state, synapse)
+  for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, began })) print(line)
+  return firstToEnd(child, synapse)
+}
+
+/** The Python that has Synapse; undefined when no homeserver of our own is wanted or possible. */
+async function findHomeserver(): Promise<string | undefined> {
+  if (!configure(usualPorts).ownHomeserver) return undefined
+  try {
+    return await ensureSynapse(print)
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'PartMissing') throw error
+    print(error.message)
+    print('Silta starts without Matrix; the messenger itself works.')
+    return undefined
+  }
+}
+
+async function choosePorts(before: State | undefined): Promise<{ service: number; homeserver: number }> {
+  const wished = {
+    service: wishedPort() ?? before?.ports.service ?? usualPorts.service,
+    homeserver: before?.ports.homeserver ?? usualPorts.homeserver,
+  }
+  const service = await choosePort(wished.service)
+  if (service !== wished.service) print(`Port ${wished.service} is taken; the service uses ${service}.`)
+  const homeserver = await choosePort(wished.homeserver, [service])
+  if (homeserver !== wished.homeserver) print(`Port ${wished.homeserver} is taken; the homeserver uses ${homeserver}.`)
+  return { service, homeserver }
+}
+
+/** The demonstration, and what it leaves behind. A failure of it is told, and stops nothing. */
+async function show(state: State, synapse: Synapse | undefined): Promise<boolean> {
+  try {
+    const password = state.matrixUser?.password ?? crypto.randomUUID()
+    if (synapse) {
+      state.matrixUser = { name: `@${matrixUser}:${synapse.domain}`, password }
+      writeState(state)
+    }
+    const matrix = synapse && (await startMatrixClient({ synapse, name: matrixUser, password }))
+    try {
+      print(`\nA conversation, as it happens. On the left is whose screen it is.\n`)
+      await demonstrate({ service: state.service, messengerUser, matrix, print })
+    } finally {
+      await matrix?.stop()
+    }
+    state.demonstrated = true
+    writeState(state)
+    print('')
+    return true
+  } catch (error) {
+    print(`\nThe demonstration broke off: ${error instanceof Error ? error.message : String(error)}\n`)
+    return false
+  }
+}
+
+/** What is still there from the last time. */
+async function recall(): Promise<boolean> {
+  try {
+    const storage = await fileStorage(dataFolder('chat', messengerUser, 'device.sqlite'))
+    const count = await storage.transaction((tx) => notes.count(tx))
+    await storage.close()
+    print(`${messengerUser}'s conversations are still there: ${count} messages. npm run chat shows them.`)
+  } catch {
+    // Somebody has the account open in a terminal that outlived the last start: then it is still there, too.
+  }
+  return false
+}
+
+async function stage<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const began = Date.now()
+  print(`Starting ${name} …`)
+  const result = await work()
+  print(`  ${name} is up after ${((Date.now() - began) / 1000).toFixed(1)} s`)
+  return result
+}
+
+function firstToEnd(child: Child, synapse: Synapse | undefined): Promise<string> {
+  const ends = [child.ended.then(() => `The service has ended:\n${child.lastLines(15).join('\n')}`)]
+  if (synapse)
+    ends.push(synapse.ended.then(() => 'The homeserver has ended by itself; see data/synapse/homeserver.log.'))
+  return Promise.race(ends)
+}
+
+async function stopAll(reason: string): Promise<void> {
+  if (open.length > 0) print(`\nStopping (${reason}) …`)
+  for (let part = open.pop(); part; part = open.pop()) await part.stop()
+  print('Everything has ended.')
+}

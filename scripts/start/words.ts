@@ -1,0 +1,44 @@
+import type { Configuration } from './configuration.ts'
+import type { State } from './state.ts'
+
+/** What is printed when everything is up. */
+export function describeReady({
+  state,
+  shown,
+  configuration,
+  homeserver,
+  began,
+}: {
+  state: State
+  /** The demonstration was shown just now, so its accounts are new. */
+  shown: boolean
+  configuration: Configuration
+  /** URL of the local homeserver. */
+  homeserver: string | undefined
+  began: number
+}): string[] {
+  const lines = [
+    `Silta is ready at ${state.service} (${((Date.now() - began) / 1000).toFixed(1)} s)`,
+    '',
+    `  Write as ${state.messengerUser}, in another terminal:   npm run chat`,
+    '  As somebody else, in a third one:    npm run chat -- --as carl',
+  ]
+  if (homeserver && state.matrixUser) {
+    const { name, password } = state.matrixUser
+    lines.push(
+      '',
+      `  Or from Matrix, with any client:   homeserver ${homeserver}`,
+      `                                     user       ${name}`,
+      `                                     password   ${shown ? password : 'as before (data/start.json)'}`,
+      `  Invite @${configuration.config.matrix?.senderLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
+    )
+  } else if (!configuration.ownHomeserver) {
+    lines.push(
+      '',
+      `  Matrix: ${configuration.config.matrix?.homeserverUrl}, as configured in ${configuration.file}.`,
+      '  node bin/silta.mjs registration prints what that homeserver needs, node bin/silta.mjs check what it lacks.',
+    )
+  } else lines.push('', '  Without Matrix: see the message above.')
+  lines.push('', `  State: ${state.service}/readyz   Log: data/logs/service.log   Ctrl-C ends everything.`)
+  return lines
+}
