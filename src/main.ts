@@ -8,8 +8,8 @@ import { openBus } from './bus/index.ts'
 import { connect } from './client/index.ts'
 import { type Config, readSecrets, type Secrets } from './config/index.ts'
 import { nodeCrypto } from './crypto/node.ts'
-import { type Edge, type EdgeOptions, openEdge } from './edge/index.ts'
-import { openHub } from './hub/index.ts'
+import { type Edge, type EdgeOptions, type EdgeStep, openEdge } from './edge/index.ts'
+import { type HubStep, openHub } from './hub/index.ts'
 import {
   acceptIssuers,
   defaultGatewaySettings,
@@ -34,13 +34,13 @@ import {
   type Shutdown,
 } from './ops/index.ts'
 import { inProcessPipe } from './protocol/in-process-pipe.ts'
-import { createSealer, type Database, openDatabase } from './store/index.ts'
+import { createSealer, type Database, isStoreError, openDatabase } from './store/index.ts'
 import { openWebServer } from './web-server.ts'
 
 export interface ServiceOptions {
   readonly log?: Log
-  /** Called between steps that must survive a kill; for crash tests. */
-  readonly steps?: EdgeOptions['steps']
+  /** Called between what must survive a kill; for crash tests. */
+  readonly steps?: (step: HubStep | EdgeStep) => void | Promise<void>
 }
 
 export interface Service {
@@ -48,6 +48,8 @@ export interface Service {
   readonly url: string
   /** Drains and stops everything, in order. @returns whether all of it ended well and in time */
   stop(reason: string): Promise<boolean>
+  /** Resolves when it has stopped, for whatever reason, with whether that was in order. */
+  readonly ended: Promise<boolean>
 }
 
 /** Label under which the key that hides tokens' subjects is derived; it has to last as long as the accounts. */
@@ -63,31 +65,52 @@ export async function startService(config: Config, options: ServiceOptions = {})
   const log = options.log ?? openLog({ level: config.log.level })
   const secrets = readSecrets(config, nodeCrypto)
   const shutdown = openShutdown({ graceMs: config.shutdown.graceSeconds * second, log })
+  const ended = Promise.withResolvers<boolean>()
+  let broken = false
+  const stop = async (reason: string): Promise<boolean> => {
+    const well = (await shutdown.run(reason)) && !broken
+    ended.resolve(well)
+    return well
+  }
+  // Going on would be wrong: what is not on disk may be told to nobody.
+  const fail = (reason: string): void => {
+    broken = true
+    void stop(reason)
+  }
   try {
-    return await compose(config, secrets, log, shutdown, options)
+    const { url } = await compose({ config, secrets, log, shutdown, fail, options })
+    return { url, stop, ended: ended.promise }
   } catch (error) {
-    await shutdown.run('failed to start')
+    await stop('failed-to-start')
     throw error
   }
 }
 
-async function compose(
-  config: Config,
-  secrets: Secrets,
-  log: Log,
-  shutdown: Shutdown,
-  options: ServiceOptions,
-): Promise<Service> {
+interface Surroundings {
+  readonly config: Config
+  readonly secrets: Secrets
+  readonly log: Log
+  readonly shutdown: Shutdown
+  readonly options: ServiceOptions
+  fail(reason: string): void
+}
+
+async function compose(surroundings: Surroundings): Promise<{ url: string }> {
+  const { config, secrets, log, shutdown, options, fail } = surroundings
   const crypto = nodeCrypto
   const metrics = openMetrics()
   const mls = await nodeMlsProvider()
-  const database = await openDatabase(
-    secrets.databaseUrl === undefined
-      ? { directory: join(config.dataDirectory, 'database') }
-      : { url: secrets.databaseUrl, connections: config.database.connections },
-  )
+  const database = await openDatabase({
+    url: secrets.databaseUrl,
+    directory: join(config.dataDirectory, 'database'),
+    connections: config.database.connections,
+    onFault(error) {
+      log.error({ error }, 'the database has a fault')
+      if (isStoreError(error, 'disk')) fail('disk')
+    },
+  })
   shutdown.add('database', () => database.close())
-  const bus = openBus({ onFault: () => log.error({}, 'a listener of the bus failed') })
+  const bus = openBus({ onFault: (error) => log.error({ error }, 'a listener of the bus failed') })
   shutdown.add('bus', () => bus.close())
 
   const tokens = await openTokens(config, secrets)
@@ -98,6 +121,7 @@ async function compose(
     subjectKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), subjectKeyLabel, 32),
     settings: { retentionMs: config.retention.mailboxDays * 24 * 3600 * second },
     metrics: metrics.counters('hub', hubCounters),
+    ...(options.steps ? { steps: options.steps } : {}),
   })
   shutdown.add('hub', () => hub.close())
   const gateway = openGateway({
@@ -112,13 +136,23 @@ async function compose(
     () => gateway.connections,
   )
 
-  const edge = await composeEdge(config, secrets, { log, metrics, database, gateway, tokens, mls, shutdown, options })
+  const edge = await composeEdge(surroundings, { metrics, database, gateway, tokens, mls })
+  // Twice: before the server when all runs, and in any case.
+  const drainEdge = once(async () => edge?.drain())
+  shutdown.add('edge', drainEdge)
+
   const dependencies: Dependency[] = [{ name: 'database', needed: true, check: () => database.query('select 1') }]
   const homeserver = config.matrix?.homeserverUrl
   if (homeserver) dependencies.push({ name: 'homeserver', needed: false, check: () => answers(homeserver) })
   const health = openHealth(dependencies)
 
   const app = new Hono()
+  app.notFound((c) => c.json({ error: 'not found' }, 404))
+  // Hono's own would print the error, message and all.
+  app.onError((error, c) => {
+    log.error({ error }, 'a request failed')
+    return c.json({ error: 'internal error' }, 500)
+  })
   app.route('/', health.routes)
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
   if (tokens.trial) app.route('/', trialIssuerRoutes(tokens.trial))
@@ -129,15 +163,18 @@ async function compose(
     frameBytes: defaultGatewaySettings.frameBytes,
     ...config.limits,
   })
-  shutdown.add('server', () => server.close())
+  shutdown.add('server', (deadline) => server.close(deadline))
   shutdown.add('gateway', () => gateway.drain())
   // Before the gateway goes: the edge is one of its clients, and finishes what it has under way.
-  if (edge) shutdown.add('edge', () => edge.drain())
-  shutdown.add('health', () => health.draining())
+  shutdown.add('edge', drainEdge)
+  shutdown.add('health', () => {
+    health.draining()
+    server.stopAccepting()
+  })
   await edge?.start()
   health.started()
   log.info({ port: server.port }, 'ready')
-  return { url: server.url, stop: (reason) => shutdown.run(reason) }
+  return { url: server.url }
 }
 
 /** Whose word is taken for who an account belongs to. */
@@ -165,21 +202,20 @@ async function openTokens(config: Config, secrets: Secrets): Promise<Tokens> {
 }
 
 interface EdgeParts {
-  readonly log: Log
   readonly metrics: Metrics
   readonly database: Database
   readonly gateway: Gateway
   readonly tokens: Tokens
   readonly mls: EdgeOptions['mls']
-  readonly shutdown: Shutdown
-  readonly options: ServiceOptions
 }
 
 /** The edge towards Matrix: an ordinary client of the gateway, over a pipe inside this process. */
-async function composeEdge(config: Config, secrets: Secrets, parts: EdgeParts): Promise<Edge | undefined> {
+async function composeEdge(
+  { config, secrets, log, shutdown, options }: Surroundings,
+  { gateway, tokens, ...rest }: EdgeParts,
+): Promise<Edge | undefined> {
   const { matrix, provider } = config
   if (!matrix || !secrets.matrix) return undefined
-  const { gateway, shutdown, options, tokens, ...rest } = parts
   const connection = connect(async () => {
     const [ours, theirs] = inProcessPipe()
     gateway.connect(theirs)
@@ -189,7 +225,8 @@ async function composeEdge(config: Config, secrets: Secrets, parts: EdgeParts): 
   return openEdge({
     ...rest,
     connection,
-    sealer: createSealer(nodeCrypto, [...secrets.sealingKeys]),
+    log: log.child({ module: 'edge' }),
+    sealer: createSealer(nodeCrypto, secrets.sealingKeys),
     crypto: nodeCrypto,
     provider: provider.domain,
     operator: provider.domain,
@@ -199,11 +236,19 @@ async function composeEdge(config: Config, secrets: Secrets, parts: EdgeParts): 
       domain: matrix.domain,
       ...secrets.matrix,
       appserviceId: matrix.registrationId,
-      botLocalpart: matrix.senderLocalpart,
+      botLocalpart: matrix.botLocalpart,
       userPrefix: matrix.ghostPrefix,
     },
     ...(options.steps ? { steps: options.steps } : {}),
   })
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => {
+    running ??= work()
+    return running
+  }
 }
 
 async function answers(homeserverUrl: string): Promise<boolean> {

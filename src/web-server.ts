@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
-import { WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import { webSocketPath, webSocketPipe } from './messenger/index.ts'
 import type { FramePipe } from './protocol/index.ts'
 
@@ -25,10 +25,22 @@ export interface WebServerOptions {
 export interface WebServer {
   readonly url: string
   readonly port: number
-  /** WebSockets open now. */
-  readonly connections: number
-  /** Takes no new connection and ends those that have nothing under way. */
-  close(): Promise<void>
+  /** From now on takes no new connection; those that are open go on. */
+  stopAccepting(): void
+  /** Closes WebSockets with 1001 and waits until requests under way are answered; cuts off what is left at the deadline. */
+  close(deadline?: AbortSignal): Promise<void>
+}
+
+/** The address cannot be listened on. */
+export class ListenError extends Error {
+  readonly code: string
+
+  constructor(code: string, port: number) {
+    const why = code === 'EADDRINUSE' ? 'something else listens there' : code === 'EACCES' ? 'this user may not' : code
+    super(`cannot listen on port ${port}: ${why}`)
+    this.name = 'ListenError'
+    this.code = code
+  }
 }
 
 /** Half-open connections: time for the headers and for a whole request, ms. A homeserver's transaction is sent in one go. */
@@ -36,6 +48,8 @@ const headersTimeoutMs = 10_000
 const requestTimeoutMs = 60_000
 /** How long a connection without a request is kept: longer than a homeserver's pool keeps it, so that it closes first. */
 const keepAliveMs = 75_000
+/** How long a peer may take to answer a close, when nobody says otherwise. */
+const closeMs = 1_000
 
 /** HTTP and, at one path, the messenger's WebSocket. */
 export async function openWebServer(options: WebServerOptions): Promise<WebServer> {
@@ -45,9 +59,10 @@ export async function openWebServer(options: WebServerOptions): Promise<WebServe
   server.on('request', getRequestListener(app.fetch))
   const sockets = serveWebSockets(server, options)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    const failed = (error: NodeJS.ErrnoException) => reject(new ListenError(error.code ?? 'unknown', port))
+    server.once('error', failed)
     server.listen(port, host, () => {
-      server.off('error', reject)
+      server.off('error', failed)
       resolve()
     })
   })
@@ -56,32 +71,47 @@ export async function openWebServer(options: WebServerOptions): Promise<WebServe
   return {
     url: `http://${shownHost.includes(':') ? `[${shownHost}]` : shownHost}:${address.port}`,
     port: address.port,
-    get connections() {
-      return sockets.clients.size
-    },
-    async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      sockets.close()
+    stopAccepting() {
+      sockets.stop()
+      server.close()
       server.closeIdleConnections()
-      for (const socket of sockets.clients) socket.close(1001, 'going away')
-      setTimeout(() => {
-        for (const socket of sockets.clients) socket.terminate()
+    },
+    async close(deadline = AbortSignal.timeout(closeMs)) {
+      sockets.stop()
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      const cutOff = () => {
+        for (const socket of sockets.open) socket.terminate()
         server.closeAllConnections()
-      }, 1_000).unref()
-      await closed
+      }
+      deadline.addEventListener('abort', cutOff, { once: true })
+      server.closeIdleConnections()
+      const all = [...sockets.open].map((socket) => {
+        socket.close(1001, 'going away')
+        return new Promise<void>((resolve) => socket.once('close', () => resolve()))
+      })
+      if (deadline.aborted) cutOff()
+      await Promise.all([closed, ...all])
+      deadline.removeEventListener('abort', cutOff)
     },
   }
 }
 
-function serveWebSockets(server: Server, options: WebServerOptions): WebSocketServer {
+interface Sockets {
+  readonly open: ReadonlySet<WebSocket>
+  stop(): void
+}
+
+function serveWebSockets(server: Server, options: WebServerOptions): Sockets {
   const { connect, frameBytes, connections, connectionsPerAddress, proxy } = options
   const sockets = new WebSocketServer({ noServer: true, maxPayload: frameBytes, perMessageDeflate: false })
   const byAddress = new Map<string, number>()
+  let accepting = true
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Until `ws` has taken it over, an error of the socket would end the process.
     socket.on('error', () => socket.destroy())
-    if (new URL(request.url ?? '/', 'http://localhost').pathname !== webSocketPath)
-      return refuse(socket, '404 Not Found')
+    if (!accepting) return refuse(socket, '503 Service Unavailable')
+    // Not by `new URL`, which throws for some paths.
+    if (request.url?.split('?', 1)[0] !== webSocketPath) return refuse(socket, '404 Not Found')
     const address = addressOf(request, proxy)
     const open = byAddress.get(address) ?? 0
     if (sockets.clients.size >= connections) return refuse(socket, '503 Service Unavailable')
@@ -96,7 +126,12 @@ function serveWebSockets(server: Server, options: WebServerOptions): WebSocketSe
       connect(webSocketPipe(webSocket))
     })
   })
-  return sockets
+  return {
+    open: sockets.clients,
+    stop() {
+      accepting = false
+    },
+  }
 }
 
 /** Kept in memory for as long as the connection lasts, and written nowhere. */

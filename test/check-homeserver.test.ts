@@ -107,7 +107,7 @@ withSynapse({ name: 'as it should be' }, (env) => {
       { SILTA_MATRIX_DOMAIN: 'other.test' },
       /WRONG {4}server name: .*hs\.test, but matrix\.domain is other\.test/,
     ],
-    ['another bot', { SILTA_MATRIX_SENDER_LOCALPART: 'other' }, /WRONG {4}bridge bot: /],
+    ['another bot', { SILTA_MATRIX_BOT_LOCALPART: 'other' }, /WRONG {4}bridge bot: /],
     ['another id', { SILTA_MATRIX_REGISTRATION_ID: 'other' }, /WRONG {4}way back: .*another id than other/],
     ['another prefix', { SILTA_MATRIX_GHOST_PREFIX: 'other_' }, /WRONG {4}ghosts: .*@other_/],
     ['another port', { SILTA_LISTEN_PORT: '0' }, /WRONG {4}way back: .*does not reach/],

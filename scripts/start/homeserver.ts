@@ -16,7 +16,7 @@ export async function startHomeserver(configuration: Configuration, python: stri
     id: config.matrix.registrationId,
     url: appserviceUrl(config),
     domain: config.matrix.domain,
-    botLocalpart: config.matrix.senderLocalpart,
+    botLocalpart: config.matrix.botLocalpart,
     userPrefix: config.matrix.ghostPrefix,
   })
   return startSynapse({

@@ -30,7 +30,7 @@ export function describeReady({
       `  Or from Matrix, with any client:   homeserver ${homeserver}`,
       `                                     user       ${name}`,
       `                                     password   ${shown ? password : 'as before (data/start.json)'}`,
-      `  Invite @${configuration.config.matrix?.senderLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
+      `  Invite @${configuration.config.matrix?.botLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
     )
   } else if (!configuration.ownHomeserver) {
     lines.push(

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { root } from './command.ts'
 
-/** Something that this machine lacks; the message tells a person what to do. */
-export class PartMissing extends Error {
+/** Something that this machine lacks; the message tells a person what to do. Known by its name. */
+class PartMissing extends Error {
   constructor(message: string) {
     super(message)
     this.name = 'PartMissing'

@@ -49,7 +49,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'serve': {
         // Only here: what it imports takes a second, which the other commands need not wait for.
         const { serve } = await import('./serve.ts')
-        return await serve(load(values.config, terminal))
+        return await serve(load(values.config, terminal), terminal.err)
       }
       case 'registration':
         return registration(load(values.config, terminal), values.output, terminal)
@@ -121,7 +121,7 @@ function registration({ config, file: source }: LoadedConfig, output: string | u
     id: config.matrix.registrationId,
     url: appserviceUrl(config),
     domain: config.matrix.domain,
-    botLocalpart: config.matrix.senderLocalpart,
+    botLocalpart: config.matrix.botLocalpart,
     userPrefix: config.matrix.ghostPrefix,
   })
   const yaml = stringify(file)

@@ -8,7 +8,8 @@ import type { Sends } from './rooms/sends.ts'
 import type { ClientSettings } from './settings.ts'
 import type { KeyedMutex } from './state/mutex.ts'
 import type { SelfRecord } from './state/records.ts'
-import type { ClientStep, GroupCache, Storage } from './types.ts'
+import type { ClientStep } from './steps.ts'
+import type { GroupCache, Storage } from './types.ts'
 
 /** What every part of a device works with. Made in one place, `device.ts`. */
 export interface Context {

@@ -13,6 +13,7 @@ import type { MlsProvider } from '../mls/index.ts'
 import type { Connection } from './connection/types.ts'
 import type { ClientError } from './errors.ts'
 import type { ClientSettings } from './settings.ts'
+import type { ClientStep } from './steps.ts'
 
 // ---- storage
 
@@ -33,15 +34,6 @@ export interface StorageTx {
 }
 
 // ---- device
-
-/** Named points at which crash tests stop: everything before is durable, nothing after has happened. */
-export type ClientStep =
-  | 'client.received'
-  | 'client.stored'
-  | 'client.acknowledged'
-  | 'client.submission.stored'
-  | 'client.submission.sent'
-  | 'client.submission.done'
 
 /** What a device is given. Everything it touches comes from here. */
 export interface DeviceOptions {

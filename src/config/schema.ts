@@ -111,7 +111,7 @@ const matrix = z
       registrationId: text('letters, digits, dots, hyphens or underscores', /^[A-Za-z0-9._-]{1,64}$/, {
         about: 'The id of the appservice registration; the homeserver knows this bridge by it.',
       }).default('silta'),
-      senderLocalpart: text('lower-case letters, digits or ._=/+-', localpart, {
+      botLocalpart: text('lower-case letters, digits or ._=/+-', localpart, {
         about: "The bridge bot's name in front of the colon.",
       }).default('silta'),
       ghostPrefix: text('lower-case letters, digits or ._=/+-', localpart, {

@@ -15,10 +15,11 @@ import { type Appservice, createAppservice } from './matrix/appservice.ts'
 import { openBot } from './matrix/bot.ts'
 import { openGhosts } from './matrix/ghosts.ts'
 import { openHomeserver } from './matrix/homeserver.ts'
-import type { Log, Steps } from './matrix/log.ts'
+import type { Log } from './matrix/log.ts'
 import { parseMxid } from './matrix/mxid.ts'
 import { defaultMatrixSettings, type MatrixSettings } from './matrix/settings.ts'
 import { startMatrix } from './matrix/startup.ts'
+import type { Steps } from './matrix/steps.ts'
 import { eventHandlers } from './portals/handlers.ts'
 import {
   codeOf,
@@ -32,6 +33,7 @@ import { matrixResolver } from './portals/resolve.ts'
 import { thirdParty } from './portals/third-party.ts'
 
 export type { MatrixSettings } from './matrix/settings.ts'
+export { type EdgeStep, matrixSteps } from './matrix/steps.ts'
 export { matrixCapabilities } from './matrix/translate/index.ts'
 export type { PortalSettings } from './portals/index.ts'
 
@@ -99,6 +101,9 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const networkName = options.networkName ?? provider
   const fault = (what: string) => (error: unknown) => log.warn({ code: codeOf(error) }, what)
 
+  // The embedded database is open in one process only, so whoever held a lease in it is gone.
+  if (database.dialect === 'pglite')
+    await database.query(`update lease set held_until = 0 where name like 'matrix user %'`)
   const homeserver = openHomeserver({ ...options.homeserver, settings: matrixSettings })
   const given = { database, sealer, crypto, homeserver, userPrefix, botLocalpart, settings: matrixSettings, log, steps }
   const ghosts = await openGhosts(given)
@@ -160,7 +165,9 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   /** The bot is there before anybody can invite it, unless the homeserver is down: then it is tried again behind. */
   const makeBot = async (): Promise<void> => {
     try {
-      await ghosts.ensureBot()
+      const bot = await ghosts.ensureBot()
+      const path = `/_matrix/client/v3/profile/${encodeURIComponent(bot)}/displayname`
+      await homeserver.call('PUT', path, { as: { user: bot }, body: { displayname: `${networkName} (bridge)` } })
     } catch (error) {
       fault('the bot could not be made')(error)
       setTimeout(() => stopping.signal.aborted || void makeBot(), botRetryMs).unref()

@@ -18,8 +18,10 @@ import { block, getPreferences, type PreferenceChange, putPreferences } from './
 import { type CommitSubmission, submitCommit } from './rooms/commits.ts'
 import { createRoom, type RoomCreation } from './rooms/create.ts'
 import { type MessageSubmission, submitMessage } from './rooms/messages.ts'
+import type { Accepted } from './rooms/rows.ts'
 import { answerRoom, getGroupInfo, leaveRoom, listRooms, readStandings } from './rooms/standing.ts'
 import { defaultHubSettings, type HubSettings } from './settings.ts'
+import type { HubStep } from './steps.ts'
 import { listen, type News, wake } from './wake-ups.ts'
 
 export interface HubOptions {
@@ -37,7 +39,12 @@ export interface HubOptions {
   clock?: () => number
   settings?: Partial<HubSettings>
   metrics?: HubMetrics
+  /** Called between what must survive a kill; for crash tests. */
+  steps?: (step: HubStep) => void | Promise<void>
 }
+
+/** How often a transaction that met another one is begun anew. */
+const mostAttempts = 3
 
 export type Hub = ReturnType<typeof openHub>
 
@@ -65,14 +72,23 @@ export function openHub(options: HubOptions) {
     },
   }
   const cleaning = openCleaning(ctx)
+  /** What is in the log and has not been answered. */
+  const accepted = async (answer: Promise<Accepted>): Promise<Accepted> => {
+    const given = await answer
+    await options.steps?.('hub.accepted')
+    return given
+  }
   const guarded =
     <A extends unknown[], R>(operation: (ctx: HubContext, ...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
-      try {
-        return await operation(ctx, ...args)
-      } catch (cause) {
-        throw asHubError(ctx, cause)
-      }
+      for (let attempt = 1; ; attempt++)
+        try {
+          return await operation(ctx, ...args)
+        } catch (cause) {
+          // Two transactions that stood in each other's way: nothing was stored, and once more will do.
+          if (isStoreError(cause, 'busy') && attempt < mostAttempts) continue
+          throw asHubError(ctx, cause)
+        }
     }
 
   return {
@@ -96,9 +112,13 @@ export function openHub(options: HubOptions) {
     claimKeyPackages: guarded(claimKeyPackages),
     countKeyPackages: guarded((_, device: DeviceId) => countKeyPackages(ctx, ctx.database, device)),
 
-    createRoom: guarded((_, asker: Asker, creation: RoomCreation) => createRoom(ctx, asker, creation)),
-    submitCommit: guarded((_, asker: Asker, submission: CommitSubmission) => submitCommit(ctx, asker, submission)),
-    submitMessage: guarded((_, asker: Asker, submission: MessageSubmission) => submitMessage(ctx, asker, submission)),
+    createRoom: guarded((_, asker: Asker, creation: RoomCreation) => accepted(createRoom(ctx, asker, creation))),
+    submitCommit: guarded((_, asker: Asker, submission: CommitSubmission) =>
+      accepted(submitCommit(ctx, asker, submission)),
+    ),
+    submitMessage: guarded((_, asker: Asker, submission: MessageSubmission) =>
+      accepted(submitMessage(ctx, asker, submission)),
+    ),
     getGroupInfo: guarded(getGroupInfo),
     listRooms: guarded(listRooms),
     leaveRoom: guarded(leaveRoom),

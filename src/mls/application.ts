@@ -42,7 +42,7 @@ export async function encryptMessage(
 }
 
 /** The bucket for a plaintext with its own length prefix and a signature of 64 bytes with one of two. */
-export function paddedLength(plaintextLength: number): number {
+function paddedLength(plaintextLength: number): number {
   const prefix = plaintextLength < 64 ? 1 : plaintextLength < 16_384 ? 2 : 4
   const framed = prefix + plaintextLength + 2 + 64
   const largest = paddingBuckets[paddingBuckets.length - 1]!

@@ -1,6 +1,7 @@
 import type { ClientState, GroupInfo } from 'ts-mls'
 import { createGroup as libraryCreateGroup } from 'ts-mls/clientState.js'
 import { createGroupInfoWithExternalPubAndRatchetTree } from 'ts-mls/createCommit.js'
+import { encodeGroupContext } from 'ts-mls/groupContext.js'
 import { mlsExporter } from 'ts-mls/keySchedule.js'
 import type { KeyPair } from '../crypto/index.ts'
 import { clientConfig } from './config.ts'
@@ -83,7 +84,12 @@ export function ownLeafIndex(state: GroupState): number {
   return inside(state).privatePath.leafIndex
 }
 
-/** Whether this member was removed, or the group is suspended for its replacement (ReInit). */
+/** The GroupContext as it goes into the key schedule (RFC 9420 §8.1): equal for all who agree on the epoch. */
+export function contextBytesOf(state: GroupState): Uint8Array {
+  return encodeGroupContext(inside(state).groupContext)
+}
+
+/** False once this member was removed, or while the group is suspended for its replacement (ReInit). */
 export function isActive(state: GroupState): boolean {
   return inside(state).groupActiveState.kind === 'active'
 }

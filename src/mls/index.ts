@@ -24,6 +24,7 @@ export {
 } from './extensions.ts'
 export {
   type CreateGroupOptions,
+  contextBytesOf,
   createGroup,
   epochAuthenticator,
   epochOf,

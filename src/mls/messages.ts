@@ -15,7 +15,7 @@ const wireFormats: Record<number, WireFormat> = {
 }
 
 /** The wire format by the first four bytes (RFC 9420 §6). Throws MlsError 'malformed' for another version or format. */
-export function wireFormatOf(bytes: Uint8Array): WireFormat {
+function wireFormatOf(bytes: Uint8Array): WireFormat {
   const format = wireFormats[(bytes[2] ?? 0) * 256 + (bytes[3] ?? 0)]
   if (bytes[0] !== 0 || bytes[1] !== 1 || format === undefined)
     throw new MlsError('malformed', 'not a message of MLS 1.0')

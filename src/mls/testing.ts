@@ -1,10 +1,9 @@
 /** For tests only: devices with names, and a room in which every member takes every message of one ordered log. */
 import assert from 'node:assert/strict'
-import { encodeGroupContext } from 'ts-mls/groupContext.js'
 import { type KeyPair, toHex, utf8 } from '../crypto/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { inside } from './group.ts'
 import {
+  contextBytesOf,
   createGroup,
   decodeState,
   type Extension,
@@ -127,11 +126,11 @@ export async function spreadCommit(
 }
 
 /** All members and the hub agree on epoch, context and leaves. */
-export function compare({ members, hub }: TestRoom): void {
+function compare({ members, hub }: TestRoom): void {
   const authenticators = new Set([...members.values()].map((state) => toHex(epochAuthenticator(state))))
   assert.equal(authenticators.size, 1, 'members disagree on the epoch')
   for (const state of members.values()) {
-    assert.equal(toHex(encodeGroupContext(inside(state).groupContext)), toHex(publicContextBytes(hub)))
+    assert.equal(toHex(contextBytesOf(state)), toHex(publicContextBytes(hub)))
     assert.deepEqual(leavesOf(state), publicLeaves(hub))
   }
   assert.equal(publicLeaves(hub).length, members.size)

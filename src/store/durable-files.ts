@@ -58,7 +58,7 @@ export class DurableFiles extends NodeFS {
       return 0
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
-      this.failure ??= new StoreError('unavailable', `the disk did not take what was written (${code}); start anew`)
+      this.failure ??= new StoreError('disk', `the disk did not take what was written (${code}); start anew`)
       return inputOutputError
     }
   }

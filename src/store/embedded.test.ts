@@ -87,20 +87,26 @@ test('every commit is forced to disk before it is acknowledged', async () => {
 
 test('once the disk did not take what was written, nothing is acknowledged any more', async () => {
   let broken = false
+  const faults: unknown[] = []
   const syncFile = (descriptor: number) => {
     if (broken) throw Object.assign(new Error('of the disk'), { code: 'EIO' })
     fdatasyncSync(descriptor)
   }
-  const db = await openPglite(folder('broken'), { template: await emptyPglite(), syncFile })
+  const db = await openPglite(folder('broken'), {
+    template: await emptyPglite(),
+    syncFile,
+    onFault: (fault) => faults.push(fault),
+  })
   await db.query('create table item (id int8)')
   broken = true
-  const unavailable = (error: unknown) => isStoreError(error, 'unavailable') && /EIO/.test(error.message)
+  const refused = (error: unknown) => isStoreError(error, 'disk') && /EIO/.test(error.message)
   await assert.rejects(
     db.transaction((tx) => tx.query('insert into item values (1)')),
-    unavailable,
+    refused,
   )
   broken = false
-  await assert.rejects(db.query('insert into item values (2)'), unavailable)
+  await assert.rejects(db.query('insert into item values (2)'), refused)
+  assert.deepEqual(faults.length, 1)
   await db.close().catch(() => undefined)
 })
 

@@ -8,6 +8,7 @@
  * - `conflict`: a row with this key exists already.
  * - `constraint`: another rule of the schema was broken.
  * - `value`: a parameter or a result cannot be represented.
+ * - `disk`: the disk did not take what was written; this process must not go on with the database.
  * - `full`: no room left on disk, or a resource limit of the server.
  * - `aborted`: a statement had failed inside the transaction, and its failure was not passed on.
  * - `nested`: the database was used inside one of its own transactions instead of the transaction.
@@ -24,6 +25,7 @@ export type StoreErrorCode =
   | 'conflict'
   | 'constraint'
   | 'value'
+  | 'disk'
   | 'full'
   | 'aborted'
   | 'nested'

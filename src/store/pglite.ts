@@ -97,7 +97,14 @@ function database(
 ): EmbeddedDatabase {
   const scope = guard()
   const alone = takeTurns()
-  const connection = openConnection(pglite, () => files?.failure)
+  let told = false
+  const connection = openConnection(pglite, () => {
+    if (files?.failure && !told) {
+      told = true
+      settings.onFault?.(files.failure)
+    }
+    return files?.failure
+  })
   const query = async <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
     (await connection.query(text, checkParameters(parameters))) as Row[]
   return {

@@ -2,11 +2,8 @@
 import { encode } from 'ts-mls/codec/tlsEncoder.js'
 import { varLenTypeEncoder } from 'ts-mls/codec/variableLength.js'
 import { extensionEncoder } from 'ts-mls/extension.js'
-import { encodeGroupContext } from 'ts-mls/groupContext.js'
 import { toHex, utf8 } from '../../src/crypto/index.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
-import { toLibrary } from '../../src/mls/extensions.ts'
-import { inside } from '../../src/mls/group.ts'
 import type { Extension, GroupState, MlsProvider, ProposalOptions, Psk } from '../../src/mls/index.ts'
 import * as mlsDoor from '../../src/mls/index.ts'
 import type { Fields, OpenMlsProcess } from './openmls-process.ts'
@@ -129,7 +126,7 @@ export function siltaParty(mls: MlsProvider, name: string): Party {
         epoch: Number(mlsDoor.epochOf(state())),
         authenticator: toHex(mlsDoor.epochAuthenticator(state())),
         secret: toHex(await mlsDoor.exportSecret(mls, state(), 'interop', utf8('context'), 32)),
-        context: toHex(encodeGroupContext(inside(state()).groupContext)),
+        context: toHex(mlsDoor.contextBytesOf(state())),
         ownIndex: mlsDoor.ownLeafIndex(state()),
         members: mlsDoor
           .leavesOf(state())
@@ -149,7 +146,11 @@ export async function openMlsParty(process: OpenMlsProcess, name: string, handsh
     ...(typeof welcome === 'string' && { welcome: bytes(welcome) }),
   })
   const vector = (extensions: Extension[]) =>
-    toHex(encode(varLenTypeEncoder(extensionEncoder))(extensions.map(toLibrary)))
+    toHex(
+      encode(varLenTypeEncoder(extensionEncoder))(
+        extensions.map(({ type, data }) => ({ extensionType: type, extensionData: data })),
+      ),
+    )
   await run('new', { private: handshakesPrivate })
   return {
     name,

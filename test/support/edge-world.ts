@@ -9,7 +9,8 @@ import { nodeCrypto } from '../../src/crypto/node.ts'
 import { type Edge, type EdgeOptions, openEdge } from '../../src/edge/index.ts'
 import { createSealer } from '../../src/store/index.ts'
 import { freshDatabase, type TestDatabase } from '../../src/store/testing.ts'
-import { type Tap, testProvider } from './provider.ts'
+import type { ClientMessage, MatrixClient } from './matrix-client.ts'
+import { type Tap, testProvider, until } from './provider.ts'
 import type { TestSynapse } from './synapse.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
@@ -128,4 +129,30 @@ export function hear(device: Device): HeardFromMatrix {
     heard.texts.push(text.plain)
   })
   return heard
+}
+
+/** Waits for a message that a Matrix client sees in a room, of anybody but itself. */
+export async function untilSeen(
+  client: MatrixClient,
+  room: string,
+  pattern: RegExp,
+  times = 1,
+): Promise<ClientMessage> {
+  let found: ClientMessage[] = []
+  await until(`${pattern} in a Matrix room`, async () => {
+    const messages = await client.messages(room)
+    found = messages.filter(({ sender, content }) => sender !== client.user && pattern.test(String(content.body)))
+    return found.length >= times
+  })
+  return found[times - 1]!
+}
+
+/** Waits for the Matrix room in which a client meets a ghost, other than those known already. */
+export async function untilRoom(client: MatrixClient, known: readonly string[]): Promise<string> {
+  let fresh: string | undefined
+  await until('a new Matrix room', async () => {
+    fresh = (await client.joined()).find((room) => !known.includes(room))
+    return fresh !== undefined
+  })
+  return fresh!
 }

@@ -90,10 +90,16 @@ serveJson({
     await until(30_000, () => client.isInitialSyncComplete(), 'the first sync')
     return { user: userId, device: deviceId }
   },
-  async createRoom(options: { invite?: string[]; direct?: boolean; encrypted?: boolean; name?: string }) {
+  async createRoom(options: {
+    invite?: string[]
+    direct?: boolean
+    encrypted?: boolean
+    trusted?: boolean
+    name?: string
+  }) {
     const encryption = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
     const { room_id: room } = await client.createRoom({
-      preset: 'private_chat' as never,
+      preset: (options.trusted ? 'trusted_private_chat' : 'private_chat') as never,
       is_direct: options.direct ?? true,
       invite: options.invite ?? [],
       ...(options.name === undefined ? {} : { name: options.name }),
@@ -115,6 +121,11 @@ serveJson({
     client
       .getRooms()
       .filter((room) => room.getMyMembership() === 'invite')
+      .map((room) => room.roomId),
+  joined: () =>
+    client
+      .getRooms()
+      .filter((room) => room.getMyMembership() === 'join')
       .map((room) => room.roomId),
   async send(room: string, message: string | Formatted, { replyTo, txnId }: { replyTo?: string; txnId?: string }) {
     const text = typeof message === 'string' ? { body: message } : { body: message.body }

@@ -33,8 +33,17 @@ export interface Formatted {
 export interface MatrixClient extends AsyncDisposable {
   readonly user: string
   readonly device: string
-  /** @param encrypted true unless said otherwise */
-  createRoom(options: { invite?: string[]; direct?: boolean; encrypted?: boolean; name?: string }): Promise<string>
+  /**
+   * @param encrypted true unless said otherwise
+   * @param trusted gives the invited users all power, as clients do for direct chats; false unless said otherwise
+   */
+  createRoom(options: {
+    invite?: string[]
+    direct?: boolean
+    encrypted?: boolean
+    trusted?: boolean
+    name?: string
+  }): Promise<string>
   invite(room: string, user: string): Promise<void>
   join(room: string): Promise<void>
   leave(room: string): Promise<void>
@@ -42,6 +51,8 @@ export interface MatrixClient extends AsyncDisposable {
   untilJoined(room: string, user: string, timeoutMs?: number): Promise<void>
   /** Rooms that it is invited to. Invitations are accepted by themselves unless `autoJoin` was set to false. */
   invites(): Promise<string[]>
+  /** Rooms that it is in. */
+  joined(): Promise<string[]>
   /** Gives the event id. */
   send(room: string, message: string | Formatted, options?: { replyTo?: string; txnId?: string }): Promise<string>
   sendRaw(room: string, type: string, content: object): Promise<string>
@@ -90,6 +101,7 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     leave: (room) => call('leave', room),
     untilJoined: (room, other, timeoutMs = 30_000) => call('untilJoined', room, other, timeoutMs),
     invites: () => call('invites'),
+    joined: () => call('joined'),
     send: (room, message, sendOptions = {}) => call('send', room, message, sendOptions),
     sendRaw: (room, type, content) => call('sendRaw', room, type, content),
     messages: (room) => call('messages', room),

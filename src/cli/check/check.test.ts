@@ -27,7 +27,7 @@ const sound =
   (keys = ['org.matrix.msc3202.device_one_time_keys_count']): Handler =>
   async ({ method, path, body }, push) => {
     if (path.endsWith('/versions')) return [200, { versions: ['v1.13'] }]
-    if (path.endsWith('/whoami')) return [200, { user_id: '@silta:hs.example' }]
+    if (path.endsWith('/whoami')) return [200, { user_id: '@silta-sender:hs.example' }]
     if (path.endsWith('/ping')) {
       const status = await push({})
       return status === 200 ? [200, { duration_ms: 1 }] : [502, { errcode: 'M_BAD_STATUS', status, body: '{}' }]
@@ -171,7 +171,7 @@ describe('what is wrong is named, with what to do', () => {
     ],
     [
       'another server name',
-      answerOnly('/whoami', 200, { user_id: '@silta:other.example' }),
+      answerOnly('/whoami', 200, { user_id: '@silta-sender:other.example' }),
       {},
       /wrong \| server name \| .*other\.example, but matrix\.domain is hs\.example.* \| Write domain: other\.example/,
     ],
@@ -179,7 +179,7 @@ describe('what is wrong is named, with what to do', () => {
       'another bot',
       answerOnly('/whoami', 200, { user_id: '@bot:hs.example' }),
       {},
-      /wrong \| bridge bot \| .*calls it bot/,
+      /wrong \| bridge bot \| .*sent by bot/,
     ],
     ['another hs_token', undefined, { hsToken: 'another-token-than-ours' }, /wrong \| way back \| .*another hs_token/],
     [

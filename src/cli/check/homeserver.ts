@@ -102,7 +102,7 @@ export async function checkToken(call: Call, facts: HomeserverFacts): Promise<Fi
     found.push(
       wrong(
         'bridge bot',
-        `the homeserver's registration calls it ${localpart}, but matrix.senderLocalpart is ${facts.senderLocalpart}.`,
+        `the homeserver's registration is sent by ${localpart}, but matrix.botLocalpart asks for ${facts.senderLocalpart}.`,
         'Write the registration anew and restart the homeserver.',
       ),
     )

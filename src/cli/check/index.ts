@@ -1,5 +1,6 @@
 import type { Config, Secrets } from '../../config/index.ts'
 import { appserviceUrl } from '../../config/index.ts'
+import { senderLocalpart } from '../../edge/matrix/registration.ts'
 import { caller } from './calls.ts'
 import { checkDelivery, deliveryPatienceMs } from './delivery.ts'
 import { type Finding, skipped } from './finding.ts'
@@ -28,11 +29,11 @@ export async function checkSurroundings(
     tell(skipped('homeserver', 'none is configured, so this runs without Matrix.'))
     return
   }
-  const { homeserverUrl, domain, senderLocalpart, registrationId, ghostPrefix } = config.matrix
+  const { homeserverUrl, domain, botLocalpart, registrationId, ghostPrefix } = config.matrix
   const facts: HomeserverFacts = {
     url: homeserverUrl,
     domain,
-    senderLocalpart,
+    senderLocalpart: senderLocalpart({ botLocalpart }),
     registrationId,
     appserviceUrl: appserviceUrl(config),
   }

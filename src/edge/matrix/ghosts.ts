@@ -15,8 +15,9 @@ import { syncDue, syncGhostNow } from './ghosts/recovery.ts'
 import { type GhostId, type Ghosts, isDecrypted } from './ghosts/types.ts'
 import type { Homeserver } from './homeserver.ts'
 import { createLocks, eachOf } from './locks.ts'
-import type { Log, Steps } from './log.ts'
+import type { Log } from './log.ts'
 import type { MatrixSettings } from './settings.ts'
+import type { Steps } from './steps.ts'
 
 /**
  * Ghosts: messenger accounts on Matrix, each an Olm machine with a cross-signed device of its own.
@@ -25,16 +26,13 @@ import type { MatrixSettings } from './settings.ts'
  * call a machine inside a database transaction (the machine's own commit needs the connection), and never let anything
  * encrypted out before the state that encrypted it is durable.
  */
-export { GhostError, type GhostErrorCode, isGhostError } from './ghosts/errors.ts'
 export {
   type Decrypted,
-  type DecryptFailure,
   type DecryptResult,
   type Delivery,
   type GhostId,
   type Ghosts,
   isDecrypted,
-  type Shield,
   type ToDevice,
 } from './ghosts/types.ts'
 

@@ -7,6 +7,3 @@ export interface Log {
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
-
-/** Called at named points, so that a test may stop the process between two of them. */
-export type Steps = (name: string) => void | Promise<void>

@@ -34,11 +34,14 @@ export function registrationFile(settings: RegistrationSettings): Record<string,
     url: settings.url,
     as_token: settings.asToken,
     hs_token: settings.hsToken,
-    sender_localpart: settings.botLocalpart,
+    sender_localpart: senderLocalpart(settings),
     rate_limited: false,
     protocols: [...settings.protocols],
     namespaces: {
-      users: [{ exclusive: true, regex: `@${prefix}.*:${domain}` }],
+      users: [
+        { exclusive: true, regex: `@${prefix}.*:${domain}` },
+        { exclusive: true, regex: `@${escaped(settings.botLocalpart)}:${domain}` },
+      ],
       aliases: [{ exclusive: true, regex: `#${prefix}.*:${domain}` }],
       rooms: [],
     },
@@ -48,6 +51,13 @@ export function registrationFile(settings: RegistrationSettings): Record<string,
     'io.element.msc4190': true,
   }
 }
+
+/**
+ * The user that stands for the appservice itself, and for nobody. Not the bot: Synapse refuses /sync to this user, and
+ * without it the bot would lose the room keys that were sent while we were down.
+ */
+export const senderLocalpart = ({ botLocalpart }: Pick<RegistrationSettings, 'botLocalpart'>): string =>
+  `${botLocalpart}-sender`
 
 /** RegExp.escape would write letters as \x73 too, which reads badly in a file for people. */
 const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')

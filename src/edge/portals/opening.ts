@@ -5,7 +5,7 @@ import { HomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { stateOf } from './from-messenger.ts'
 import { leaveRoom, makeMatrixRoom, uninvite } from './matrix-room.ts'
-import type { Portal, PortalChange } from './portal-table.ts'
+import type { Portal } from './portal-table.ts'
 import { refusalWords, words } from './words.ts'
 
 /**
@@ -39,18 +39,33 @@ export async function beginPortal(
   peer: AccountAddress,
   own?: { matrixRoom: string; ghost: GhostId },
 ): Promise<Beginning> {
-  const { portals } = context
-  const change = own === undefined ? {} : { ...own, userIn: true }
+  const { portals, database } = context
+  const pair = { account, peer }
+  const before = await portals.byPair(database, account, peer)
+  const going = before !== undefined && before.state !== 'ended'
+  if (own !== undefined) {
+    // Before the messenger's room exists: as soon as it does, a portal without a Matrix room would get one made for it.
+    const change = { ...own, userIn: true, endedBecause: undefined }
+    await owned(context, account, (tx) => portals.upsert(tx, pair, going ? before.state : 'wanted', change))
+  }
   try {
     const room = await device.createDirectRoom(peer)
-    const portal = await storeRoom(context, account, device, peer, room, change)
+    const portal = await storeRoom(context, account, device, peer, room)
     context.wake(portal.id)
     return { began: true, portal }
   } catch (error) {
     if (!(error instanceof ClientError) || error.retry) throw error
-    if (error.code !== 'consent-required') return { refused: error }
+    if (error.code !== 'consent-required') {
+      if (own !== undefined && !going) {
+        const change = { matrixRoom: undefined, userIn: false, endedBecause: 'refused' as const }
+        await owned(context, account, (tx) => portals.upsert(tx, pair, 'ended', change))
+      }
+      return { refused: error }
+    }
     await device.requestConsent(peer)
-    const portal = await owned(context, account, (tx) => portals.upsert(tx, { account, peer }, 'wanted', change))
+    const portal = await owned(context, account, (tx) =>
+      portals.upsert(tx, pair, 'wanted', { endedBecause: undefined }),
+    )
     context.wake(portal.id)
     return { asked: true, portal }
   }
@@ -62,7 +77,6 @@ async function storeRoom(
   device: Device,
   peer: AccountAddress,
   id: RoomId,
-  change: PortalChange,
 ): Promise<Portal> {
   let room = await device.room(id)
   if (room?.standing === 'requested') {
@@ -73,7 +87,6 @@ async function storeRoom(
   const { state } = room === undefined ? { state: 'requested' as const } : stateOf(room)
   return owned(context, account, (tx) =>
     context.portals.upsert(tx, { account, peer }, state === 'ended' ? 'requested' : state, {
-      ...change,
       room: id,
       endedBecause: undefined,
     }),
@@ -86,7 +99,7 @@ async function openMessengerRoom(context: PortalContext, portal: Portal): Promis
   const { account, device } = await users.byAccount(portal.account)
   try {
     const room = await device.createDirectRoom(portal.peer)
-    const opened = await storeRoom(context, account, device, portal.peer, room, {})
+    const opened = await storeRoom(context, account, device, portal.peer, room)
     if (opened.matrixRoom !== undefined) context.wakeRoom(opened.matrixRoom)
     return opened
   } catch (error) {

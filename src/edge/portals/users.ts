@@ -12,7 +12,7 @@ import { type Crypto, equalBytes, toBase64Url, utf8 } from '../../crypto/index.t
 import type { AccountAddress } from '../../identity/index.ts'
 import type { Database, Queryable, Sealer, Transaction } from '../../store/index.ts'
 import { createLocks } from '../matrix/locks.ts'
-import type { Steps } from '../matrix/log.ts'
+import type { Steps } from '../matrix/steps.ts'
 import { EdgeError } from './errors.ts'
 import type { Held, HeldLeases } from './leases.ts'
 

@@ -79,7 +79,7 @@ export function refusalWords(code: ClientErrorCode, what: 'message' | 'start', n
     'request-limit': `${capital(person)} has not accepted yet. Wait until they do, then write on.`,
     'consent-required': `${capital(person)} wants to be asked first. Use "start" in the chat with the bot.`,
     'rate-limited': 'That was too much at once. Try again in a few minutes.',
-    'not-allowed': 'This conversation does not allow that.',
+    'not-allowed': `${capital(person)} does not take part in this conversation (any more).`,
     'too-large': 'It is too long. Send it in parts.',
     'no-key-packages': `None of the devices of ${person} can be reached now. Try again later.`,
     'key-changed': `The key of ${person} has changed. Nothing is sent until that is explained. Ask them over another channel.`,

@@ -9,6 +9,7 @@ import {
   kindsAgree,
   type Manifest,
   manifestHash,
+  maxManifestDevices,
   openManifest,
   readCertificate,
 } from '../../identity/index.ts'
@@ -46,7 +47,7 @@ export async function putManifest(
 ): Promise<void> {
   const { manifest: document } = documents
   const all = [document, ...documents.certificates]
-  if (all.length > 1 + ctx.settings.devices) throw new HubError('malformed')
+  if (all.length > 1 + maxManifestDevices) throw new HubError('malformed')
   if (all.some((each) => each.length > ctx.settings.documentBytes)) throw new HubError('too-large')
   const { manifest, verify } = reading('malformed', () => openManifest(document))
   const now = ctx.clock()

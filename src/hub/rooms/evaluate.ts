@@ -60,8 +60,7 @@ export interface Evaluation extends FollowedGroup {
   external: boolean
   /** Accounts whose manifest changes. */
   announced: AccountAddress[]
-  /** Accounts with a leaf now and none before; none now but one before. */
-  joined: AccountAddress[]
+  /** Accounts with a leaf before and none now. */
   gone: AccountAddress[]
 }
 
@@ -100,7 +99,7 @@ export async function evaluateCommit(
     if (before.find(({ index }) => index === leaf.index)?.deviceId !== leaf.deviceId) throw new HubError('bad-commit')
 
   const { roster, announced } = bindManifests(ctx, room, followed.roster, applied, { before, after, added }, seconds)
-  const [accountsBefore, accountsAfter] = [accountsOf(before), accountsOf(after)]
+  const remaining = accountsOf(after)
   const evaluation: Evaluation = {
     group: applied.group,
     roster,
@@ -110,8 +109,7 @@ export async function evaluateCommit(
     removed,
     external: applied.external,
     announced,
-    joined: [...accountsAfter].filter((account) => !accountsBefore.has(account)),
-    gone: [...accountsBefore].filter((account) => !accountsAfter.has(account)),
+    gone: [...accountsOf(before)].filter((account) => !remaining.has(account)),
   }
   const refused = checkRoomPolicy(asker, room, evaluation, applied.proposals, ctx.settings.roomLeaves)
   if (refused) throw new HubError(refused)

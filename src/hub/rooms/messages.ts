@@ -5,7 +5,7 @@ import { refuseDirectMessage, type Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
-import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace, wakeRoom } from './rows.ts'
+import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace } from './rows.ts'
 
 export interface MessageSubmission {
   room: string
@@ -36,14 +36,12 @@ export async function submitMessage(ctx: HubContext, asker: Asker, submission: M
     if (place.removals) return { pendingIn: room.no }
     if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker)
     else if (room.has_edge) await checkOptIns(tx, room, asker)
-    const accepted = await append(ctx, tx, room, {
+    return append(ctx, tx, room, {
       kind: 'message',
       body: submission.message,
       at: nextTime(ctx, room),
       by: { device: asker.device, key: submission.key },
     })
-    await wakeRoom(ctx, tx, room)
-    return accepted
   })
   if ('pendingIn' in outcome)
     throw new HubError('pending-proposal', { proposals: await pendingProposals(ctx, outcome.pendingIn) })

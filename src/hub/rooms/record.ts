@@ -10,7 +10,7 @@ import { HubError } from '../errors.ts'
 import { wake } from '../wake-ups.ts'
 import type { CommitSubmission } from './commits.ts'
 import type { Evaluation } from './evaluate.ts'
-import { type Accepted, append, type RoomRow, wakeRoom } from './rows.ts'
+import { type Accepted, append, type RoomRow, wakeMembers } from './rows.ts'
 
 export interface CommitRecord {
   /** Locked in this transaction; its epoch is the one that the commit ends. */
@@ -32,37 +32,33 @@ export interface CommitRecord {
 export async function recordCommit(ctx: HubContext, tx: Transaction, record: CommitRecord): Promise<Accepted> {
   const { room, asker, submission, evaluation, at } = record
   const { added, removed, gone, external } = evaluation
+  const removedDevices = removed.map(({ deviceId }) => deviceId)
   if (added.length > 0 && !external && submission.welcome.length === 0) throw new HubError('malformed')
-  const approached = await approach(tx, asker, [
-    ...new Set([...added.map(({ address }) => address), ...evaluation.announced]),
-  ])
+  const concerned = new Set([...added.map(({ address }) => address), ...evaluation.announced])
+  const approached = await approach(tx, asker, [...concerned])
   await checkLinks(tx, evaluation)
   checkNewest(evaluation, approached)
-  const standings = admit(record, approached)
+  const joined = await joiningAccounts(tx, record)
+  const standings = admit(record, joined, approached)
 
-  const accepted = await append(ctx, tx, room, {
-    kind: 'commit',
-    body: submission.commit,
-    at,
-    by: { device: asker.device, key: submission.key },
-  })
-  await storeGroup(tx, record, accepted)
+  const seq = room.next_seq
+  await storeGroup(tx, record, seq)
   // Those that go still get this commit, and nothing after it.
-  if (removed.length > 0)
+  if (removed.length > 0) {
     await tx.query(
       'update hub.mailbox set leaf = null, until_seq = $3 where room_no = $1 and device_id = any($2::text[])',
-      [room.no, removed.map(({ deviceId }) => deviceId), accepted.seq],
+      [room.no, removedDevices, seq],
     )
-  await storeMembers(ctx, tx, record, standings)
-  await checkGroupOptIns(tx, record)
-  await storeAdded(tx, record, accepted)
-  if (removed.length > 0)
     await tx.query('delete from hub.removal where room_no = $1 and device_id = any($2::text[])', [
       room.no,
-      removed.map(({ deviceId }) => deviceId),
+      removedDevices,
     ])
+  }
   // Proposals are of one epoch: what is left is proposed again.
   await tx.query('update hub.removal set proposal = null where room_no = $1 and proposal is not null', [room.no])
+  await storeMembers(ctx, tx, record, standings)
+  if (joined.length > 0) await checkGroupOptIns(tx, room)
+  await storeAdded(tx, record, seq)
   if (gone.length > 0) await tx.query('delete from hub.direct_pair where room_no = $1', [room.no])
   // The Welcome is told of before the room: it has to be read first.
   if (!external)
@@ -72,8 +68,23 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
         wake(ctx.bus, deviceId, { kind: 'welcome' })
       }
     })
-  await wakeRoom(ctx, tx, room)
-  return accepted
+  return append(ctx, tx, room, {
+    kind: 'commit',
+    body: submission.commit,
+    at,
+    by: { device: asker.device, key: submission.key },
+  })
+}
+
+/** Accounts that a leaf brings in: those never there, and those that had left though a leaf of theirs still was. */
+async function joiningAccounts(tx: Transaction, { room, evaluation }: CommitRecord): Promise<AccountAddress[]> {
+  const accounts = [...new Set(evaluation.added.map(({ address }) => address))]
+  if (accounts.length === 0) return accounts
+  const members = await tx.query<{ account: string }>(
+    "select account from hub.member where room_no = $1 and account = any($2::text[]) and standing <> 'left'",
+    [room.no, accounts],
+  )
+  return accounts.filter((address) => !members.some(({ account }) => account === address))
 }
 
 /** A device that was unlinked meanwhile does not come in, even where an older manifest still lists it. */
@@ -103,10 +114,10 @@ function checkNewest({ announced, roster }: Evaluation, approached: Map<string, 
 
 /** Where each account that comes in will stand, or why it does not. */
 function admit(
-  { evaluation, standing }: CommitRecord,
+  { evaluation: { external }, standing }: CommitRecord,
+  joined: readonly AccountAddress[],
   approached: Map<string, Approached>,
 ): Map<AccountAddress, Standing> {
-  const { joined, external } = evaluation
   // Who has not accepted a room does not fill it with others.
   if (joined.length > 0 && (external || standing === 'requested' || standing === 'declined'))
     throw new HubError('not-allowed')
@@ -122,7 +133,7 @@ function admit(
 async function storeGroup(
   tx: Transaction,
   { room, submission, evaluation, at }: CommitRecord,
-  { seq }: Accepted,
+  seq: number,
 ): Promise<void> {
   const hasEdge = evaluation.after.some(({ accountKind }) => accountKind === 'edge')
   await tx.query('update hub.room set epoch = epoch + 1, has_edge = $2 where no = $1', [room.no, hasEdge])
@@ -155,12 +166,12 @@ async function storeMembers(
     room.no,
     evaluation.gone,
   ])
-  await wakeRoom(ctx, tx, room, { kind: 'standing', room: room.no })
+  await wakeMembers(ctx, tx, room)
 }
 
 /** Nobody who is not opted in to a network comes together with somebody behind it, whoever brings them. */
-async function checkGroupOptIns(tx: Transaction, { room, evaluation }: CommitRecord): Promise<void> {
-  if (evaluation.joined.length === 0 || !room.has_edge || room.kind !== 'group') return
+async function checkGroupOptIns(tx: Transaction, room: RoomRow): Promise<void> {
+  if (!room.has_edge || room.kind !== 'group') return
   const [row] = await tx.query<{ refused: boolean }>(
     `select exists (
        select 1 from hub.member m join hub.account a on a.address = m.account and a.kind = 'edge'
@@ -178,7 +189,7 @@ async function checkGroupOptIns(tx: Transaction, { room, evaluation }: CommitRec
 async function storeAdded(
   tx: Transaction,
   { room, asker, submission, evaluation, at }: CommitRecord,
-  { seq }: Accepted,
+  seq: number,
 ): Promise<void> {
   const { added, external, roster } = evaluation
   if (added.length === 0) return

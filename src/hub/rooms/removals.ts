@@ -1,6 +1,6 @@
 import { applyHandshake, decodePublicGroup, encodePublicGroup, MlsError, proposeRemoval } from '../../mls/public.ts'
 import type { HubContext } from '../context.ts'
-import { append, lockRoomNo, nextTime, wakeRoom } from './rows.ts'
+import { append, lockRoomNo, nextTime } from './rows.ts'
 
 /** Proposals of one epoch: members hold no more (src/mls/limits.ts). What is beyond follows in the next epoch. */
 const mostProposals = 64
@@ -99,6 +99,5 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
       encodePublicGroup(group),
     ])
     tx.afterCommit(() => ctx.metrics.count('removals_proposed'))
-    await wakeRoom(ctx, tx, room)
   })
 }

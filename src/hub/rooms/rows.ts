@@ -2,7 +2,7 @@ import type { RoomId } from '../../identity/index.ts'
 import type { Queryable, Transaction } from '../../store/index.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
-import { type News, wake } from '../wake-ups.ts'
+import { wake } from '../wake-ups.ts'
 
 export type RoomKind = 'direct' | 'group' | 'guest' | 'self'
 
@@ -95,33 +95,38 @@ export interface NewEntry {
 
 /**
  * Appends to the log of a locked room: entry, idempotency key and the room's next number in one statement. `room` is
- * brought up to date.
+ * brought up to date. After the commit, every device that has a mailbox in the room by now is woken.
  */
 export async function append(ctx: HubContext, tx: Transaction, room: RoomRow, entry: NewEntry): Promise<Accepted> {
-  const { next_seq: seq } = room
+  const { no, next_seq: seq } = room
   const { kind, body, at, by, manifest } = entry
-  await tx.query(
+  const readers = await tx.query<{ device_id: string }>(
     `with entry as (
        insert into hub.log (room_no, seq, kind, at, device_id, body, manifest) values ($1, $2, $3, $4, $5, $6, $7)
      ), known as (
        insert into hub.submission (room_no, device_id, key, seq, at)
          select $1, $5, $8, $2, $4 where $8::bytea is not null
+     ), moved as (
+       update hub.room set next_seq = $2 + 1, last_at = $4 where no = $1
      )
-     update hub.room set next_seq = $2 + 1, last_at = $4 where no = $1`,
-    [room.no, seq, entryKinds[kind], at, by?.device ?? null, body, manifest ?? null, by?.key ?? null],
+     select device_id from hub.mailbox where room_no = $1`,
+    [no, seq, entryKinds[kind], at, by?.device ?? null, body, manifest ?? null, by?.key ?? null],
   )
   room.next_seq = seq + 1
   room.last_at = at
-  tx.afterCommit(() => ctx.metrics.count('entries', { kind }))
+  tx.afterCommit(() => {
+    ctx.metrics.count('entries', { kind })
+    for (const { device_id } of readers) wake(ctx.bus, device_id, { kind: 'room', room: no })
+  })
   return { seq, at }
 }
 
-/** After the commit, wakes every device that has something to read in the room. */
-export async function wakeRoom(ctx: HubContext, tx: Transaction, room: RoomRow, news?: News): Promise<void> {
+/** After the commit, wakes every device of the room to look at who stands where in it. */
+export async function wakeMembers(ctx: HubContext, tx: Transaction, room: RoomRow): Promise<void> {
   const devices = await tx.query<{ device_id: string }>('select device_id from hub.mailbox where room_no = $1', [
     room.no,
   ])
   tx.afterCommit(() => {
-    for (const { device_id } of devices) wake(ctx.bus, device_id, news ?? { kind: 'room', room: room.no })
+    for (const { device_id } of devices) wake(ctx.bus, device_id, { kind: 'standing', room: room.no })
   })
 }

@@ -5,7 +5,7 @@ import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { wake } from '../wake-ups.ts'
 import { proposeInRoom } from './removals.ts'
-import { lockRoom, type RoomKind, type RoomRow, wakeRoom } from './rows.ts'
+import { lockRoom, type RoomKind, type RoomRow, wakeMembers } from './rows.ts'
 
 export interface RoomSummary {
   room: string
@@ -179,14 +179,13 @@ async function setStanding(ctx: HubContext, tx: Transaction, room: RoomRow, aske
 
 /** Everybody in a direct room, and the devices of the account itself in any. */
 async function wakeStanding(ctx: HubContext, tx: Transaction, room: RoomRow, asker: Asker): Promise<void> {
-  const news = { kind: 'standing', room: room.no } as const
-  if (room.kind !== 'group') await wakeRoom(ctx, tx, room, news)
+  if (room.kind !== 'group') await wakeMembers(ctx, tx, room)
   const own = await tx.query<{ device_id: string }>(
     'select device_id from hub.device where account = $1 and unlinked_at is null',
     [asker.account],
   )
   tx.afterCommit(() => {
-    for (const { device_id } of own) wake(ctx.bus, device_id, news)
+    for (const { device_id } of own) wake(ctx.bus, device_id, { kind: 'standing', room: room.no })
   })
 }
 

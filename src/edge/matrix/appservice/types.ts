@@ -1,8 +1,9 @@
 import type { Crypto } from '../../../crypto/index.ts'
 import type { Database, Sealer } from '../../../store/index.ts'
 import type { Ghosts } from '../ghosts.ts'
-import type { Log, Steps } from '../log.ts'
+import type { Log } from '../log.ts'
 import type { MatrixSettings } from '../settings.ts'
+import type { Steps } from '../steps.ts'
 
 /** An event of a room as the homeserver pushed it, stored until its handler has finished it. */
 export interface StoredEvent {

@@ -1,8 +1,9 @@
 import type { Crypto } from '../../../crypto/index.ts'
 import type { Database, Sealer } from '../../../store/index.ts'
 import type { Homeserver } from '../homeserver.ts'
-import type { Log, Steps } from '../log.ts'
+import type { Log } from '../log.ts'
 import type { MatrixSettings } from '../settings.ts'
+import type { Steps } from '../steps.ts'
 import type { Claims } from './claims.ts'
 import type { Inbox } from './inbox.ts'
 

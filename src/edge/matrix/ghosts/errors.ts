@@ -11,7 +11,7 @@ import { isHomeserverError } from '../homeserver.ts'
  * - `machine`: the Olm machine refused.
  * - `closed`: the process is draining.
  */
-export type GhostErrorCode =
+type GhostErrorCode =
   | 'unknown-ghost'
   | 'homeserver'
   | 'lease-lost'
@@ -35,9 +35,6 @@ export class GhostError extends Error {
     this.errcode = errcode
   }
 }
-
-export const isGhostError = (error: unknown, ...codes: GhostErrorCode[]): error is GhostError =>
-  error instanceof GhostError && (codes.length === 0 || codes.includes(error.code))
 
 /**
  * Whatever went wrong below, as one of our codes. The cause is left out: Rust's messages name users and rooms, those of

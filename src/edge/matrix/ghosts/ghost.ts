@@ -19,7 +19,7 @@ export interface Loaded {
 }
 
 /** For whom it was found, and with which room key; another reader or another key, and it has to be found again. */
-export interface Readable {
+interface Readable {
   readonly readers: string
   readonly session?: string
 }

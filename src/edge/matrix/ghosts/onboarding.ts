@@ -55,9 +55,15 @@ export async function claimRow(
   return (await ghostRow(database, 'account', account))!
 }
 
-/** Account and device at the homeserver. Both calls may be repeated. */
-export async function registerGhost({ homeserver }: Context, { mxid, device_id: device }: GhostRow): Promise<void> {
+/** Account and device at the homeserver. All calls may be repeated. */
+export async function registerGhost({ homeserver }: Context, row: GhostRow): Promise<void> {
+  const { mxid, device_id: device } = row
   await homeserver.registerUser(mxid.slice(1, mxid.indexOf(':')))
+  if (row.account !== botAccount) {
+    // A homeserver names new users after their localpart; a ghost has a name in rooms that accepted it, and nowhere else.
+    const path = `/_matrix/client/v3/profile/${encodeURIComponent(mxid)}/displayname`
+    await homeserver.call('PUT', path, { as: { user: mxid }, body: { displayname: '' } })
+  }
   await homeserver.putDevice({ user: mxid }, device, deviceName)
 }
 
