@@ -18,6 +18,7 @@ import { inside, wrap } from './group.ts'
 import {
   createCommit,
   createProposal,
+  encodeRatchetsOf,
   encryptMessage,
   epochAuthenticator,
   extensionsOf,
@@ -37,6 +38,7 @@ import {
   everyone,
   offer,
   restored,
+  say,
   spreadCommit,
   spreadProposal,
   type TestDevice,
@@ -286,4 +288,17 @@ test('§7.4: path secrets end with the filtered direct path, below a blank root'
   const { ratchetTree, privatePath } = inside(state(devices[2]!))
   assert.equal(ratchetTree[3], undefined)
   assert.equal(privatePath.privateKeys[3], undefined)
+})
+
+test('§9.2: the secret tree is derived where it is used, so a message changes little and what was used is gone', async () => {
+  const { room, devices, state } = await roomOf(8)
+  const size = (device: TestDevice) => encodeRatchetsOf(state(device)).length
+  const before = size(devices[0]!)
+  await say(room, devices[5]!, 'hello')
+  assert.ok(before < 150 && size(devices[0]!) < 400)
+  const tree = Object.keys(inside(restored(state(devices[0]!))).secretTree)
+  // leaf 5 (node 10), and beside its way down: nodes 8, 13 and 3; the secrets above are deleted
+  assert.deepEqual(tree, ['3', '8', '10', '13'])
+  for (const device of devices) await say(room, device, 'all of us')
+  assert.ok(size(devices[0]!) < 100 * 8)
 })
