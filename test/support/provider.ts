@@ -159,6 +159,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
 
   return {
     hub,
+    gateway,
     database,
     provider,
     providerKeyPair,
