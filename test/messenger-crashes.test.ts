@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import type { ClientStep, Device, Storage } from '../src/client/index.ts'
+import { type ClientStep, type Device, hasDevice, memoryStorage, type Storage } from '../src/client/index.ts'
 import { readText, textMessage } from '../src/content/index.ts'
 import { fromUtf8, utf8 } from '../src/crypto/index.ts'
 import { listen, testProvider, until } from './support/provider.ts'
@@ -82,6 +82,33 @@ describe('a device that dies', () => {
         assert.deepEqual(heardByBob.faults, [])
         await Promise.all([again.crash(), bob.crash()])
       })
+
+  test('while it registers, at any storage transaction: the account is made once, under its first key', async () => {
+    for (let death = 1, finished = false; !finished; death++) {
+      const storage = memoryStorage()
+      let count = 0
+      let died = () => {}
+      const dying = new Promise<undefined>((resolve) => {
+        died = () => resolve(undefined)
+      })
+      const dies = () => {
+        if (++count !== death) return false
+        setImmediate(died)
+        return true
+      }
+      const name = `newcomer ${death}`
+      const first = await Promise.race([provider.register(name, { storage, dies }), dying])
+      finished = first !== undefined
+      await first?.crash()
+      const again = (await hasDevice(storage))
+        ? await provider.reopen(storage)
+        : await provider.register(name, { storage })
+      await again.device.ready()
+      if (first) assert.equal(first.device.address, again.device.address)
+      assert.equal((await again.device.devices()).length, 1)
+      await again.crash()
+    }
+  })
 
   // A conversation from its first step, with a device that is linked on the way; it dies at every storage transaction
   // in turn, once before it and once behind it, and does the same again.

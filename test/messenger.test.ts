@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { groupCache, serveNetwork } from '../src/client/index.ts'
 import { textMessage } from '../src/content/index.ts'
-import { expectTexts, listen, testProvider, until } from './support/provider.ts'
+import { expectTexts, type Heard, listen, type Tap, testProvider, until } from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
 before(async () => {
@@ -271,6 +271,57 @@ describe('a device', () => {
     await sent.accepted
     await expectTexts(heardByTablet, ['late'])
     assert.deepEqual(heardByTablet.messages[0]?.messageId, sent.messageId)
+  })
+
+  test('sends the very same bytes again when it does not know whether they arrived', async () => {
+    const { alice, room, heardByBob } = await pair()
+    const sentBytes: string[] = []
+    const note = (tap: Tap) => {
+      tap.up = (frame) => {
+        if (frame.request.case === 'submitMessage')
+          sentBytes.push(Buffer.from(frame.request.value.message).toString('hex'))
+        return frame
+      }
+    }
+    note(alice.tap)
+    // The answer is lost, and with it the device.
+    alice.tap.down = (frame) => (frame.body.case === 'accepted' || frame.body.case === 'deliver' ? undefined : frame)
+    const { messageId } = await alice.device.send(room, text('once'))
+    await expectTexts(heardByBob, ['once'])
+    await alice.crash()
+    const tap: Tap = {}
+    note(tap)
+    const accepted: Uint8Array[] = []
+    await provider.reopen(alice.storage, {
+      tap,
+      before: (device) => device.on('accepted', (sent) => void accepted.push(sent.messageId)),
+    })
+    await until('the acceptance', () => accepted.length > 0)
+    assert.deepEqual(accepted, [messageId])
+    assert.equal(new Set(sentBytes).size, 1)
+    await expectTexts(heardByBob, ['once'])
+  })
+
+  test('that enters a room hears what comes even before it is told that it is in', async () => {
+    const { alice, bob, room } = await pair()
+    const tap: Tap = {}
+    // The answer to its commit is lost; what it hears next can only be said to those who are in.
+    tap.down = (frame) => (frame.body.case === 'accepted' ? undefined : frame)
+    let heard: Heard | undefined
+    const linking = provider.link(alice.device, {
+      tap,
+      before: (device) => {
+        heard = listen(device)
+      },
+    })
+    const devices = async () => (await bob.device.members(room)).flatMap((member) => member.devices).length
+    await until('the tablet among the members', async () => (await devices()) === 3)
+    await (await bob.device.send(room, text('welcome'))).accepted
+    await until('the word', () => heard?.texts.length === 1)
+    delete tap.down
+    const tablet = await linking
+    await (await tablet.device.send(room, text('thank you'))).accepted
+    assert.deepEqual(heard?.faults, [])
   })
 
   test('renews manifest, KeyPackages and endorsement in time, also in the rooms it is in', async () => {

@@ -108,7 +108,8 @@ const sentences: Record<ClientErrorCode, string> = {
   'bad-content': 'A message could not be read.',
 }
 
-const passing: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
+/** Codes of what passes by itself. */
+export const passing: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
   'wrong-epoch',
   'pending-proposal',
   'rate-limited',

@@ -225,10 +225,13 @@ export interface Device extends AsyncDisposable {
   start(): Promise<void>
   /**
    * Resolves when the provider knows this device, has its KeyPackages, and everything that was waiting has been
-   * delivered. Errors: disconnected (it goes on trying), unlinked and what else the provider may refuse it for.
+   * delivered; waits for as long as there is no link. Errors: unlinked and what else the provider may refuse it for.
    */
   ready(): Promise<void>
-  /** Stops. Storage and connection stay open: they are the caller's. */
+  /**
+   * Stops, and resolves when nothing is under way, so not to be waited for inside a handler. Storage and connection stay
+   * open: they are the caller's.
+   */
   close(): Promise<void>
 
   devices(): Promise<DeviceInfo[]>

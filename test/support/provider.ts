@@ -85,7 +85,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
     clock,
   })
   const gateway = openGateway({ hub, crypto: nodeCrypto, clock, verifyToken: async (token) => JSON.parse(token) })
-  const opened: { device?: Device; connection: Connection }[] = []
+  const opened = new Set<{ connection: Connection; close?: () => Promise<void> }>()
 
   const wire = (tap: Tap) => {
     const pipes: FramePipe[] = []
@@ -96,7 +96,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       return tapped(ours, tap)
     }
     const connection = connect(open, quick)
-    opened.push({ connection })
+    opened.add({ connection })
     return { connection, cut: () => pipes.at(-1)?.close(1001) }
   }
 
@@ -104,7 +104,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
   const setUp = (extra: Extra, storage: Storage) => {
     const tap = extra.tap ?? {}
     const { connection, cut } = wire(tap)
-    const { tap: _, before, dies = () => false, ...rest } = extra
+    const { tap: _, storage: __, before, dies = () => false, ...rest } = extra
     const never = new Promise<never>(() => {})
     let alive = true
     const lives = (at: 'before' | 'after') => {
@@ -129,7 +129,10 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       settings: { ...quickDevice, ...extra.settings },
     }
     const finish = async (device: Device): Promise<TestDevice> => {
-      opened.push({ device, connection })
+      // What a dead device was doing never ends, so there is no waiting for it.
+      const end = () => (alive ? device.close() : void device.close())
+      const entry = { connection, close: async () => end() }
+      opened.add(entry)
       before?.(device)
       await device.start()
       return {
@@ -140,7 +143,9 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
         tap,
         async crash() {
           alive = false
-          await Promise.all([device.close(), connection.close()])
+          opened.delete(entry)
+          await entry.close()
+          await connection.close()
         },
       }
     }
@@ -148,8 +153,8 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
   }
 
   const close = async () => {
-    for (const { device, connection } of opened) {
-      await device?.close()
+    for (const { connection, close } of opened) {
+      await close?.()
       await connection.close()
     }
     gateway.drain()
@@ -167,7 +172,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
     /** A new account with its first device, started and ready. */
     async register(name: string, extra: Extra & { claims?: object } = {}): Promise<TestDevice> {
       const { claims, ...rest } = extra
-      const { options, finish } = setUp(rest, memoryStorage())
+      const { options, finish } = setUp(rest, extra.storage ?? memoryStorage())
       const accessToken = JSON.stringify({ subject: name, kind: 'person', ...claims })
       const made = await finish(await registerPrimary({ ...options, accessToken }))
       await made.device.ready()

@@ -2,7 +2,7 @@ import { type RoomId, readEndorsement } from '../../identity/index.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
-import { rooms, selfRecord, sentKeys } from '../state/records.ts'
+import { lastForgotten, rooms, selfRecord, sentKeys } from '../state/records.ts'
 import { inRoom } from '../state/room-work.ts'
 import { refillKeyPackages } from './key-packages.ts'
 import { changeDevices, currentManifest, publishManifest, receiveOwnManifest } from './manifests.ts'
@@ -67,10 +67,15 @@ export async function renewEndorsement(context: Context): Promise<RoomId[]> {
   return joined
 }
 
-/** Forgets callers' keys of messages sent so long ago that nobody comes again with them. */
+/** Forgets callers' keys of messages sent so long ago that nobody comes again with them. Looks once in a while only. */
 export async function forgetSentKeys(context: Context): Promise<void> {
-  const before = context.clock() - context.settings.sentKeyMemory
+  const { sentKeyMemory } = context.settings
+  const now = context.clock()
+  const before = now - sentKeyMemory
   await context.storage.transaction(async (tx) => {
+    const last = (await lastForgotten.get(tx))?.at ?? 0
+    if (now - last < sentKeyMemory / 30) return
+    await lastForgotten.put(tx, { at: now })
     for (const { key, value } of await sentKeys.list(tx)) if (value.at < before) await sentKeys.delete(tx, key)
   })
 }

@@ -9,6 +9,8 @@ interface Slot {
   /** Set while the provider knows the device on the present link. */
   open?: { link: Link; channel: number }
   refused?: ClientError
+  /** Rejects what is under way when the channel is closed here. */
+  closing: PromiseWithResolvers<never>
   waiters: Set<{ resolve(open: { link: Link; channel: number }): void; reject(error: ClientError): void }>
 }
 
@@ -105,10 +107,16 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
       for (const slot of slots) lose(slot)
     },
     event(channel: number, body: Answer) {
-      byNumber.get(channel)?.options.onEvent(body)
+      const slot = byNumber.get(channel)
+      // The provider's last word on a channel: the same device has logged in elsewhere.
+      if (slot && body.case === 'error') {
+        lose(slot)
+        refuse(slot, new ClientError('storage-in-use', 'the device has logged in elsewhere'))
+      } else slot?.options.onEvent(body)
     },
     add(options: ChannelOptions): Channel {
-      const slot: Slot = { options, waiters: new Set() }
+      const slot: Slot = { options, closing: Promise.withResolvers(), waiters: new Set() }
+      slot.closing.promise.catch(() => {})
       slots.add(slot)
       if (link) begin(slot, link)
       return {
@@ -118,7 +126,10 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
         async request(request, requestOptions) {
           const { link: on, channel } = await opened(slot)
           try {
-            return await on.send(channel, request, settings.requestTimeout, requestOptions)
+            return await Promise.race([
+              on.send(channel, request, settings.requestTimeout, requestOptions),
+              slot.closing.promise,
+            ])
           } catch (error) {
             // The provider forgot the channel while the link is up: authenticate again, the caller may repeat.
             if (error instanceof ClientError && error.code === 'unauthenticated' && slot.open?.channel === channel) {
@@ -131,6 +142,7 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
         close() {
           if (!slots.delete(slot)) return
           for (const waiter of [...slot.waiters]) waiter.reject(closed)
+          slot.closing.reject(closed)
           if (!slot.open) return
           byNumber.delete(slot.open.channel)
           const { link: on, channel } = slot.open

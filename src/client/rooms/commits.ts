@@ -58,7 +58,7 @@ export async function commitIfDue(context: Context, work: RoomWork): Promise<Pen
   const pending: PendingCommitRecord = {
     kind: 'commit',
     key: context.crypto.randomBytes(16),
-    epoch: epochOf(group),
+    epoch: Number(epochOf(group)),
     commit: result.commit,
     groupInfo: result.groupInfo,
     ...encodeState(result.state),

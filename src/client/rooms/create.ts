@@ -141,7 +141,7 @@ export async function prepareRoom(
     await pendingCommits.put(work.tx, room, {
       kind: 'create',
       key: context.crypto.randomBytes(16),
-      epoch: epochOf(group),
+      epoch: Number(epochOf(group)),
       commit: result.commit,
       ...(result.welcome && { welcome: result.welcome }),
       groupInfo: result.groupInfo,

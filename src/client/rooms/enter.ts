@@ -144,13 +144,13 @@ export async function prepareEntry(
   const pending: PendingCommitRecord = {
     kind: 'join',
     key: context.crypto.randomBytes(16),
-    epoch: publicEpochOf(group),
+    epoch: Number(publicEpochOf(group)),
     commit: result.commit,
     groupInfo: result.groupInfo,
     ...encodeState(result.state),
     roster: { leaves: placed, manifests: roster.manifests },
   }
-  if (epochOf(result.state) !== pending.epoch + 1n) throw new ClientError('protocol', 'an entry skips an epoch')
+  if (Number(epochOf(result.state)) !== pending.epoch + 1) throw new ClientError('protocol', 'an entry skips an epoch')
   await pendingCommits.put(work.tx, work.id, pending)
   return pending
 }

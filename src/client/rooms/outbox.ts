@@ -2,12 +2,14 @@ import type { RoomId } from '../../identity/index.ts'
 import { epochOf, MlsError } from '../../mls/index.ts'
 import { sendProfileIfOwed } from '../account/profiles.ts'
 import { identityRefusalIn } from '../account/trust.ts'
-import { backOff, pause } from '../connection/pause.ts'
+import { refreshManifest } from '../account/upkeep.ts'
+import { backOff } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { wireKind } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
-import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
+import { asClientError, ClientError, IdentityRefusal, passing } from '../errors.ts'
 import {
+  ownManifest,
   type PendingCommitRecord,
   pendingCommits,
   rooms,
@@ -32,15 +34,20 @@ type Next =
 /** How an attempt ended: go on, or wait for the log to explain the refusal, or a while. */
 type Outcome = 'done' | 'wait for log' | { again: ClientError }
 
+/** How sending waits; both end early when the device has logged in again. */
+export interface Waits {
+  /** Until the room's log has moved, or that many milliseconds. */
+  changed(milliseconds: number): Promise<void>
+  sleep(milliseconds: number): Promise<void>
+}
+
 /**
- * Sends what a room has to send, one thing at a time and in order, until there is nothing left or no link. `changed`
- * resolves when the room's log has moved, or after that many milliseconds.
+ * Sends what a room has to send, one thing at a time and in order, until there is nothing left or no link. What fails for
+ * a reason that passes is tried for as long as it takes; a refusal that the log never explains means that this device and
+ * the hub have different groups, and the room is entered anew.
  */
-export async function sendAll(
-  context: Context,
-  room: RoomId,
-  changed: (milliseconds: number) => Promise<void>,
-): Promise<void> {
+export async function sendAll(context: Context, room: RoomId, waits: Waits): Promise<void> {
+  const { attempts, retryFirst, retryMost } = context.settings
   let failures = 0
   while (context.online() && !context.signal.aborted) {
     let next: Next = { what: 'wait' }
@@ -62,14 +69,12 @@ export async function sendAll(
       continue
     }
     failures++
-    if (failures > context.settings.attempts) {
-      await giveUp(context, room, next, outcome === 'wait for log' ? new ClientError('wrong-epoch') : outcome.again)
-      return
-    }
-    if (outcome === 'wait for log') await logMoves(context, room, mark, changed)
-    else {
-      const { retryFirst, retryMost } = context.settings
-      await pause(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)), context.signal)
+    if (outcome === 'wait for log') {
+      if (failures <= attempts) await logMoves(context, room, mark, waits)
+      else await giveUp(context, room, next, new ClientError('wrong-epoch'))
+    } else {
+      if (!passing.has(outcome.again.code)) context.events.tell('fault', outcome.again)
+      await waits.sleep(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)))
     }
   }
 }
@@ -78,16 +83,11 @@ export async function sendAll(
  * Waits for what explains a refusal: the room is no longer at the mark that the attempt was made at, perhaps since before
  * the answer came. Or long enough.
  */
-async function logMoves(
-  context: Context,
-  room: RoomId,
-  mark: string,
-  changed: (milliseconds: number) => Promise<void>,
-): Promise<void> {
+async function logMoves(context: Context, room: RoomId, mark: string, waits: Waits): Promise<void> {
   const deadline = Date.now() + context.settings.logWait
   while (Date.now() < deadline && context.online() && !context.signal.aborted) {
     // Listened to first, so that no change between looking and waiting is missed.
-    const change = changed(deadline - Date.now())
+    const change = waits.changed(deadline - Date.now())
     if ((await inRoom(context, room, markOf)) !== mark) return
     await change
   }
@@ -212,7 +212,7 @@ async function afterFailure(
       // Entering is prepared again from the GroupInfo of now. A commit is kept until the log shows which one won, but not
       // one that lacks a proposal that it has to take up.
       const { joined } = work.record ?? {}
-      const past = joined && epochOf(await work.group()) > pending.epoch
+      const past = joined && Number(epochOf(await work.group())) > pending.epoch
       if (pending.kind === 'join' || past || error.code === 'pending-proposal') {
         await pendingCommits.delete(work.tx, room)
         return pending.kind === 'join' || past
@@ -222,8 +222,22 @@ async function afterFailure(
     return overtaken ? { again: error } : 'wait for log'
   }
   if (error.retry) return { again: error }
+  if (next.what !== 'message' && stale.has(error.code) && (await learnNewerManifest(context))) {
+    // Made with a manifest that has been overtaken: made again with the newest.
+    if (next.what === 'commit') await inRoom(context, room, ({ tx }) => pendingCommits.delete(tx, room))
+    return 'done'
+  }
   await giveUp(context, room, next, error)
   return 'done'
+}
+
+const stale: ReadonlySet<string> = new Set(['old-manifest', 'not-in-manifest', 'bad-certificate'])
+
+/** Whether the provider has a newer manifest of the account than this device had. */
+async function learnNewerManifest(context: Context): Promise<boolean> {
+  const number = () => context.storage.transaction(async (tx) => (await ownManifest.get(tx))?.number)
+  const before = await number()
+  return (await refreshManifest(context)) && (await number()) !== before
 }
 
 /** The provider does not take it: it is put away, and who cares is told. */

@@ -176,15 +176,15 @@ async function adoptIfTaken(context: Context, work: RoomWork, entry: Deliver): P
   if (!pending) return
   const isIt = entry.kind === EntryKind.COMMIT && equalBytes(entry.message, pending.commit)
   // Entering from outside, the first that is heard may be what came after it: only its takers can have made that.
-  const follows = pending.kind !== 'commit' && !isIt && epochIn(entry.message) === pending.epoch + 1n
+  const follows = pending.kind !== 'commit' && !isIt && epochIn(entry.message) === pending.epoch + 1
   if (isIt) await adoptPending(context, work, pending, position(work.id, entry))
   else if (follows)
     await adoptPending(context, work, pending, { ...position(work.id, entry), seq: Number(entry.seq) - 1 })
 }
 
-function epochIn(message: Uint8Array): bigint | undefined {
+function epochIn(message: Uint8Array): number | undefined {
   try {
-    return peekMessage(message).epoch
+    return Number(peekMessage(message).epoch)
   } catch {
     return undefined
   }

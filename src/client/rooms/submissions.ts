@@ -54,11 +54,11 @@ export async function addSubmission(
 /** The submission encrypted for the present epoch; unchanged when it is, or while proposals wait for their commit. */
 export async function encrypted(context: Context, work: RoomWork, value: SubmissionRecord): Promise<SubmissionRecord> {
   const group = await work.group()
-  if (value.message && value.epoch === epochOf(group)) return value
+  if (value.message && value.epoch === Number(epochOf(group))) return value
   if (pendingProposals(group).length > 0) return value
   const { state, message } = await encryptMessage(context.mls, group, value.content)
   work.advance(state, 'ratchets')
-  return { ...value, message, epoch: epochOf(state) }
+  return { ...value, message, epoch: Number(epochOf(state)) }
 }
 
 /** The oldest message that waits. */

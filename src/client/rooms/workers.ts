@@ -20,7 +20,9 @@ interface Worker {
   receiving: boolean
   sending: boolean
   sendAgain: boolean
+  /** Wake those who wait for the log, and those who sleep until they try again. */
   waiting: Set<() => void>
+  sleeping: Set<() => void>
 }
 
 export interface Workers {
@@ -28,19 +30,35 @@ export interface Workers {
   receive(room: RoomId, arrival: Arrival): void
   /** Looks whether the room has something to send. */
   send(room: RoomId): void
+  /** The device has logged in again: who waits to try again need not. */
+  wake(): void
   /** Resolves when everything that came in has been processed. */
   idle(): Promise<void>
+  /** Resolves when nothing is under way any more; after the device's end only. */
+  ended(): Promise<void>
 }
 
 /** What is under way in each room. A room in which nothing is under way costs nothing. */
 export function createWorkers(context: Context, acknowledge: Acknowledgements): Workers {
   const workers = new Map<RoomId, Worker>()
   const idleWaiters = new Set<() => void>()
+  const running = new Set<Promise<void>>()
+  const keep = (work: Promise<void>) => {
+    const kept = work.finally(() => running.delete(kept))
+    running.add(kept)
+  }
 
   const workerOf = (room: RoomId): Worker => {
     const found = workers.get(room)
     if (found) return found
-    const worker: Worker = { inbox: [], receiving: false, sending: false, sendAgain: false, waiting: new Set() }
+    const worker: Worker = {
+      inbox: [],
+      receiving: false,
+      sending: false,
+      sendAgain: false,
+      waiting: new Set(),
+      sleeping: new Set(),
+    }
     workers.set(room, worker)
     return worker
   }
@@ -99,15 +117,20 @@ export function createWorkers(context: Context, acknowledge: Acknowledgements): 
     const run = async () => {
       while (worker.sendAgain && context.online()) {
         worker.sendAgain = false
-        await sendAll(context, room, (milliseconds) => waitIn(worker, milliseconds, context.signal))
+        await sendAll(context, room, {
+          changed: (milliseconds) => waitIn(worker.waiting, milliseconds, context.signal),
+          sleep: (milliseconds) => waitIn(worker.sleeping, milliseconds, context.signal),
+        })
       }
     }
-    run()
-      .catch((error: unknown) => context.events.tell('fault', asClientError(error, 'storage')))
-      .finally(() => {
-        worker.sending = false
-        rest(room, worker)
-      })
+    keep(
+      run()
+        .catch((error: unknown) => context.events.tell('fault', asClientError(error, 'storage')))
+        .finally(() => {
+          worker.sending = false
+          rest(room, worker)
+        }),
+    )
   }
 
   return {
@@ -116,26 +139,34 @@ export function createWorkers(context: Context, acknowledge: Acknowledgements): 
       worker.inbox.push(arrival)
       if (worker.receiving) return
       worker.receiving = true
-      receiveAll(room, worker).finally(() => {
-        worker.receiving = false
-        rest(room, worker)
-        send(room)
-      })
+      keep(
+        receiveAll(room, worker).finally(() => {
+          worker.receiving = false
+          rest(room, worker)
+          send(room)
+        }),
+      )
     },
     send,
+    wake() {
+      for (const { waiting, sleeping } of workers.values()) for (const resolve of [...waiting, ...sleeping]) resolve()
+    },
     idle() {
       if (![...workers.values()].some(({ receiving }) => receiving)) return Promise.resolve()
       return new Promise((resolve) => idleWaiters.add(resolve))
     },
+    async ended() {
+      while (running.size > 0) await Promise.all(running)
+    },
   }
 }
 
-async function waitIn(worker: Worker, milliseconds: number, signal: AbortSignal): Promise<void> {
+async function waitIn(waiting: Set<() => void>, milliseconds: number, signal: AbortSignal): Promise<void> {
   const woken = new AbortController()
   const wake = () => woken.abort()
-  worker.waiting.add(wake)
+  waiting.add(wake)
   signal.addEventListener('abort', wake)
   await pause(milliseconds, woken.signal)
-  worker.waiting.delete(wake)
+  waiting.delete(wake)
   signal.removeEventListener('abort', wake)
 }

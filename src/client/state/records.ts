@@ -100,7 +100,7 @@ export interface PendingCommitRecord {
   kind: 'create' | 'commit' | 'join'
   key: Uint8Array
   /** Epoch that it was made in. */
-  epoch: bigint
+  epoch: number
   commit: Uint8Array
   welcome?: Uint8Array
   groupInfo: Uint8Array
@@ -122,7 +122,7 @@ export interface SubmissionRecord {
   content: Uint8Array
   /** Missing until it could be encrypted; made anew when the epoch has changed. */
   message?: Uint8Array
-  epoch?: bigint
+  epoch?: number
 }
 
 /** A message that was sent under its caller's key, for the caller that repeats itself. */
@@ -199,6 +199,8 @@ export const selfRecord = single<SelfRecord>('self')
 export const registration = single<RegistrationRecord>('registration')
 export const ownManifest = single<ManifestRecord>('manifest')
 export const nextManifest = single<NextManifestRecord>('next-manifest')
+/** When callers' keys were last looked through, milliseconds since the epoch. */
+export const lastForgotten = single<{ at: number }>('forgotten')
 export const ownProfile = single<Profile>('profile')
 export const accounts = table<AccountRecord, AccountAddress>('account')
 export const keyPackages = table<KeyPackageRecord>('key-package')

@@ -1,0 +1,146 @@
+import type { RoomId } from '../identity/index.ts'
+import { refillKeyPackages } from './account/key-packages.ts'
+import { forgetSentKeys, keepUp, refreshManifest, renewEndorsement } from './account/upkeep.ts'
+import { backOff, pause } from './connection/pause.ts'
+import type { Channel } from './connection/types.ts'
+import { type Answer, expect } from './connection/wire.ts'
+import { parseAddress, parseRoom } from './connection/wire-values.ts'
+import type { Context } from './context.ts'
+import { asClientError, ClientError } from './errors.ts'
+import { reconcile, selfRoom } from './rooms/reach.ts'
+import type { Workers } from './rooms/workers.ts'
+import { pendingCommits, rooms, selfRecord, submissions } from './state/records.ts'
+
+/** What happens by itself while a device is started: after each log-in, at each event, now and then. */
+export function createLife(context: Context, workers: Workers, channel: () => Channel | undefined) {
+  const { events, settings, signal } = context
+  let ready = Promise.withResolvers<void>()
+  ready.promise.catch(() => {})
+  let keptUp: Promise<unknown> = Promise.resolve()
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  const fault = (error: unknown) => events.tell('fault', asClientError(error, 'storage'))
+  /** Repeats what fails for a reason that passes, while the same log-in holds. */
+  const insist = async (work: () => Promise<unknown>) => {
+    for (let failures = 1; context.online(); failures++) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!asClientError(error, 'storage').retry) return fault(error)
+        await pause(backOff(failures, settings.retryFirst, settings.retryMost), signal)
+      }
+    }
+  }
+  const unlinked = async () => {
+    if (context.self.unlinked) return
+    context.self.unlinked = true
+    await context.storage.transaction((tx) => selfRecord.put(tx, context.self))
+    ready.reject(new ClientError('unlinked'))
+    channel()?.close()
+    events.tell('unlinked')
+  }
+  const upkeep = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
+    if (!(await keepUp(context, authenticated))) return unlinked()
+    for (const room of await renewEndorsement(context)) workers.send(room as RoomId)
+    await forgetSentKeys(context)
+  }
+  const opened = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
+    events.tell('online', true)
+    const resume = { case: 'resume', value: { window: settings.deliveryWindow } } as const
+    await insist(async () => expect(await context.request(resume), 'done'))
+    await insist(() => upkeep(authenticated))
+    if (context.self.kind === 'primary')
+      await insist(() => context.alone('self room', () => selfRoom(context, workers)))
+    workers.wake()
+    await sendWhatWaits(context, workers)
+    later()
+  }
+  /** Between log-ins, when nobody says what there is to do: the supply is told of by itself, the manifest is asked for. */
+  const later = () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      if (!context.online()) return
+      keptUp = insist(async () => {
+        if (!context.self.accountPrivateKey && !(await refreshManifest(context))) return unlinked()
+        await upkeep({ manifestNumber: 0, keyPackages: settings.keyPackages })
+      })
+      later()
+    }, settings.upkeep)
+    // No process stays up for this alone; a browser has no such call.
+    ;(timer as { unref?: () => void }).unref?.()
+  }
+  const caughtUp = async () => {
+    await workers.idle()
+    await keptUp
+    await insist(() => context.alone('rooms', () => reconcile(context, workers)))
+    ready.resolve()
+    events.tell('caughtUp')
+  }
+  const received = (event: Answer) => {
+    switch (event.case) {
+      case 'deliver':
+        return workers.receive(parseRoom(event.value.room), { what: 'entry', event: event.value })
+      case 'welcome':
+        return workers.receive(parseRoom(event.value.room), { what: 'welcome', event: event.value })
+      case 'roomUpdated':
+        return workers.receive(parseRoom(event.value.room), { what: 'update', event: event.value })
+      case 'caughtUp':
+        return void caughtUp().catch(fault)
+      case 'keyPackagesLow': {
+        const { available } = event.value
+        keptUp = keptUp.then(() => insist(() => refillKeyPackages(context, available)))
+        return
+      }
+      case 'unlinked':
+        return void unlinked().catch(fault)
+      case 'consentRequested':
+        return events.tell('consent', { account: parseAddress(event.value.account), state: 'requested' })
+      case 'consentAnswered': {
+        const state = event.value.granted ? 'granted' : 'denied'
+        return events.tell('consent', { account: parseAddress(event.value.account), state })
+      }
+    }
+  }
+  return {
+    listeners: {
+      onOpen(authenticated: { manifestNumber: number; keyPackages: number }) {
+        keptUp = opened(authenticated).catch(fault)
+      },
+      onEvent(event: Answer) {
+        try {
+          received(event)
+        } catch (error) {
+          fault(error)
+        }
+      },
+      onLost() {
+        events.tell('online', false)
+      },
+      onRefused(error: ClientError) {
+        ready.reject(error)
+        events.tell('online', false)
+        if (error.code === 'unlinked' || error.code === 'not-in-manifest') unlinked().catch(fault)
+        else fault(error)
+      },
+    },
+    ready: () => ready.promise,
+    end(error: ClientError) {
+      clearTimeout(timer)
+      ready.reject(error)
+      ready = Promise.withResolvers<void>()
+      ready.promise.catch(() => {})
+      ready.reject(error)
+    },
+  }
+}
+
+/** What was stored and not sent before this log-in: messages, commits, rooms to enter. */
+async function sendWhatWaits(context: Context, workers: Workers): Promise<void> {
+  const waiting = await context.storage.transaction(async (tx) => {
+    const messages = (await submissions.list(tx)).map(({ key }) => key.slice(0, key.indexOf(' ')))
+    const commits = (await pendingCommits.list(tx)).map(({ key }) => key)
+    const due = (await rooms.list(tx)).filter(({ value }) => value.enter || value.commitDue || value.profileOwed)
+    return new Set([...messages, ...commits, ...due.map(({ key }) => key)])
+  })
+  for (const room of waiting) workers.send(room as RoomId)
+}
