@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isStoreError, StoreError } from './index.ts'
-import { onBothDialects } from './testing.ts'
+import { openPglite } from './pglite.ts'
+import { emptyPglite, freshPostgres, onBothDialects } from './testing.ts'
 
 const code = (expected: string) => (error: unknown) => isStoreError(error) && error.code === expected
 
@@ -236,6 +237,12 @@ onBothDialects('a database', (open) => {
       assert.doesNotMatch(`${error.stack} ${JSON.stringify(error)}`, /canary/)
     }
   })
+})
+
+onBothDialects('closing a database', (_, dialect) => {
+  // Really closed: what other tests are given is only emptied.
+  const open = async () =>
+    dialect === 'pglite' ? openPglite('memory://', { template: await emptyPglite() }) : (await freshPostgres()).database
 
   test('after closing it refuses, and closing again is nothing', async () => {
     const db = await open()

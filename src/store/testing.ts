@@ -7,9 +7,11 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { after, describe } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { findPostgres, startPostgres } from '../../test/support/postgres.ts'
-import type { Database } from './database.ts'
+import type { Database, Transaction } from './database.ts'
+import { StoreError } from './errors.ts'
 import { openDatabase } from './open.ts'
 import { openPglite } from './pglite.ts'
+import { reset, tablesOf } from './testing/reset.ts'
 
 export type TestDialect = Database['dialect']
 export type TestDatabase = Database & AsyncDisposable
@@ -18,11 +20,17 @@ export type TestDatabase = Database & AsyncDisposable
 const sharedServer = process.env.SILTA_TEST_POSTGRES
 
 /**
- * A fresh database: in memory for PGlite, a database of its own on a test server for PostgreSQL. Closed by
- * `await using` or `close()`, and in any case when the test file ends.
+ * A fresh database, or one that a test before has closed and that is as empty as a fresh one: in memory for PGlite, on a
+ * test server for PostgreSQL. Closed by `await using` or `close()`, and in any case when the test file ends.
  */
 export async function freshDatabase(dialect: TestDialect = 'pglite'): Promise<TestDatabase> {
-  return dialect === 'pglite' ? freshPglite() : (await freshPostgres()).database
+  const reused = idle[dialect].pop()
+  const database = reused?.database ?? (await make(dialect))
+  const migrated = reused?.migrated ?? (await tablesOf(database))
+  return forTest(closable(database), async () => {
+    await reset(database, migrated)
+    idle[dialect].push({ database, migrated })
+  })
 }
 
 /**
@@ -48,6 +56,7 @@ const open = new Set<TestDatabase>()
 // Registered while the file loads: at the end of the file, not of the test that happened to open the first database.
 after(async () => {
   for (const database of open) await database.close()
+  for (const { database } of [...idle.pglite, ...idle.postgres]) await database.close()
   await stopServer?.()
 })
 
@@ -66,8 +75,40 @@ function forTest(database: Database, dispose?: () => Promise<void>): TestDatabas
   return test
 }
 
-async function freshPglite(): Promise<TestDatabase> {
-  return forTest(await openPglite('memory://', { template: await emptyPglite() }))
+interface Reusable {
+  readonly database: Database
+  readonly migrated: ReadonlySet<string>
+}
+
+/** Closed by their tests and empty again. */
+const idle: Record<TestDialect, Reusable[]> = { pglite: [], postgres: [] }
+
+async function make(dialect: TestDialect): Promise<Database> {
+  return dialect === 'pglite'
+    ? openPglite('memory://', { template: await emptyPglite() })
+    : (await newPostgres()).database
+}
+
+/** A database that seems to be closed once it was closed, and is not. */
+function closable(database: Database): Database {
+  let closed = false
+  const check = () => {
+    if (closed) throw new StoreError('closed', 'the database is closed')
+  }
+  return {
+    dialect: database.dialect,
+    async query<Row>(text: string, parameters?: readonly unknown[]) {
+      check()
+      return database.query<Row>(text, parameters)
+    },
+    async transaction<T>(work: (transaction: Transaction) => Promise<T>) {
+      check()
+      return database.transaction(work)
+    },
+    async close() {
+      closed = true
+    },
+  }
 }
 
 let template: Promise<Blob> | undefined
@@ -106,8 +147,13 @@ async function serverUrl(): Promise<string> {
   return server
 }
 
-/** A fresh migrated database on the test server, and its URL for further connections. */
+/** A fresh migrated database of its own on the test server, and its URL for further connections. */
 export async function freshPostgres(): Promise<{ database: TestDatabase; url: string }> {
+  const { database, url, drop } = await newPostgres()
+  return { url, database: forTest(database, drop) }
+}
+
+async function newPostgres() {
   const maintenance = await serverUrl()
   migrated ??= (async () => {
     const name = newName('template')
@@ -119,7 +165,7 @@ export async function freshPostgres(): Promise<{ database: TestDatabase; url: st
   await administer(maintenance, `create database ${name} template ${await migrated}`)
   const url = withDatabase(maintenance, name)
   const database = await openDatabase({ url })
-  return { url, database: forTest(database, () => administer(maintenance, `drop database ${name} with (force)`)) }
+  return { url, database, drop: () => administer(maintenance, `drop database ${name} with (force)`) }
 }
 
 function newName(kind: string): string {

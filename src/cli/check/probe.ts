@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /** What came in transactions while the probe listened. */
-export interface Seen {
+interface Seen {
   /** Content of to-device messages of the asked type. */
   readonly toDevice: boolean
   /** The fields of the transaction that brought them. */
