@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { onBothDialects } from '../store/testing.ts'
-import type { TestDevice } from './testing/device.ts'
-import { openWorld, refusal, type World } from './testing/world.ts'
+import type { TestDevice } from './testing/account.ts'
+import { refusal } from './testing/values.ts'
+import { openWorld, type World } from './testing/world.ts'
 
 const prefer = (world: World, device: TestDevice, change: Parameters<World['hub']['putPreferences']>[1] | object) =>
   world.hub.putPreferences(device.asker, { reachable: [], unreachable: [], ...change })

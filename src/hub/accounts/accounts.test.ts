@@ -4,7 +4,8 @@ import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import { readEndorsement } from '../../identity/index.ts'
 import { onBothDialects } from '../../store/testing.ts'
 import { makeDevice } from '../testing/device.ts'
-import { openWorld, refusal } from '../testing/world.ts'
+import { refusal } from '../testing/values.ts'
+import { openWorld } from '../testing/world.ts'
 
 const day = 24 * 3600
 

@@ -5,7 +5,8 @@ import { issueCertificate } from '../../identity/index.ts'
 import { manifestsExtension } from '../../mls/index.ts'
 import { freshDatabase, onBothDialects } from '../../store/testing.ts'
 import { makeDevice } from '../testing/device.ts'
-import { newRoom, openWorld, randomKey, refusal } from '../testing/world.ts'
+import { newRoom, randomKey, refusal } from '../testing/values.ts'
+import { openWorld } from '../testing/world.ts'
 
 const day = 24 * 3600
 

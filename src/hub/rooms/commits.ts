@@ -1,22 +1,13 @@
-import { equalBytes, utf8 } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
-import { type Evaluation, evaluateCommit } from './evaluate.ts'
+import { evaluateCommit } from './evaluate.ts'
+import type { Evaluation } from './facts.ts'
 import { loadRoom, type RoomSnapshot } from './load.ts'
-import { checkKey, peek } from './messages.ts'
 import { recordCommit } from './record.ts'
 import { pendingProposals, proposeInRoom } from './removals.ts'
 import { type Accepted, lockRoom, nextTime, type Place, type RoomRow, readPlace } from './rows.ts'
-
-export interface CommitSubmission {
-  room: string
-  key: Uint8Array
-  commit: Uint8Array
-  /** Empty when nobody is added. */
-  welcome: Uint8Array
-  groupInfo: Uint8Array
-}
+import { type CommitSubmission, readCommitHead } from './submissions.ts'
 
 /** What the transaction of a submission comes to when it is not refused. */
 type Outcome = { accepted: Accepted; removals: boolean } | { pendingIn: number } | { moved: true }
@@ -30,7 +21,7 @@ type Outcome = { accepted: Accepted; removals: boolean } | { pendingIn: number }
  * not-in-manifest, old-manifest, not-reachable, consent-required, blocked, not-opted-in, unlinked, unavailable.
  */
 export async function submitCommit(ctx: HubContext, asker: Asker, submission: CommitSubmission): Promise<Accepted> {
-  const epoch = checkSubmission(ctx, submission)
+  const epoch = readCommitHead(ctx, submission)
   for (let attempt = 0; attempt < ctx.settings.commitAttempts; attempt++) {
     const seen = await loadRoom(ctx, submission.room)
     if (!seen) throw new HubError('not-found')
@@ -75,20 +66,6 @@ async function attemptCommit(
     const accepted = await recordCommit(ctx, tx, { room, asker, submission, evaluation, at, standing: place.standing })
     return { accepted, removals: pending === 'left-over' }
   })
-}
-
-/** Sizes and heads, before anything is decoded. Gives the epoch that the commit ends. */
-export function checkSubmission(ctx: HubContext, submission: CommitSubmission): number {
-  checkKey(submission.key)
-  const { commit, welcome, groupInfo, room } = submission
-  if ([commit, welcome, groupInfo].some((bytes) => bytes.length > ctx.settings.commitBytes))
-    throw new HubError('too-large')
-  const head = peek(commit)
-  if (head.wireFormat !== 'public-message' || head.contentType !== 'commit') throw new HubError('malformed')
-  if (!head.groupId || !equalBytes(head.groupId, utf8(room))) throw new HubError('malformed')
-  if (peek(groupInfo).wireFormat !== 'group-info') throw new HubError('malformed')
-  if (welcome.length > 0 && peek(welcome).wireFormat !== 'welcome') throw new HubError('malformed')
-  return Number(head.epoch)
 }
 
 function checkPlace(room: Pick<RoomRow, 'epoch'>, place: Place, epoch: number): void {

@@ -2,12 +2,11 @@ import { emptyRoster, IdentityError, parseRoomId, providerOf } from '../../ident
 import type { Transaction } from '../../store/index.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
-import { type CommitSubmission, checkSubmission } from './commits.ts'
 import { evaluateCommit, openGroup } from './evaluate.ts'
-import { peek } from './messages.ts'
 import { recordCommit } from './record.ts'
 import { type Accepted, lockRoom, type RoomKind, type RoomRow, readPlace } from './rows.ts'
 import { acceptByWriting } from './standing.ts'
+import { type CommitSubmission, readCommitHead, requireGroupInfo } from './submissions.ts'
 
 export interface RoomCreation {
   room: string
@@ -71,9 +70,9 @@ function checkCreation(ctx: HubContext, { room, kind, groupInfo, commit }: RoomC
     throw cause
   }
   if (kind === 'guest') throw new HubError('unsupported')
-  if (checkSubmission(ctx, commit) !== 0) throw new HubError('wrong-epoch')
+  if (readCommitHead(ctx, commit) !== 0) throw new HubError('wrong-epoch')
   if (groupInfo.length > ctx.settings.commitBytes) throw new HubError('too-large')
-  if (peek(groupInfo).wireFormat !== 'group-info') throw new HubError('malformed')
+  requireGroupInfo(groupInfo)
 }
 
 /** The answer to the same creation when it came before. A room of somebody else's by that id is refused. */

@@ -3,7 +3,6 @@ import {
   type AccountAddress,
   applyManifests,
   IdentityError,
-  type Leaf,
   type Roster,
   readVerifiedLeaf,
   statedManifests,
@@ -30,39 +29,9 @@ import {
 } from '../../mls/public.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError, type HubErrorCode } from '../errors.ts'
+import type { Evaluation, FollowedGroup, PlacedLeaf, RoomFacts } from './facts.ts'
 import { checkRoomPolicy } from './policy.ts'
 import type { RoomKind } from './rows.ts'
-
-/** A verified leaf and its place in the tree. */
-export type PlacedLeaf = Leaf & { index: number }
-
-/** A room's group as the hub follows it. */
-export interface FollowedGroup {
-  group: PublicGroup
-  roster: Roster
-}
-
-export interface RoomFacts {
-  kind: RoomKind
-  owner: string
-  /** Of a direct room: who it is for; undefined while it is being created. */
-  accounts: readonly string[] | undefined
-  /** Devices whose leaves wait to be removed. */
-  removals: readonly string[]
-}
-
-/** What a commit would make of the group. Nothing is stored yet. */
-export interface Evaluation extends FollowedGroup {
-  before: PlacedLeaf[]
-  after: PlacedLeaf[]
-  added: PlacedLeaf[]
-  removed: PlacedLeaf[]
-  external: boolean
-  /** Accounts whose manifest changes. */
-  announced: AccountAddress[]
-  /** Accounts with a leaf before and none now. */
-  gone: AccountAddress[]
-}
 
 /**
  * Follows a commit and says whether the room's rules let it pass: signatures and proofs of every new leaf at the log's

@@ -1,7 +1,7 @@
 import { decodeRoster } from '../../identity/index.ts'
 import { decodePublicGroup } from '../../mls/public.ts'
 import type { HubContext } from '../context.ts'
-import type { FollowedGroup, RoomFacts } from './evaluate.ts'
+import type { FollowedGroup, RoomFacts } from './facts.ts'
 import type { RoomKind, RoomRow } from './rows.ts'
 
 /** A room as a commit is judged against it, outside of any transaction; `version` tells whether it still is so. */

@@ -1,17 +1,9 @@
-import { equalBytes, utf8 } from '../../crypto/index.ts'
-import { MlsError, peekMessage } from '../../mls/public.ts'
 import type { Transaction } from '../../store/index.ts'
 import { refuseDirectMessage, type Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
 import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace } from './rows.ts'
-
-export interface MessageSubmission {
-  room: string
-  key: Uint8Array
-  message: Uint8Array
-}
 
 /**
  * Puts an application message (MLS PrivateMessage) into a room's log. In one transaction: the idempotency key first, then
@@ -21,8 +13,7 @@ export interface MessageSubmission {
  * request-limit, unlinked.
  */
 export async function submitMessage(ctx: HubContext, asker: Asker, submission: MessageSubmission): Promise<Accepted> {
-  checkKey(submission.key)
-  const epoch = readHead(ctx, submission)
+  const epoch = readMessageHead(ctx, submission)
   const outcome = await ctx.database.transaction(async (tx) => {
     const room = await lockRoom(tx, submission.room)
     if (!room) throw new HubError('not-found')
@@ -46,29 +37,6 @@ export async function submitMessage(ctx: HubContext, asker: Asker, submission: M
   if ('pendingIn' in outcome)
     throw new HubError('pending-proposal', { proposals: await pendingProposals(ctx, outcome.pendingIn) })
   return outcome
-}
-
-/** An idempotency key of 16 to 32 bytes. */
-export function checkKey(key: Uint8Array): void {
-  if (key.length < 16 || key.length > 32) throw new HubError('malformed')
-}
-
-function readHead(ctx: HubContext, { room, message }: MessageSubmission): number {
-  if (message.length > ctx.settings.messageBytes) throw new HubError('too-large')
-  const head = peek(message)
-  if (head.wireFormat !== 'private-message' || head.contentType !== 'application') throw new HubError('malformed')
-  if (!head.groupId || !equalBytes(head.groupId, utf8(room))) throw new HubError('malformed')
-  return Number(head.epoch)
-}
-
-/** What can be read of an MLSMessage without decoding it. Errors: malformed, too-large. */
-export function peek(bytes: Uint8Array) {
-  try {
-    return peekMessage(bytes)
-  } catch (cause) {
-    if (!(cause instanceof MlsError)) throw cause
-    throw new HubError(cause.code === 'too-large' ? 'too-large' : 'malformed', { cause })
-  }
 }
 
 /** The other account of a direct room may have blocked, left, declined, opted out, or not yet accepted. */
@@ -113,7 +81,7 @@ async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker): Promi
  * In a group with accounts behind an edge: a person writes only while opted in to all their networks, an edge only while
  * every person in the group is opted in to its own. Otherwise words would cross to or from a person who said no.
  */
-export async function checkOptIns(tx: Transaction, room: RoomRow, asker: Asker): Promise<void> {
+async function checkOptIns(tx: Transaction, room: RoomRow, asker: Asker): Promise<void> {
   const [row] = await tx.query<{ refused: boolean }>(
     `select exists (
        select 1 from hub.member m join hub.account a on a.address = m.account

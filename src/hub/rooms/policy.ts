@@ -2,7 +2,7 @@ import { deviceIn } from '../../identity/index.ts'
 import type { ProposalView } from '../../mls/public.ts'
 import type { Asker } from '../context.ts'
 import type { HubErrorCode } from '../errors.ts'
-import type { Evaluation, RoomFacts } from './evaluate.ts'
+import type { Evaluation, RoomFacts } from './facts.ts'
 
 /**
  * What a room's kind allows a commit to do. Pure; who may reach whom is looked at elsewhere (contact.ts), since it

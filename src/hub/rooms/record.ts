@@ -8,9 +8,9 @@ import type { Asker, HubContext } from '../context.ts'
 import { packDocuments } from '../documents.ts'
 import { HubError } from '../errors.ts'
 import { wake } from '../wake-ups.ts'
-import type { CommitSubmission } from './commits.ts'
-import type { Evaluation } from './evaluate.ts'
+import type { Evaluation } from './facts.ts'
 import { type Accepted, append, type RoomRow, wakeMembers } from './rows.ts'
+import type { CommitSubmission } from './submissions.ts'
 
 export interface CommitRecord {
   /** Locked in this transaction; its epoch is the one that the commit ends. */

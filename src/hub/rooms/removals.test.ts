@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { onBothDialects } from '../../store/testing.ts'
-import { openWorld, refusal } from '../testing/world.ts'
+import { refusal } from '../testing/values.ts'
+import { openWorld } from '../testing/world.ts'
 
 onBothDialects('removals', (open) => {
   async function withTablet() {

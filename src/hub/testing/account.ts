@@ -1,8 +1,6 @@
 import type { KeyPair } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import {
-  type AccountAddress,
-  type AccountKind,
   type DeviceKind,
   issueCertificate,
   issueManifest,
@@ -10,23 +8,18 @@ import {
   manifestHash,
 } from '../../identity/index.ts'
 import type { TokenClaims } from '../index.ts'
-import { makeDevice, type TestDevice } from './device.ts'
-import { usualKind, type World } from './world.ts'
+import { type DeviceOwner, type DeviceWorld, makeDevice } from './device.ts'
+import { usualKind } from './values.ts'
 
 const day = 24 * 3600
 
-export interface TestAccount {
-  world: World
-  address: AccountAddress
-  kind: AccountKind
+export type TestDevice = ReturnType<typeof makeDevice<TestAccount>>
+
+export interface TestAccount extends DeviceOwner {
   keys: KeyPair
-  endorsement: Uint8Array
   devices: TestDevice[]
-  /** The newest manifest as signed, and its number. */
-  manifest: Uint8Array
+  /** Of the newest manifest. */
   number: number
-  seconds(): number
-  certify(deviceKey: Uint8Array, kind: DeviceKind, change?: { notBefore?: number; notAfter?: number }): Uint8Array
   sign(devices: readonly TestDevice[], change?: Partial<Manifest>): Uint8Array
   /** Puts the next manifest with these devices and makes it the account's. */
   put(devices: readonly TestDevice[], added?: readonly TestDevice[]): Promise<void>
@@ -35,7 +28,7 @@ export interface TestAccount {
   unlink(device: TestDevice): Promise<void>
 }
 
-export async function openAccount(world: World, token: TokenClaims): Promise<TestAccount> {
+export async function openAccount(world: DeviceWorld, token: TokenClaims): Promise<TestAccount> {
   const keys = crypto.generateKeyPair()
   const { address, endorsement } = await world.hub.createAccount(token, keys.publicKey)
   const seconds = () => Math.floor(world.clock.now / 1000)

@@ -1,6 +1,8 @@
 import type { KeyPair } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import {
+  type AccountAddress,
+  type AccountKind,
   applyManifests,
   type DeviceId,
   type DeviceKind,
@@ -8,6 +10,7 @@ import {
   emptyRoster,
   encodeCredential,
   joinRoster,
+  type ProviderTrust,
   type Roster,
   readVerifiedLeaf,
   statedManifests,
@@ -37,11 +40,29 @@ import {
   type StoredKeyPackage,
 } from '../../mls/index.ts'
 import { checkGroupInfo, openPublicGroup, publicLeaves } from '../../mls/public.ts'
-import type { Accepted, Asker, CommitSubmission, Entry, MessageSubmission, RoomCreation } from '../index.ts'
-import type { TestAccount } from './account.ts'
-import { mls, newRoom, provider, randomKey, text } from './world.ts'
+import type { Accepted, Asker, CommitSubmission, Entry, Hub, MessageSubmission, RoomCreation } from '../index.ts'
+import { mls, newRoom, provider, randomKey, text } from './values.ts'
 
 const day = 24 * 3600
+
+/** What a device needs of the world and of its account. */
+export interface DeviceWorld {
+  hub: Hub
+  trust: ProviderTrust
+  /** The provider's. */
+  keyPair: KeyPair
+  clock: { now: number }
+}
+export interface DeviceOwner {
+  world: DeviceWorld
+  address: AccountAddress
+  kind: AccountKind
+  endorsement: Uint8Array
+  /** The newest manifest as signed. */
+  manifest: Uint8Array
+  seconds(): number
+  certify(deviceKey: Uint8Array, kind: DeviceKind, change?: { notBefore?: number; notAfter?: number }): Uint8Array
+}
 
 interface Membership {
   state: GroupState
@@ -59,10 +80,12 @@ export interface CommitPlan {
   extensions?: Parameters<typeof createCommit>[2] extends { extensions?: infer E } | undefined ? E : never
 }
 
-export type TestDevice = ReturnType<typeof makeDevice>
-
 /** A device that keeps its groups in memory and makes what it submits with the members' side of MLS. */
-export function makeDevice(account: TestAccount, kind: DeviceKind, certify?: (deviceKey: Uint8Array) => Uint8Array) {
+export function makeDevice<Owner extends DeviceOwner>(
+  account: Owner,
+  kind: DeviceKind,
+  certify?: (deviceKey: Uint8Array) => Uint8Array,
+) {
   const { world } = account
   const { hub } = world
   const keys: KeyPair = crypto.generateKeyPair()
@@ -137,7 +160,7 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, certify?: (de
 
   const prepareRoom = async (
     roomKind: RoomKind,
-    others: readonly TestAccount[],
+    others: readonly Pick<DeviceOwner, 'address'>[],
     change: { room?: string; stated?: RoomKind; senders?: Uint8Array; manifests?: Uint8Array[] } = {},
   ): Promise<RoomCreation> => {
     const room = change.room ?? newRoom()
@@ -157,7 +180,7 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, certify?: (de
     return { room, kind: roomKind, groupInfo, commit: submission }
   }
 
-  const claim = async (others: readonly TestAccount[]) => {
+  const claim = async (others: readonly Pick<DeviceOwner, 'address'>[]) => {
     const packages: Uint8Array[] = []
     const manifests: Uint8Array[] = []
     for (const other of others) {
@@ -196,7 +219,7 @@ export function makeDevice(account: TestAccount, kind: DeviceKind, certify?: (de
         lastResort: lastResort ? await makeKeyPackage(true) : undefined,
       })
     },
-    async create(roomKind: RoomKind, ...others: TestAccount[]): Promise<string> {
+    async create(roomKind: RoomKind, ...others: Pick<DeviceOwner, 'address'>[]): Promise<string> {
       const creation = await prepareRoom(roomKind, others)
       await hub.createRoom(asker, creation)
       return creation.room

@@ -1,17 +1,12 @@
 import { openBus } from '../../bus/index.ts'
-import { toBase64Url, utf8 } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
-import type { AccountKind, DeviceKind, ProviderTrust } from '../../identity/index.ts'
-import { nodeMlsProvider } from '../../mls/provider-node.ts'
+import type { AccountKind, ProviderTrust } from '../../identity/index.ts'
 import type { Database } from '../../store/index.ts'
-import { type HubErrorCode, type HubSettings, openHub, type TokenClaims } from '../index.ts'
-import { openAccount, type TestAccount } from './account.ts'
-import type { TestDevice } from './device.ts'
+import { type HubSettings, openHub, type TokenClaims } from '../index.ts'
+import { openAccount, type TestAccount, type TestDevice } from './account.ts'
+import { mls, provider } from './values.ts'
 
 /** For tests: a hub with a clock of its own, and real devices that make real handshakes. Only tests import this folder. */
-export const provider = 'hub.example'
-export const mls = nodeMlsProvider()
-
 export type World = Awaited<ReturnType<typeof openWorld>>
 
 export function openWorld(database: Database, settings: Partial<HubSettings> = {}) {
@@ -60,14 +55,3 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
   }
   return world
 }
-
-export const randomKey = () => crypto.randomBytes(16)
-export const newRoom = () => `mimi://${provider}/r/${toBase64Url(crypto.randomBytes(16))}`
-export const text = (words: string) => utf8(words)
-
-/** For assert.rejects: a HubError of this code. */
-export function refusal(code: HubErrorCode, more: Record<string, unknown> = {}) {
-  return { name: 'HubError', code, ...more }
-}
-
-export const usualKind = (kind: AccountKind): DeviceKind => (kind === 'edge' || kind === 'guest' ? kind : 'primary')

@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import type { TokenClaims } from '../../hub/index.ts'
-import type { TestDevice } from '../../hub/testing/device.ts'
+import type { TestDevice } from '../../hub/testing/account.ts'
 import type { World } from '../../hub/testing/world.ts'
 import { inProcessPipe } from '../../protocol/in-process-pipe.ts'
 import {
