@@ -1,12 +1,6 @@
 import type { KeyPair } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
-import {
-  type DeviceKind,
-  issueCertificate,
-  issueManifest,
-  type Manifest,
-  manifestHash,
-} from '../../identity/index.ts'
+import { type DeviceKind, issueCertificate, issueManifest, type Manifest, manifestHash } from '../../identity/index.ts'
 import type { TokenClaims } from '../index.ts'
 import { type DeviceOwner, type DeviceWorld, makeDevice } from './device.ts'
 import { usualKind } from './values.ts'
