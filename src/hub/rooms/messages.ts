@@ -4,6 +4,7 @@ import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
 import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace } from './rows.ts'
+import { type MessageSubmission, readMessageHead } from './submissions.ts'
 
 /**
  * Puts an application message (MLS PrivateMessage) into a room's log. In one transaction: the idempotency key first, then
