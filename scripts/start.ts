@@ -1,7 +1,7 @@
 // npm start: the whole thing on one machine. The service with an embedded database, a local Matrix homeserver when none
 // is configured, a demonstration at the first start, and then it stays up until Ctrl-C. Everything lies in data/.
-import { ConfigError } from '../src/config/index.ts'
-import { startMatrixClient } from '../test/support/matrix-client.ts'
+import { randomBytes } from 'node:crypto'
+import { type MatrixClient, startMatrixClient } from '../test/support/matrix-client.ts'
 import { fileStorage } from './chat/file-storage.ts'
 import { notes } from './chat/notes.ts'
 import type { Child } from './start/children.ts'
@@ -14,6 +14,7 @@ import { startService } from './start/service.ts'
 import { readState, type State, writeState } from './start/state.ts'
 import { describeReady } from './start/words.ts'
 import { endWithParent } from './support/end-with-parent.ts'
+import { PartMissing } from './support/python.ts'
 import { ensureSynapse, type Synapse } from './support/synapse.ts'
 
 endWithParent()
@@ -39,7 +40,7 @@ try {
   }
 } catch (error) {
   if (!stopping) {
-    print(error instanceof ConfigError || error instanceof Error ? error.message : String(error))
+    print(messageOf(error))
     process.exitCode = 1
   }
 }
@@ -78,7 +79,7 @@ async function findHomeserver(): Promise<string | undefined> {
   try {
     return await ensureSynapse(print)
   } catch (error) {
-    if (!(error instanceof Error) || error.name !== 'PartMissing') throw error
+    if (!(error instanceof PartMissing)) throw error
     print(error.message)
     print('Silta starts without Matrix; the messenger itself works.')
     return undefined
@@ -100,25 +101,41 @@ async function choosePorts(before: State | undefined): Promise<{ service: number
 /** The demonstration, and what it leaves behind. A failure of it is told, and stops nothing. */
 async function show(state: State, synapse: Synapse | undefined): Promise<boolean> {
   try {
-    const password = state.matrixUser?.password ?? crypto.randomUUID()
-    if (synapse) {
-      state.matrixUser = { name: `@${matrixUser}:${synapse.domain}`, password }
-      writeState(state)
-    }
-    const matrix = synapse && (await startMatrixClient({ synapse, name: matrixUser, password }))
-    try {
-      print(`\nA conversation, as it happens. On the left is whose screen it is.\n`)
-      await demonstrate({ service: state.service, messengerUser, matrix, print })
-    } finally {
-      await matrix?.stop()
-    }
+    const matrix = synapse && (await signInToMatrix(state, synapse))
+    print('\nA conversation, as it happens. On the left is whose screen it is.\n')
+    await demonstrate({ service: state.service, messengerUser, matrix, print })
     state.demonstrated = true
     writeState(state)
     print('')
+    if (matrix) void leaveMatrix(matrix)
     return true
   } catch (error) {
-    print(`\nThe demonstration broke off: ${error instanceof Error ? error.message : String(error)}\n`)
+    print(`\nThe demonstration broke off: ${messageOf(error)}\n`)
     return false
+  }
+}
+
+/** The Matrix user of the demonstration, whom a person can be afterwards, in a client of their own. */
+async function signInToMatrix(state: State, synapse: Synapse): Promise<MatrixClient> {
+  const password = state.matrixUser?.password ?? randomBytes(12).toString('base64url')
+  state.matrixUser = { ...state.matrixUser, name: `@${matrixUser}:${synapse.domain}`, password }
+  writeState(state)
+  const matrix = await startMatrixClient({ synapse, name: matrixUser, password })
+  open.push({ name: 'the Matrix client', stop: () => matrix.stop() })
+  state.matrixUser.recoveryKey = await matrix.setUpRecovery()
+  writeState(state)
+  return matrix
+}
+
+/** With the keys in the backup, whoever signs in as this user reads the demonstration, too. */
+async function leaveMatrix(matrix: MatrixClient): Promise<void> {
+  try {
+    await matrix.untilBackedUp()
+    await matrix.signOut()
+  } catch {
+    // Stopped before that, or the homeserver is slow: the next client cannot read the demonstration, and all else works.
+  } finally {
+    await matrix.stop()
   }
 }
 
@@ -154,4 +171,8 @@ async function stopAll(reason: string): Promise<void> {
   if (open.length > 0) print(`\nStopping (${reason}) …`)
   for (let part = open.pop(); part; part = open.pop()) await part.stop()
   print('Everything has ended.')
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

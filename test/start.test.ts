@@ -78,7 +78,8 @@ describe('npm start', { skip: python || linux }, () => {
       /ada +│ +(\d{5} ){3}\d{5}/,
       /npm run chat$/m,
       /@ben:matrix\.localhost/,
-      /password {3}\S{20}/,
+      /password {3}\S{16}/,
+      /recovery {3}(\S{4} ?){12}/,
     ]
     for (const sight of sights) assert.match(printed(), sight)
     const state = (await (await fetch(`${url}/readyz`)).json()) as { status: string }

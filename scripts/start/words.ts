@@ -24,12 +24,14 @@ export function describeReady({
     '  As somebody else, in a third one:    npm run chat -- --as carl',
   ]
   if (homeserver && state.matrixUser) {
-    const { name, password } = state.matrixUser
+    const { name, password, recoveryKey } = state.matrixUser
+    const before = 'as before (data/start.json)'
     lines.push(
       '',
       `  Or from Matrix, with any client:   homeserver ${homeserver}`,
       `                                     user       ${name}`,
-      `                                     password   ${shown ? password : 'as before (data/start.json)'}`,
+      `                                     password   ${shown ? password : before}`,
+      `                                     recovery   ${shown ? recoveryKey : before}`,
       `  Invite @${configuration.config.matrix?.botLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
     )
   } else if (!configuration.ownHomeserver) {

@@ -118,6 +118,9 @@ function isAlive(pid: number): boolean {
 
 async function run(program: string, parameters: readonly string[]): Promise<{ code: number; output: string }> {
   const child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const killWithUs = () => child.kill('SIGKILL')
+  process.once('exit', killWithUs)
+  child.once('close', () => process.off('exit', killWithUs))
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {

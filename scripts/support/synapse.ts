@@ -81,7 +81,12 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const url = `http://127.0.0.1:${port}`
   const log = createWriteStream(join(folder, 'homeserver.log'), { flags: 'a' })
   await once(log, 'open')
-  const child = spawn(python, ['-c', program, '-c', configuration], { cwd: folder, stdio: ['ignore', log, log] })
+  const child = spawn(python, ['-c', program, '-c', configuration], {
+    cwd: folder,
+    stdio: ['ignore', log, log],
+    // In a group of its own a Ctrl-C does not reach it before what depends on it has ended.
+    detached: true,
+  })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)

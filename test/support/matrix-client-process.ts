@@ -10,6 +10,7 @@ import {
 } from 'matrix-js-sdk'
 import {
   AllDevicesIsolationMode,
+  CryptoEvent,
   EventShieldColour,
   EventShieldReason,
   OnlySignedDevicesIsolationMode,
@@ -25,6 +26,9 @@ endWithParent()
 for (const name of ['log', 'info', 'debug', 'trace'] as const) console[name] = () => {}
 
 let client: MatrixClient
+let storageKey: [string, Uint8Array<ArrayBuffer>] | undefined
+/** Room keys that are not in the backup yet; unknown before the first are. */
+let notBackedUp: number | undefined
 const seen: MatrixEvent[] = []
 const changed = new EventTarget()
 const change = () => changed.dispatchEvent(new Event('change'))
@@ -68,7 +72,15 @@ serveJson({
     const identifier = { type: 'm.id.user', user: name }
     const login = await createClient({ baseUrl: url }).loginRequest({ type: 'm.login.password', identifier, password })
     const { user_id: userId, device_id: deviceId, access_token: accessToken } = login
-    client = createClient({ baseUrl: url, userId, deviceId, accessToken })
+    client = createClient({
+      ...{ baseUrl: url, userId, deviceId, accessToken },
+      cryptoCallbacks: {
+        getSecretStorageKey: async () => storageKey ?? null,
+        cacheSecretStorageKey: (id, _info, key) => {
+          storageKey = [id, key]
+        },
+      },
+    })
     await client.initRustCrypto({ useIndexedDB: false })
     const crypto = client.getCrypto()!
     await crypto.bootstrapCrossSigning({
@@ -82,6 +94,10 @@ serveJson({
       change()
     })
     client.on(ClientEvent.Sync, change)
+    client.on(CryptoEvent.KeyBackupSessionsRemaining, (remaining) => {
+      notBackedUp = remaining
+      change()
+    })
     client.on(RoomEvent.MyMembership, (room, membership) => {
       if (membership === 'invite' && autoJoin) void client.joinRoom(room.roomId).catch(() => {})
       change()
@@ -178,5 +194,14 @@ serveJson({
       .getCrypto()!
       .setDeviceIsolationMode(on ? new OnlySignedDevicesIsolationMode() : new AllDevicesIsolationMode(false))
   },
+  async setUpRecovery() {
+    const crypto = client.getCrypto()!
+    const key = await crypto.createRecoveryKeyFromPassphrase()
+    await crypto.bootstrapSecretStorage({ createSecretStorageKey: async () => key, setupNewKeyBackup: true })
+    return key.encodedPrivateKey
+  },
+  untilBackedUp: (timeoutMs: number) =>
+    until(timeoutMs, () => notBackedUp === 0, 'the backup of room keys').then(() => null),
+  signOut: () => client.logout(true).then(() => null),
   newRoomKey: (room: string) => client.getCrypto()!.forceDiscardSession(room),
 })

@@ -66,6 +66,15 @@ export interface MatrixClient extends AsyncDisposable {
   trust(user: string, device: string): Promise<Trust>
   /** With true only devices that their owner has cross-signed take part (MSC4153). */
   isolate(on: boolean): Promise<void>
+  /**
+   * Keeps the cross-signing keys, and a backup of room keys from now on, on the server, so that a later device of this user
+   * is trusted and reads what was said. Gives the recovery key, as people type it.
+   */
+  setUpRecovery(): Promise<string>
+  /** Waits until all room keys are in the backup. */
+  untilBackedUp(timeoutMs?: number): Promise<void>
+  /** Takes this device out of the account. */
+  signOut(): Promise<void>
   /** Whether encrypted messages go out to whoever the rooms' keys are shared with: forces a new room key. */
   newRoomKey(room: string): Promise<void>
   stop(): Promise<void>
@@ -110,6 +119,9 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     members: (room) => call('members', room),
     trust: (other, otherDevice) => call('trust', other, otherDevice),
     isolate: (on) => call('isolate', on),
+    setUpRecovery: () => call('setUpRecovery'),
+    untilBackedUp: (timeoutMs = 30_000) => call('untilBackedUp', timeoutMs),
+    signOut: () => call('signOut'),
     newRoomKey: (room) => call('newRoomKey', room),
     stop,
     [Symbol.asyncDispose]: stop,
