@@ -1,8 +1,8 @@
 // npm run conformance -- mls PATH…: runs files in the formats of the MLS working group's test vectors
 // (github.com/mlswg/mls-implementations, test-vectors.md), in folders all of them. Formats are known by their content.
 import { readFileSync } from 'node:fs'
+import { formatOf, UnsupportedSuite } from '../../src/mls/conformance.ts'
 import type { ConformanceFormat, FileResult } from './format.ts'
-import { formatOf, UnsupportedSuite } from './mls-formats.ts'
 
 export const mls: ConformanceFormat = { accepts: (path) => path.endsWith('.json'), run: runFile }
 

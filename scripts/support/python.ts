@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { root } from './command.ts'
 
 /** Something that this machine lacks; the message tells a person what to do. Known by its name. */
-class PartMissing extends Error {
+export class PartMissing extends Error {
   constructor(message: string) {
     super(message)
     this.name = 'PartMissing'

@@ -1,5 +1,8 @@
-// What a case of each format asks for. Passive clients and trees go through the project's own doors, so that its checks
-// are measured too; the rest looks at single structures of the library behind them.
+/**
+ * A door for `npm run conformance` and nothing else: what a case of each format of the MLS working group's test vectors
+ * asks for (github.com/mlswg/mls-implementations, test-vectors.md). Passive clients and trees go through what the product
+ * uses, so that its checks are measured too; the rest looks at single structures of the library behind it.
+ */
 import { ciphersuites, type MLSMessage, type RatchetTree } from 'ts-mls'
 import { validateRatchetTree } from 'ts-mls/clientState.js'
 import { decodeCommit, encodeCommit } from 'ts-mls/commit.js'
@@ -13,15 +16,15 @@ import { decodeRatchetTree, encodeRatchetTree, resolution } from 'ts-mls/ratchet
 import { treeHash } from 'ts-mls/treeHash.js'
 import { toNodeIndex } from 'ts-mls/treemath.js'
 import { decryptGroupInfo, decryptGroupSecrets } from 'ts-mls/welcome.js'
-import { toHex } from '../../src/crypto/index.ts'
-import { clientConfig } from '../../src/mls/config.ts'
-import { decodeTree } from '../../src/mls/group-info.ts'
-import { epochAuthenticator, joinByWelcome, processMessage } from '../../src/mls/index.ts'
-import { decodeMessage, encodeMessage } from '../../src/mls/messages.ts'
-import { encodePrivate } from '../../src/mls/own-key-package.ts'
-import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
-import type { MlsProvider, SuiteName } from '../../src/mls/suite.ts'
-import { checkMembers, leafNodes } from '../../src/mls/tree.ts'
+import { toHex } from '../crypto/index.ts'
+import { clientConfig } from './config.ts'
+import { decodeTree } from './group-info.ts'
+import { epochAuthenticator, joinByWelcome, processMessage } from './index.ts'
+import { decodeMessage, encodeMessage } from './messages.ts'
+import { encodePrivate } from './own-key-package.ts'
+import { nodeMlsProvider } from './provider-node.ts'
+import type { MlsProvider, SuiteName } from './suite.ts'
+import { checkMembers, leafNodes } from './tree.ts'
 
 /** A case of a ciphersuite that this project has no implementation of. */
 export class UnsupportedSuite extends Error {}
