@@ -7,7 +7,7 @@ import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { bytesToBase64 } from 'ts-mls/util/byteArray.js'
 import { MlsError, translating } from './errors.ts'
 import { checkExtensions, toLibrary } from './extensions.ts'
-import { active, type GroupState, groupInfoOf, wrap } from './group.ts'
+import { active, checkGroup, type GroupState, groupInfoOf, wrap } from './group.ts'
 import { decodeKeyPackage } from './key-package.ts'
 import { maxPendingProposals } from './limits.ts'
 import { encodeMessage } from './messages.ts'
@@ -86,6 +86,7 @@ export async function createCommit(
       },
     ),
   )
+  checkGroup(newState, 'invalid-commit')
   const next = wrap(keepingPast(newState, inner))
   return {
     state: next,

@@ -24,7 +24,7 @@ import { decodeMessage, encodeMessage } from './messages.ts'
 import { encodePrivate } from './own-key-package.ts'
 import { nodeMlsProvider } from './provider-node.ts'
 import type { MlsProvider, SuiteName } from './suite.ts'
-import { checkMembers, leafNodes } from './tree.ts'
+import { checkTree } from './tree.ts'
 
 /** A case of a ciphersuite that this project has no implementation of. */
 export class UnsupportedSuite extends Error {}
@@ -117,7 +117,7 @@ async function treeValidation(value: Case): Promise<void> {
   const { lifetimeConfig, authService } = clientConfig
   const error = await validateRatchetTree(tree, context, lifetimeConfig, authService, root, suite)
   if (error !== undefined) throw error
-  checkMembers(leafNodes(tree), [], 'invalid-tree')
+  checkTree(tree, [], 'invalid-tree')
 }
 
 async function pskSecret(value: Case): Promise<void> {

@@ -3,6 +3,7 @@ import { defaultExtensionTypes } from 'ts-mls/defaultExtensionType.js'
 import { extensionTypeToNumber } from 'ts-mls/extension.js'
 import { decodeExternalSenders, encodeExternalSenders } from 'ts-mls/externalSender.js'
 import { encodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js'
+import { decodeAll } from './decode.ts'
 import { MlsError } from './errors.ts'
 import { maxExtensions } from './limits.ts'
 import type { Extension, LeafClaim } from './types.ts'
@@ -67,15 +68,7 @@ export function requiredExtensionsExtension(types: readonly number[]): Extension
 
 /** The senders of an external_senders extension, in order. Throws MlsError 'malformed'. */
 export function readExternalSenders(data: Uint8Array): LeafClaim[] {
-  let decoded: ReturnType<typeof decodeExternalSenders>
-  try {
-    decoded = decodeExternalSenders(data, 0)
-  } catch (cause) {
-    throw new MlsError('malformed', 'external_senders does not decode', { cause })
-  }
-  if (decoded === undefined || decoded[1] !== data.length)
-    throw new MlsError('malformed', 'external_senders does not decode')
-  return decoded[0].map(({ credential, signaturePublicKey }) => ({
+  return decodeAll(decodeExternalSenders, data, 'external_senders').map(({ credential, signaturePublicKey }) => ({
     identity: credential.credentialType === 'basic' ? credential.identity : new Uint8Array(),
     signatureKey: signaturePublicKey,
   }))

@@ -1,6 +1,6 @@
 import type { GroupInfo, RatchetTree } from 'ts-mls'
-import { ratchetTreeFromExtension } from 'ts-mls/groupInfo.js'
 import { decodeRatchetTree } from 'ts-mls/ratchetTree.js'
+import { decodeAll } from './decode.ts'
 import { MlsError } from './errors.ts'
 import { checkExtensions } from './extensions.ts'
 import { maxTreeMessageBytes, maxTreeNodes } from './limits.ts'
@@ -9,7 +9,8 @@ import { maxTreeMessageBytes, maxTreeNodes } from './limits.ts'
 export function checkGroupInfoShape(info: GroupInfo, apart?: RatchetTree): RatchetTree {
   checkExtensions(info.extensions)
   checkExtensions(info.groupContext.extensions)
-  const tree = ratchetTreeFromExtension(info) ?? apart
+  const extension = info.extensions.find((each) => each.extensionType === 'ratchet_tree')
+  const tree = extension === undefined ? apart : decodeTree(extension.extensionData)
   if (tree === undefined) throw new MlsError('invalid-tree', 'no ratchet tree')
   if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
   return tree
@@ -18,13 +19,5 @@ export function checkGroupInfoShape(info: GroupInfo, apart?: RatchetTree): Ratch
 /** A ratchet tree by itself. Throws MlsError 'malformed' or 'too-large'. */
 export function decodeTree(bytes: Uint8Array): RatchetTree {
   if (bytes.length > maxTreeMessageBytes) throw new MlsError('too-large', 'ratchet tree too large')
-  let decoded: ReturnType<typeof decodeRatchetTree>
-  try {
-    decoded = decodeRatchetTree(Uint8Array.from(bytes), 0)
-  } catch (cause) {
-    throw new MlsError('malformed', 'ratchet tree does not decode', { cause })
-  }
-  if (decoded === undefined || decoded[1] !== bytes.length)
-    throw new MlsError('malformed', 'ratchet tree does not decode')
-  return decoded[0]
+  return decodeAll(decodeRatchetTree, bytes, 'ratchet tree')
 }

@@ -11,7 +11,7 @@ import { encodeMessage } from './messages.ts'
 import { makeKeyPackage } from './own-key-package.ts'
 import { viewOf } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
-import { checkMembers, leafNodes, leaves } from './tree.ts'
+import { checkMembers, checkTree, leaves } from './tree.ts'
 import type { Extension, LeafView, ProposalView } from './types.ts'
 
 declare const groupState: unique symbol
@@ -131,7 +131,7 @@ export async function groupInfoOf(
   return encodeMessage({ version: 'mls10', wireformat: 'mls_group_info', groupInfo })
 }
 
-/** The rules over all members that ts-mls does not check; after each change of the tree. */
-export function checkGroup(state: ClientState): void {
-  checkMembers(leafNodes(state.ratchetTree), state.groupContext.extensions, 'invalid-commit')
+/** The rules over the whole tree that ts-mls does not check; after each change of it. */
+export function checkGroup(state: ClientState, code: 'invalid-commit' | 'invalid-tree'): void {
+  checkTree(state.ratchetTree, state.groupContext.extensions, code)
 }

@@ -93,13 +93,7 @@ async function checkBeforeJoining(
 }
 
 async function checkJoined(state: ClientState, authenticate: AuthenticateLeaf): Promise<void> {
-  try {
-    checkGroup(state)
-  } catch (cause) {
-    throw cause instanceof MlsError && cause.code === 'invalid-commit'
-      ? new MlsError('invalid-tree', cause.message, { cause })
-      : cause
-  }
+  checkGroup(state, 'invalid-tree')
   for (const leaf of leaves(state.ratchetTree)) await authenticated(authenticate, leaf)
 }
 
@@ -154,7 +148,7 @@ export async function joinExternally(mls: MlsProvider, options: ExternalJoinOpti
       },
     ),
   )
-  checkGroup(newState)
+  checkGroup(newState, 'invalid-tree')
   const state = wrap(newState)
   return {
     state,

@@ -1,5 +1,6 @@
 import type { MLSMessage } from 'ts-mls'
 import { decodeMlsMessage, encodeMlsMessage } from 'ts-mls/message.js'
+import { decodeAll } from './decode.ts'
 import { MlsError } from './errors.ts'
 import { maxKeyPackageBytes, maxMessageBytes, maxTreeMessageBytes } from './limits.ts'
 
@@ -41,15 +42,7 @@ export function checkSize(bytes: Uint8Array): WireFormat {
 export function decodeMessage<W extends WireFormat>(bytes: Uint8Array, ...expected: W[]): Of<W> {
   const format = checkSize(bytes)
   if (!(expected as WireFormat[]).includes(format)) throw new MlsError('malformed', 'a message of another kind')
-  let decoded: ReturnType<typeof decodeMlsMessage>
-  try {
-    // a copy at offset 0: the codecs make views of it, and some of ts-mls' writers ignore a view's offset
-    decoded = decodeMlsMessage(Uint8Array.from(bytes), 0)
-  } catch (cause) {
-    throw new MlsError('malformed', 'message does not decode', { cause })
-  }
-  if (decoded === undefined || decoded[1] !== bytes.length) throw new MlsError('malformed', 'message does not decode')
-  return decoded[0] as Of<W>
+  return decodeAll(decodeMlsMessage, bytes, 'message') as Of<W>
 }
 
 export const encodeMessage: (message: MLSMessage) => Uint8Array = encodeMlsMessage

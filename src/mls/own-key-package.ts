@@ -4,7 +4,7 @@ import { composeBufferEncoders, encode } from 'ts-mls/codec/tlsEncoder.js'
 import { decodeVarLenData, varLenDataEncoder } from 'ts-mls/codec/variableLength.js'
 import { generateKeyPackageWithKey, makeKeyPackageRef } from 'ts-mls/keyPackage.js'
 import type { KeyPair } from '../crypto/index.ts'
-import { MlsError } from './errors.ts'
+import { decodeAll } from './decode.ts'
 import { extensionTypes, supportedExtensions } from './extensions.ts'
 import { encodeMessage } from './messages.ts'
 import type { MlsProvider } from './suite.ts'
@@ -79,7 +79,5 @@ export function encodePrivate(keys: PrivateKeyPackage): Uint8Array {
 }
 
 export function decodePrivate(bytes: Uint8Array): PrivateKeyPackage {
-  const decoded = privateDecoder(Uint8Array.from(bytes), 0)
-  if (decoded === undefined) throw new MlsError('malformed', 'private part of a KeyPackage does not decode')
-  return decoded[0]
+  return decodeAll(privateDecoder, bytes, 'private part of a KeyPackage')
 }

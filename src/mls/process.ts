@@ -128,7 +128,7 @@ async function processHandshake(
     processCommit(state, commit, wireFormat, pskIndex, acceptAll, mls.suite),
   )
   const selfRemoved = newState.groupActiveState.kind === 'removedFromGroup'
-  if (!selfRemoved) checkGroup(newState)
+  if (!selfRemoved) checkGroup(newState, 'invalid-commit')
   return {
     kind: 'commit',
     state: wrap(newState),

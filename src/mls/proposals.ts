@@ -11,9 +11,9 @@ import { type PreSharedKeyID, pskIdEncoder } from 'ts-mls/presharedkey.js'
 import type { UnappliedProposals } from 'ts-mls/unappliedProposals.js'
 import { equalBytes, toHex } from '../crypto/index.ts'
 import { MlsError } from './errors.ts'
-import { checkExtensions, fromLibrary } from './extensions.ts'
+import { checkExtensions, fromLibrary, readExternalSenders } from './extensions.ts'
 import { maxCommitProposals } from './limits.ts'
-import { checkMembers, claimOf, leafAt } from './tree.ts'
+import { checkMembers, claimOf, encryptionKeys, leafAt } from './tree.ts'
 import type { AuthenticateLeaf, LeafClaim, ProposalView } from './types.ts'
 
 /** A proposal and the leaf that made it; undefined for one from outside the group. */
@@ -68,6 +68,8 @@ export function checkProposals(group: Group, proposals: readonly SentProposal[],
       throw invalid('a proposal that an external commit may not have')
   } else if (count('external_init') > 0) throw invalid('external_init from a member')
 
+  const keysInTree = new Set(encryptionKeys(group.ratchetTree))
+  const isFresh = ({ hpkePublicKey }: LeafNode) => !keysInTree.has(toHex(hpkePublicKey))
   const touched = new Set<number>()
   const pskIds = new Set<string>()
   for (const { proposal, senderLeafIndex } of proposals) {
@@ -77,20 +79,28 @@ export function checkProposals(group: Group, proposals: readonly SentProposal[],
       if (committer.type === 'member' && index === committer.index) throw invalid('a proposal on the committer itself')
       if (touched.has(index)) throw invalid('two proposals on one leaf')
       touched.add(index)
-      const leaf = leafAt(group.ratchetTree, index)
-      if (leaf === undefined) throw invalid('a proposal on an empty leaf')
-      if (proposal.proposalType === 'update' && equalBytes(leaf.hpkePublicKey, proposal.update.leafNode.hpkePublicKey))
+      if (leafAt(group.ratchetTree, index) === undefined) throw invalid('a proposal on an empty leaf')
+      if (proposal.proposalType === 'update' && !isFresh(proposal.update.leafNode))
         throw invalid('an update without a new key')
     } else if (proposal.proposalType === 'psk') {
       const id = toHex(encode(pskIdEncoder)(proposal.psk.preSharedKeyId))
       if (pskIds.has(id)) throw invalid('a pre-shared key twice')
       pskIds.add(id)
-    } else if (proposal.proposalType === 'add') checkAddedPackage(group.groupContext, proposal.add.keyPackage)
-    else if (proposal.proposalType === 'group_context_extensions')
-      checkExtensions(proposal.groupContextExtensions.extensions)
+    } else if (proposal.proposalType === 'add') {
+      checkAddedPackage(group.groupContext, proposal.add.keyPackage)
+      if (!isFresh(proposal.add.keyPackage.leafNode)) throw invalid('a KeyPackage with a key of the tree')
+    } else if (proposal.proposalType === 'group_context_extensions')
+      checkContextExtensions(proposal.groupContextExtensions.extensions)
     else if (typeof proposal.proposalType === 'number') throw new MlsError('unsupported', 'proposal type not supported')
   }
   checkMembers(membersAfter(group.ratchetTree, proposals), extensionsAfter(group, proposals), 'invalid-commit')
+}
+
+/** Those that this room understands have to be well-formed: later steps rely on them. */
+function checkContextExtensions(extensions: GroupContext['extensions']): void {
+  checkExtensions(extensions)
+  for (const { extensionType, extensionData } of extensions)
+    if (extensionType === 'external_senders') readExternalSenders(extensionData)
 }
 
 function checkAddedPackage(context: GroupContext, keyPackage: KeyPackage): void {

@@ -32,7 +32,7 @@ import {
   type ResolvedCommit,
   senderOf,
 } from './handshake.ts'
-import { maxPendingProposals, maxTreeNodes } from './limits.ts'
+import { maxPendingProposals } from './limits.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
 import {
   authenticated,
@@ -44,7 +44,7 @@ import {
   viewOf,
 } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
-import { checkMembers, leafAt, leafNodes, leaves, viewAt } from './tree.ts'
+import { checkTree, leafAt, leaves, viewAt } from './tree.ts'
 import type { AuthenticateLeaf, CommitView, Extension, LeafView, ProposalView, SenderView } from './types.ts'
 
 declare const publicGroup: unique symbol
@@ -94,7 +94,7 @@ export async function openPublicGroup(
     ),
   )
   if (error !== undefined) throw new MlsError('invalid-tree', 'ratchet tree refused', { cause: error })
-  checkMembers(leafNodes(ratchetTree), groupContext.extensions, 'invalid-tree')
+  checkTree(ratchetTree, groupContext.extensions, 'invalid-tree')
   for (const leaf of leaves(ratchetTree)) await authenticated(authenticate, leaf)
   return wrapPublic({ groupContext, ratchetTree, confirmationTag, pending: {} })
 }
@@ -156,7 +156,7 @@ export async function applyHandshake(
   const ratchetTree = await treeAfter(mls, state, commit)
   if (commit.path !== undefined) await authenticated(authenticate, commit.path.leafNode)
   const extensions = extensionsAfter(state, commit.proposals)
-  checkMembers(leafNodes(ratchetTree), extensions, 'invalid-commit')
+  checkTree(ratchetTree, extensions, 'invalid-commit')
   const groupContext = await nextEpochContext(
     { ...state.groupContext, extensions },
     'mls_public_message',
@@ -214,7 +214,6 @@ async function treeAfter(mls: MlsProvider, state: PublicState, commit: ResolvedC
       applyUpdatePath(tree, toLeafIndex(index), path, mls.suite.hash, external),
     )
   }
-  if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
   return tree
 }
 

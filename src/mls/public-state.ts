@@ -5,6 +5,7 @@ import { decodeGroupContext, groupContextEncoder } from 'ts-mls/groupContext.js'
 import { decodeRatchetTree, ratchetTreeEncoder } from 'ts-mls/ratchetTree.js'
 import { decodeUnappliedProposals, unappliedProposalsEncoder } from 'ts-mls/unappliedProposals.js'
 import { concatBytes } from '../crypto/index.ts'
+import { decodeAll } from './decode.ts'
 import { MlsError } from './errors.ts'
 import { insidePublic, type PublicGroup, type PublicState, wrapPublic } from './public-group.ts'
 
@@ -37,14 +38,5 @@ export function encodePublicGroup(group: PublicGroup): Uint8Array {
 /** Reverses `encodePublicGroup`; for the own storage, so nothing is verified again. Throws MlsError 'malformed'. */
 export function decodePublicGroup(stored: Uint8Array): PublicGroup {
   if (stored[0] !== version) throw new MlsError('malformed', 'a public group of another layout')
-  const bytes = stored.slice(1)
-  let decoded: ReturnType<typeof decode>
-  try {
-    decoded = decode(bytes, 0)
-  } catch (cause) {
-    throw new MlsError('malformed', 'public group does not decode', { cause })
-  }
-  if (decoded === undefined || decoded[1] !== bytes.length)
-    throw new MlsError('malformed', 'public group does not decode')
-  return wrapPublic(decoded[0])
+  return wrapPublic(decodeAll(decode, stored.subarray(1), 'public group'))
 }

@@ -1,6 +1,6 @@
 import type { ClientState } from 'ts-mls'
 import { decodeUint64, uint64Encoder } from 'ts-mls/codec/number.js'
-import { mapDecoders } from 'ts-mls/codec/tlsDecoder.js'
+import { type Decoder, mapDecoders } from 'ts-mls/codec/tlsDecoder.js'
 import { composeBufferEncoders, encode } from 'ts-mls/codec/tlsEncoder.js'
 import { bigintMapEncoder, decodeBigintMap, decodeVarLenData, varLenDataEncoder } from 'ts-mls/codec/variableLength.js'
 import type { EpochReceiverData } from 'ts-mls/epochReceiverData.js'
@@ -13,6 +13,7 @@ import { decodeSecretTree, type SecretTree, secretTreeEncoder } from 'ts-mls/sec
 import { decodeUnappliedProposals, unappliedProposalsEncoder } from 'ts-mls/unappliedProposals.js'
 import { concatBytes } from '../crypto/index.ts'
 import { clientConfig } from './config.ts'
+import { decodeAll } from './decode.ts'
 import { MlsError } from './errors.ts'
 import { type GroupState, inside, wrap } from './group.ts'
 
@@ -145,16 +146,7 @@ export function decodeState({ group, ratchets }: EncodedState): GroupState {
   return wrap({ ...rest, secretTree, historicalReceiverData, clientConfig })
 }
 
-function decodePart<T>(decode: (bytes: Uint8Array, offset: number) => [T, number] | undefined, part: Uint8Array): T {
+function decodePart<T>(decode: Decoder<T>, part: Uint8Array): T {
   if (part[0] !== version) throw new MlsError('malformed', 'a state of another layout')
-  // a copy at offset 0: the decoded state keeps views of it
-  const bytes = part.slice(1)
-  let decoded: [T, number] | undefined
-  try {
-    decoded = decode(bytes, 0)
-  } catch (cause) {
-    throw new MlsError('malformed', 'state does not decode', { cause })
-  }
-  if (decoded === undefined || decoded[1] !== bytes.length) throw new MlsError('malformed', 'state does not decode')
-  return decoded[0]
+  return decodeAll(decode, part.subarray(1), 'state')
 }

@@ -1,11 +1,13 @@
 import type { GroupContext, RatchetTree } from 'ts-mls'
 import { extensionsSupportedByCapabilities } from 'ts-mls/extension.js'
 import type { LeafNode } from 'ts-mls/leafNode.js'
+import { getHpkePublicKey } from 'ts-mls/ratchetTree.js'
 import { decodeRequiredCapabilities } from 'ts-mls/requiredCapabilities.js'
 import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { toHex } from '../crypto/index.ts'
+import { decodeAll } from './decode.ts'
 import { MlsError, type MlsErrorCode } from './errors.ts'
-import { maxIdentityBytes } from './limits.ts'
+import { maxIdentityBytes, maxTreeNodes } from './limits.ts'
 import type { LeafClaim, LeafView } from './types.ts'
 
 type Extensions = GroupContext['extensions']
@@ -38,7 +40,7 @@ export function leaves(tree: RatchetTree): LeafView[] {
   return found
 }
 
-export function leafNodes(tree: RatchetTree): LeafNode[] {
+function leafNodes(tree: RatchetTree): LeafNode[] {
   return tree.flatMap((node) => (node?.nodeType === 'leaf' ? [node.leaf] : []))
 }
 
@@ -76,10 +78,25 @@ export function checkMembers(members: readonly LeafNode[], extensions: Extension
   }
 }
 
+/** The public keys of all nodes, leaves and parents, as text. */
+export function encryptionKeys(tree: RatchetTree): string[] {
+  return tree.flatMap((node) => (node === undefined ? [] : [toHex(getHpkePublicKey(node))]))
+}
+
+/**
+ * `checkMembers` for a whole tree, its size, and no encryption key in two of its nodes, parents too (RFC 9420 §12.4.2). A
+ * committer who puts another's leaf key above itself harms nobody at once, but ts-mls refuses every later commit on such a
+ * tree: the group could never change again.
+ */
+export function checkTree(tree: RatchetTree, extensions: Extensions, code: MlsErrorCode): void {
+  if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
+  const keys = encryptionKeys(tree)
+  if (new Set(keys).size !== keys.length) throw new MlsError(code, 'a key in two nodes')
+  checkMembers(leafNodes(tree), extensions, code)
+}
+
 function requiredCapabilities(extensions: Extensions) {
   const extension = extensions.find((each) => each.extensionType === 'required_capabilities')
   if (extension === undefined) return undefined
-  const decoded = decodeRequiredCapabilities(extension.extensionData, 0)
-  if (decoded === undefined) throw new MlsError('malformed', 'required_capabilities does not decode')
-  return decoded[0]
+  return decodeAll(decodeRequiredCapabilities, extension.extensionData, 'required_capabilities')
 }
