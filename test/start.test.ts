@@ -14,9 +14,9 @@ const program = fileURLToPath(new URL('../scripts/start.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'silta-start-'))
 /** The first start may have to install Synapse. */
 const patienceMs = 240_000
-let running: ChildProcess | undefined
+const running = new Set<ChildProcess>()
 after(() => {
-  running?.kill('SIGKILL')
+  for (const child of running) child.kill('SIGKILL')
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -27,7 +27,8 @@ async function start() {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...environment, SILTA_DEV_DATA: folder, SILTA_PARENT: String(process.pid) },
   })
-  running = child
+  running.add(child)
+  child.once('exit', () => running.delete(child))
   let printed = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     printed += text

@@ -36,8 +36,7 @@ async function withMatrix(ada: Actor, matrix: MatrixClient, print: (line: string
   const ben = nameOf(matrix.user)
   const says = (who: string, text: string) => print(`  ${who.padEnd(5)}│ ${text}`)
   await ada.does('/reach on')
-  const opened = ada.does(`/to ${matrix.user}`)
-  await opened
+  await ada.does(`/to ${matrix.user}`)
   const write = async (text: string) => {
     const began = performance.now()
     const arrival = matrix.untilReceived(text, { timeoutMs: PATIENCE_MS })
@@ -115,7 +114,10 @@ async function openActor(service: string, name: string, print: (line: string) =>
     handle,
     async does(line) {
       print(`  ${name.padEnd(5)}│ > ${line}`)
+      const before = seen.length
       await session.execute(line)
+      const refusal = seen.slice(before).find((answer) => answer.startsWith('! '))
+      if (refusal) throw new Error(refusal.slice(2))
     },
     async sees(text) {
       const until = Date.now() + PATIENCE_MS
