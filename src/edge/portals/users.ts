@@ -145,15 +145,18 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
         'insert into matrix_user (lookup, mxid, created_at) values ($1, $2, $3) on conflict (lookup) do nothing',
         [lookup, sealer.seal(utf8(mxid), mxidPlace(name)), clock()],
       )
-      const device = (await hasDevice(storage))
-        ? await openDevice(given)
-        : await registerPrimary({ ...given, accessToken: await options.tokenFor(name) })
+      const isNew = !(await hasDevice(storage))
+      const device = isNew
+        ? await registerPrimary({ ...given, accessToken: await options.tokenFor(name) })
+        : await openDevice(given)
       await database.query('update matrix_user set account = $2 where lookup = $1', [lookup, device.address])
       const user = { mxid, account: device.address, device }
       options.onDevice(user)
       open.set(name, { user, lease })
       byAddress.set(device.address, name)
       await device.start()
+      // Whoever looked them up writes at once, and needs their KeyPackages for it.
+      if (isNew) await device.ready()
       await introduce(user).catch(options.onFault)
       return user
     } catch (error) {
