@@ -8,7 +8,6 @@ export {
   extensionTypes,
   externalSenderExtension,
   readExternalSenders,
-  requiredExtensionsExtension,
 } from './extensions.ts'
 export { type KeyPackageView, readKeyPackage } from './key-package.ts'
 export { type MessagePeek, peekMessage } from './peek.ts'
@@ -29,10 +28,8 @@ export {
 export { decodePublicGroup, encodePublicGroup } from './public-state.ts'
 export {
   decodeCommitData,
-  encodeCommitData,
   type ManifestMark,
   type ManifestMarks,
-  manifestsExtension,
   type RoomKind,
   readManifests,
   readRoom,
