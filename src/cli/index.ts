@@ -2,7 +2,7 @@
  * The command line: serve, registration, check, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
 import {
@@ -155,9 +155,9 @@ function describeKind(config: Config): string {
   return config.production ? ' (production)' : ' (for trying: production is not set)'
 }
 
+/** The manifest lies beside the production bundle, and two folders above this file in a checkout. */
 function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return manifest.version
+  const places = ['./package.json', '../../package.json'].map((path) => new URL(path, import.meta.url))
+  const manifest = places.find((place) => existsSync(place))
+  return manifest ? (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version : 'unknown'
 }

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { nodeCrypto } from '../crypto/node.ts'
 import { ConfigError, configFields, loadConfig, readSecrets } from './index.ts'
 
@@ -163,6 +164,20 @@ test('production asks for keys that are named, a real issuer over TLS, and no tr
 tokens: {issuer: a, jwksUrl: "https://accounts.example"}`.replace(least, ''),
   )
   assert.equal(readSecrets(config, nodeCrypto).trialIssuerKey, undefined)
+})
+
+test('each example in config/ can be used as it stands', () => {
+  const folder = new URL('../../config/', import.meta.url)
+  const examples = readdirSync(folder).filter((name) => name.endsWith('.yaml'))
+  assert.ok(examples.length >= 3)
+  for (const name of examples) {
+    const { config } = loadConfig({ file: fileURLToPath(new URL(name, folder)), env: {} })
+    assert.equal(config.production === true, name === 'production.yaml')
+    assert.match(
+      readFileSync(new URL(name, folder), 'utf8'),
+      /^# yaml-language-server: \$schema=\.\.\/schemas\/config\.schema\.json/,
+    )
+  }
 })
 
 describe('secrets', () => {

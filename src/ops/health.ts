@@ -110,7 +110,9 @@ async function within(timeoutMs: number, dependency: Dependency): Promise<string
   }
 }
 
+/** fetch hides the reason in the cause. */
 function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { code?: unknown }
-  return typeof code === 'string' && /^[A-Za-z][A-Za-z0-9_-]{0,39}$/.test(code) ? code : 'failed'
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: { code?: unknown } | null }
+  const known = [code, cause?.code].find((one) => typeof one === 'string' && /^[A-Za-z][A-Za-z0-9_-]{0,39}$/.test(one))
+  return typeof known === 'string' ? known : 'failed'
 }
