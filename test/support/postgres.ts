@@ -1,4 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface PostgresServer {
   /** Connection URL of its maintenance database. */
   readonly url: string
+  /** Ends the server as a crash would: connections break, and nobody answers. */
+  interrupt(): Promise<void>
+  /** Starts it again at the same address, with its data. */
+  resume(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -47,35 +52,35 @@ export async function startPostgres(): Promise<PostgresServer> {
   )
   const port = await freePort()
   const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'shared_buffers=64MB']
-  const server = spawn(
-    join(binaries, 'postgres'),
-    [
-      '-D',
-      data,
-      '-h',
-      '127.0.0.1',
-      '-p',
-      String(port),
-      '-k',
-      folder,
-      ...settings.flatMap((setting) => ['-c', setting]),
-    ],
-    { ...options, stdio: 'ignore' },
-  )
-  const gone = new Promise<void>((resolve) => server.once('exit', () => resolve()))
-  const killWithUs = () => server.kill('SIGQUIT')
-  process.once('exit', killWithUs)
+  const parameters = ['-D', data, '-h', '127.0.0.1', '-p', String(port), '-k', folder]
+  for (const setting of settings) parameters.push('-c', setting)
   const url = `postgres://silta@127.0.0.1:${port}/postgres`
-  await untilReady(binaries, port, () => server.exitCode !== null)
-  // The server must not keep a finished test process alive.
-  server.unref()
+  let server: ChildProcess | undefined
+  const killWithUs = () => server?.kill('SIGQUIT')
+  process.once('exit', killWithUs)
+
+  const resume = async () => {
+    const started = spawn(join(binaries, 'postgres'), parameters, { ...options, stdio: 'ignore' })
+    server = started
+    await untilReady(binaries, port, () => started.exitCode !== null)
+    // The server must not keep a finished test process alive.
+    started.unref()
+  }
+  const interrupt = async () => {
+    if (!server || server.exitCode !== null) return
+    const gone = once(server, 'exit')
+    server.ref()
+    server.kill('SIGQUIT')
+    await gone
+  }
+  await resume()
   return {
     url,
+    interrupt,
+    resume,
     async stop() {
       process.off('exit', killWithUs)
-      server.ref()
-      if (server.exitCode === null) server.kill('SIGQUIT')
-      await gone
+      await interrupt()
       rmSync(folder, { recursive: true, force: true })
     },
   }
