@@ -44,7 +44,7 @@ export async function openAccount(settings: AccountSettings): Promise<OpenAccoun
   const storage = await fileStorage(join(settings.folder, name, 'device.sqlite'))
   const connection = connect(() => webSocketPipe(`${service.replace(/^http/, 'ws')}/messenger/v1`))
   const close = async () => {
-    connection.close()
+    await connection.close()
     await storage.close()
   }
   try {

@@ -57,7 +57,7 @@ export function followNews(device: Device, view: View): News {
   const confirm = async ({ room, messageId }: ReceivedMessage): Promise<void> => {
     if ((await device.room(room))?.standing !== 'accepted') return
     const receipt = await device.send(room, statusMessage([{ messageId, status: 'delivered' }]))
-    receipt.accepted.catch(() => {})
+    view.waitFor(receipt.accepted)
     if (!view.current) await view.open(room)
   }
 
@@ -69,9 +69,11 @@ export function followNews(device: Device, view: View): News {
     if (note) later(() => print(`  ✓ [${view.numberOf(room, id)}] sent${time}`))
   })
   device.on('refused', async ({ room, messageId, error }, tx) => {
-    if (messageId) await notes.forgetWaiting(tx, toBase64Url(messageId))
-    const which = room && messageId ? `[${view.numberOf(room, toBase64Url(messageId))}] was not delivered. ` : ''
-    later(() => print(`! ${which}${error.explanation}`))
+    if (!messageId) return later(() => print(`! ${error.explanation}`))
+    const id = toBase64Url(messageId)
+    // What was sent by itself, as a receipt, is not what a person waits for.
+    if (!room || !(await notes.forgetWaiting(tx, id))) return
+    later(() => print(`! [${view.numberOf(room, id)}] was not delivered. ${error.explanation}`))
   })
   device.on('request', ({ id }) => {
     const number = view.rooms.numberOf(id)

@@ -41,8 +41,11 @@ export const notes = {
     return note
   },
 
-  async forgetWaiting(tx: StorageTx, id: string): Promise<void> {
+  /** Our message will not be delivered. False: it was none that a person wrote. */
+  async forgetWaiting(tx: StorageTx, id: string): Promise<boolean> {
+    const known = (await tx.get(waiting, id)) !== undefined
     await tx.delete(waiting, id)
+    return known
   },
 
   async add(tx: StorageTx, room: string, seq: number, note: Note): Promise<void> {

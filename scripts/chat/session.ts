@@ -33,7 +33,6 @@ type Actions = { [K in Command['name']]: (command: Extract<Command, { name: K }>
 export async function openSession({ device, storage, name, print }: SessionSettings): Promise<Session> {
   const view = await openView(device, storage, print)
   const news = followNews(device, view)
-  const pending = new Set<Promise<unknown>>()
 
   const here = (): RoomId => {
     if (!view.current) throw new Mistake('No conversation is open. /to NAME opens one, /rooms lists those you have.')
@@ -57,11 +56,7 @@ export async function openSession({ device, storage, name, print }: SessionSetti
         return notes.keepWaiting(tx, note)
       },
     })
-    const answered: Promise<unknown> = sent.accepted.then(
-      () => pending.delete(answered),
-      () => pending.delete(answered),
-    )
-    pending.add(answered)
+    view.waitFor(sent.accepted)
   }
   const block = async (room: RoomId, blocked: boolean) => {
     const other = await view.rooms.otherOf(room)
@@ -184,10 +179,6 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       return command.name !== 'quit'
     },
     prompt: () => `${name}${view.current ? ` → ${view.current.name}` : ''}> `,
-    async settled(timeoutMs) {
-      const late = new Promise<void>((done) => setTimeout(done, timeoutMs).unref())
-      await Promise.race([Promise.all(pending), late])
-      await view.printed()
-    },
+    settled: view.settled,
   }
 }

@@ -18,8 +18,10 @@ export interface View {
    * must not wait for.
    */
   later(work: () => Promise<unknown> | unknown): void
-  /** Resolves when all that was to be printed later has been. */
-  printed(): Promise<unknown>
+  /** Something is under way that should not be cut off by leaving. */
+  waitFor(work: Promise<unknown>): void
+  /** Resolves when nothing is under way or waits to be printed, or after `timeoutMs`. */
+  settled(timeoutMs: number): Promise<void>
   open(room: RoomId): Promise<void>
   close(): void
   showMessage(room: RoomId, note: Note): Promise<void>
@@ -35,6 +37,7 @@ export async function openView(device: Device, storage: Storage, print: (line: s
   const numbered: { room: RoomId; id: string }[] = []
   let current: View['current']
   let printing: Promise<unknown> = Promise.resolve()
+  const underWay = new Set<Promise<unknown>>()
 
   const indexOf = (id: string) => numbered.findIndex((one) => one.id === id)
   const view: View = {
@@ -46,7 +49,19 @@ export async function openView(device: Device, storage: Storage, print: (line: s
     later(work) {
       printing = printing.then(work).catch((error) => print(`! ${explain(error)}`))
     },
-    printed: () => printing,
+    waitFor(work) {
+      const ended: Promise<unknown> = work.then(
+        () => underWay.delete(ended),
+        () => underWay.delete(ended),
+      )
+      underWay.add(ended)
+    },
+    async settled(timeoutMs) {
+      await printing
+      const late = new Promise<void>((done) => setTimeout(done, timeoutMs).unref())
+      await Promise.race([Promise.all(underWay), late])
+      await printing
+    },
     async open(room) {
       current = { room, name: await rooms.nameOf(room) }
       print(`── ${rooms.numberOf(room)}: ${current.name} ──`)
