@@ -11,6 +11,3 @@ export function parseMxid(text: string): string | undefined {
   if (localpart === undefined || server === undefined || text.length > 255) return undefined
   return `@${localpart}:${server.toLowerCase()}`
 }
-
-/** The server part of a Matrix id that `parseMxid` gave. */
-export const serverOf = (mxid: string): string => mxid.slice(mxid.indexOf(':') + 1)

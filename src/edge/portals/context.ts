@@ -14,7 +14,7 @@ import type { PortalTable } from './portal-table.ts'
 import type { PortalSettings } from './settings.ts'
 import type { MatrixUsers } from './users.ts'
 
-export type PortalCounter = 'messages' | 'refused' | 'placeholders' | 'faults'
+type PortalCounter = 'messages' | 'refused' | 'placeholders' | 'faults'
 
 /** What the parts of the portals share. Made once, in `openPortals`. */
 export interface PortalContext {

@@ -21,14 +21,11 @@ import { createRunner } from './runner.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
-export type { PortalContext, PortalCounter } from './context.ts'
-export { EdgeError, type EdgeErrorCode } from './errors.ts'
-export { type HeldLeases, holdLeases } from './leases.ts'
-export type { Beginning } from './opening.ts'
+export { holdLeases } from './leases.ts'
 export type { Portal } from './portal-table.ts'
 export { sayInRoom } from './say.ts'
 export { defaultPortalSettings, type PortalSettings } from './settings.ts'
-export { type MatrixUser, type MatrixUsers, matrixUsers } from './users.ts'
+export { type MatrixUser, matrixUsers } from './users.ts'
 export { refusalWords } from './words.ts'
 
 export interface Portals {

@@ -14,7 +14,7 @@ export const postureType = 'eu.silta.posture'
  * preset is not `trusted_private_chat`, which would make the invited user a creator too. Only the ghost may invite: a third
  * reader would change who can read without the messenger's side knowing.
  */
-export function portalRoom(mxid: string, mark: string): Json {
+function portalRoom(mxid: string, mark: string): Json {
   return {
     preset: 'private_chat',
     visibility: 'private',

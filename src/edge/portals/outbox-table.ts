@@ -10,7 +10,7 @@ import type { Loss } from '../matrix/translate/index.ts'
  * - `posture`: the state event and its notice (JSON).
  * - `status`: what became of an event of the Matrix user (JSON: eventId, status, message).
  */
-export type OutboxKind = 'message' | 'notice' | 'posture' | 'status'
+type OutboxKind = 'message' | 'notice' | 'posture' | 'status'
 /** An outcome that waits until it may be told; never sent to Matrix. */
 const heldKind = 'outcome'
 

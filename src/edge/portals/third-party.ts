@@ -4,7 +4,7 @@ import type { AppserviceHandlers } from '../matrix/appservice.ts'
 import type { PortalContext } from './context.ts'
 
 /** The name under which people are looked up: `/thirdparty/user/silta?handle=…`. */
-export const protocolName = 'silta'
+const protocolName = 'silta'
 
 export interface ThirdPartyOptions {
   readonly context: PortalContext

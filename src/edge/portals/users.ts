@@ -74,7 +74,7 @@ interface Row {
 const longestName = 256
 
 /** A random key that this edge made on its first start, kept sealed. */
-export async function edgeKey(database: Database, sealer: Sealer, crypto: Crypto, name: string): Promise<Uint8Array> {
+async function edgeKey(database: Database, sealer: Sealer, crypto: Crypto, name: string): Promise<Uint8Array> {
   const place = `edge_key|value|${name}`
   await database.query('insert into edge_key (name, value) values ($1, $2) on conflict (name) do nothing', [
     name,

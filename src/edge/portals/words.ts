@@ -8,7 +8,7 @@ import type { Loss, TranslationCode } from '../matrix/translate/index.ts'
 import type { Ending } from './portal-table.ts'
 
 /** How the other one is called: their name once they have given it, else plainly. */
-export const called = (name: string | undefined): string => name ?? 'this person'
+const called = (name: string | undefined): string => name ?? 'this person'
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 export const words = {

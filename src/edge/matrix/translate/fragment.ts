@@ -62,7 +62,7 @@ export const maximumSource = 65_536
 /** Nodes in one fragment: bounds memory for sources that are all tags. */
 export const maximumNodes = 8_192
 /** Longer links are kept as their text. */
-export const maximumHref = 2_048
+const maximumHref = 2_048
 
 const blocks: ReadonlySet<ElementName> = new Set<ElementName>([
   'p',

@@ -3,7 +3,7 @@ import type { Fragment } from './fragment.ts'
 const escapes: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 
 /** Text as it stands between tags or in a quoted attribute. */
-export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (character) => escapes[character] ?? '')
+const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (character) => escapes[character] ?? '')
 
 /** Writes a fragment as HTML. Everything in it comes from the allow-list or is escaped. */
 export function writeHtml(nodes: Fragment): string {

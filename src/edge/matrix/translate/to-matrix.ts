@@ -7,7 +7,7 @@ import { withoutLinks } from './links.ts'
 import { readMarkdown } from './markdown-read.ts'
 import { writePlain } from './plain-write.ts'
 
-export interface MatrixEvent {
+interface MatrixEvent {
   readonly type: 'm.room.message'
   readonly content: Record<string, unknown>
 }
