@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { readText, textMessage } from '../src/content/index.ts'
-import { type EdgeWorld, edgeWorld, hear, hex, type RunningEdge, untilRoom, untilSeen } from './support/edge-world.ts'
+import {
+  conversation,
+  type EdgeWorld,
+  edgeWorld,
+  hex,
+  person,
+  type RunningEdge,
+  untilRoom,
+  untilSeen,
+} from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
 import { until } from './support/provider.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
@@ -36,15 +45,15 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   }
 
   /** A new account of the messenger, reachable over Matrix. */
-  const person = async (handle?: string) => {
-    const made = await world.provider.register(`person ${++people}`)
-    await made.device.setReachable('matrix', true)
+  const somebody = async (handle?: string) => {
+    const made = await person(world, `person ${++people}`)
     if (handle !== undefined) await made.device.setHandle(handle)
-    return { ...made, heard: hear(made.device) }
+    return made
   }
+  const talk = () => conversation(world, `person ${++people}`, alice)
 
   it('begins from the messenger with a Matrix id: the join is the acceptance', async () => {
-    const carol = await person()
+    const carol = await somebody()
     await carol.device.setProfile({ name: 'Carol' })
     const room = await carol.device.conversationWith({ network: 'matrix', value: alice.user })
     const sent = await carol.device.send(room, textMessage({ plain: 'hello Alice' }))
@@ -85,16 +94,6 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await running.edge.idle()
   })
 
-  /** Somebody on the messenger and Alice, in an open conversation. */
-  const conversation = async () => {
-    const other = await person()
-    const before = await alice.joined()
-    const room = await other.device.conversationWith({ network: 'matrix', value: alice.user })
-    const matrixRoom = await untilRoom(alice, before)
-    await until('acceptance', async () => (await other.device.room(room))?.otherStanding === 'accepted')
-    await untilSeen(alice, matrixRoom, /can read this chat/)
-    return { ...other, room, matrixRoom }
-  }
   const bot = () => `@silta:${synapse.domain}`
   const botChat = async (encrypted = true) => {
     const room = await alice.createRoom({ invite: [bot()], encrypted })
@@ -103,7 +102,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   }
 
   it('begins from Matrix through the bot, in an encrypted chat with it', async () => {
-    const dora = await person('dora')
+    const dora = await somebody('dora')
     await dora.device.setProfile({ name: 'Dora' })
     const chat = await botChat()
     const welcome = await untilSeen(alice, chat, /What I understand/)
@@ -146,7 +145,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('begins from Matrix by inviting the ghost that /thirdparty finds', async () => {
-    const emil = await person('emil')
+    const emil = await somebody('emil')
     const [found] = await thirdParty('user/silta?handle=emil')
     assert.match(found.userid, /^@silta_/)
     assert.deepEqual(await thirdParty('user/silta?handle=nobody.there'), [])
@@ -165,7 +164,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('opens an encrypted room of its own when the ghost is invited into a plaintext one', async () => {
-    const finn = await person('finn')
+    const finn = await somebody('finn')
     const [found] = await thirdParty('user/silta?handle=finn')
     const before = await alice.joined()
     const plain = await alice.createRoom({ invite: [found.userid], encrypted: false, trusted: true })
@@ -179,7 +178,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('tells the sender what does not cross, each way', async () => {
-    const { device, heard, room, matrixRoom } = await conversation()
+    const { device, heard, room, matrixRoom } = await talk()
     const eventId = await alice.send(matrixRoom, 'first')
     await until('the message', () => heard.texts.includes('first'))
     await alice.sendRaw(matrixRoom, 'm.reaction', {
@@ -203,7 +202,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('ends when the messenger user opts out of Matrix: what is written is refused, in plain words', async () => {
-    const { device, heard, matrixRoom } = await conversation()
+    const { device, heard, matrixRoom } = await talk()
     await alice.send(matrixRoom, 'before')
     await until('the message', () => heard.texts.includes('before'))
     await device.setReachable('matrix', false)
@@ -216,11 +215,11 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('ends when either side leaves', async () => {
-    const first = await conversation()
+    const first = await talk()
     await alice.leave(first.matrixRoom)
     await until('the end', async () => (await first.device.room(first.room))?.otherStanding === 'left')
 
-    const second = await conversation()
+    const second = await talk()
     await second.device.leave(second.room)
     await untilSeen(alice, second.matrixRoom, /left this conversation/)
     await until('the ghost to go', async () =>
@@ -231,7 +230,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('asks for consent first where the messenger user wants that', async () => {
-    const gwen = await person('gwen')
+    const gwen = await somebody('gwen')
     await gwen.device.setFirstContact('consent')
     const asked: string[] = []
     gwen.device.on('consent', ({ account, state }) => void (state === 'requested' && asked.push(account)))
@@ -248,10 +247,34 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await until('the message', () => gwen.heard.texts.includes('thank you'))
   })
 
+  it('blocks and unblocks through the bot', async () => {
+    const { device, heard, room, matrixRoom } = await talk()
+    await device.setHandle('kim')
+    await alice.send(matrixRoom, 'hello')
+    await until('the message', () => heard.texts.includes('hello'))
+    const chat = await botChat()
+    await alice.send(chat, 'block kim')
+    await untilSeen(alice, chat, /is blocked/)
+    await until('the refusal', async () => {
+      const { accepted } = await device.send(room, textMessage({ plain: 'hello?' }))
+      return accepted.then(
+        () => false,
+        () => true,
+      )
+    })
+    const before = await alice.joined()
+    await alice.send(chat, 'unblock kim')
+    await untilSeen(alice, chat, /is not blocked any more/)
+    await alice.send(chat, 'start kim')
+    const again = await untilRoom(alice, before)
+    await alice.send(again, 'friends?')
+    await until('the message', () => heard.texts.includes('friends?'))
+  })
+
   it('declines when the Matrix user declines the invitation', async () => {
     const shy = await startMatrixClient({ synapse, name: 'shy', autoJoin: false })
     try {
-      const hugo = await person()
+      const hugo = await somebody()
       await hugo.device.setProfile({ name: 'Hugo' })
       const room = await hugo.device.conversationWith({ network: 'matrix', value: shy.user })
       await until('the invitation', async () => (await shy.invites()).length > 0)
@@ -273,7 +296,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
   })
 
   it('finds nobody who does not exist', async () => {
-    const ivy = await person()
+    const ivy = await somebody()
     for (const value of ['@nobody:hs.test', 'no matrix id', bot(), '@silta_x:hs.test'])
       await assert.rejects(ivy.device.lookUp({ network: 'matrix', value }), {
         name: 'ClientError',

@@ -138,6 +138,14 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     placeholders: { help: 'Messages from Matrix whose key did not come in time' },
     faults: { help: 'Faults, by code', labels: ['code'] },
   })
+  options.metrics?.gauge('edge', 'outbox', 'Messages and notices that wait for Matrix', async () => {
+    const [row] = await database.query<{ count: number }>('select count(*) as count from portal_outbox')
+    return row?.count ?? 0
+  })
+  options.metrics?.gauge('edge', 'matrix_users', 'Matrix users with an account', async () => {
+    const [row] = await database.query<{ count: number }>('select count(*) as count from matrix_user')
+    return row?.count ?? 0
+  })
   const portals = openPortals({
     ...{ database, sealer, crypto, homeserver, ghosts, users, clock, log, steps, isOurs },
     settings: { ...matrixSettings, ...portalSettings },

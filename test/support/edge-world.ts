@@ -25,7 +25,15 @@ export interface EdgeWorld extends AsyncDisposable {
   readonly database: TestDatabase
   readonly operator: string
   /** Starts the edge (again); only one at a time. */
-  startEdge(options?: Partial<EdgeOptions> & { tap?: Tap }): Promise<RunningEdge>
+  startEdge(
+    options?: Partial<EdgeOptions> & {
+      tap?: Tap
+      /** Stands between us and the homeserver. */
+      fetch?: typeof fetch
+      /** Changes what the homeserver pushes. */
+      pushed?: (transaction: Record<string, unknown>) => Record<string, unknown>
+    },
+  ): Promise<RunningEdge>
   /** What the log was given, for a look at what must not be in it. */
   readonly logged: unknown[]
 }
@@ -43,7 +51,7 @@ export async function edgeWorld(synapse: TestSynapse): Promise<EdgeWorld> {
       if (process.env.SILTA_TEST_LOG) print(...what)
     }
   const running = new Set<RunningEdge>()
-  const startEdge: EdgeWorld['startEdge'] = async ({ tap, settings, ...options } = {}) => {
+  const startEdge: EdgeWorld['startEdge'] = async ({ tap, settings, pushed, fetch, ...options } = {}) => {
     const connection = provider.connection(tap)
     const edge = await openEdge({
       connection,
@@ -63,13 +71,21 @@ export async function edgeWorld(synapse: TestSynapse): Promise<EdgeWorld> {
         appserviceId: registration.id,
         botLocalpart: registration.botLocalpart,
         userPrefix: registration.userPrefix,
+        ...(fetch ? { fetch } : {}),
       },
       settings: { ...settings, portals: { retryMs: 50, retryMaxMs: 500, ...settings?.portals } },
       log: { ...quiet, warn: keep(console.error), error: keep(console.error) },
       ...options,
     })
     const server = serve({
-      fetch: (request) => edge.routes.fetch(request),
+      async fetch(request) {
+        if (!pushed || request.method !== 'PUT') return edge.routes.fetch(request)
+        const body = JSON.stringify(pushed(JSON.parse(await request.text())))
+        const { method, headers } = request
+        const changed = new Headers(headers)
+        changed.delete('content-length')
+        return edge.routes.fetch(new Request(request.url, { method, headers: changed, body }))
+      },
       hostname: '127.0.0.1',
       port: synapse.appservicePort,
     })
@@ -155,4 +171,30 @@ export async function untilRoom(client: MatrixClient, known: readonly string[]):
     return fresh !== undefined
   })
   return fresh!
+}
+
+/** A messenger account that is reachable over Matrix, and what it hears. */
+export async function person(world: EdgeWorld, name: string) {
+  const made = await world.provider.register(name)
+  await made.device.setReachable('matrix', true)
+  return { ...made, heard: hear(made.device) }
+}
+
+/** Somebody on the messenger and a Matrix client, in an open conversation that the messenger's side began. */
+export async function conversation(world: EdgeWorld, name: string, client: MatrixClient) {
+  const other = await person(world, name)
+  const before = await client.joined()
+  const room = await other.device.conversationWith({ network: 'matrix', value: client.user })
+  const matrixRoom = await untilRoom(client, before)
+  await until('acceptance', async () => (await other.device.room(room))?.otherStanding === 'accepted')
+  await untilSeen(client, matrixRoom, /can read this chat/)
+  return { ...other, room, matrixRoom }
+}
+
+/** The bodies of what a Matrix client was sent in a room by people, in the order of its timeline. */
+export async function textsSeen(client: MatrixClient, room: string): Promise<string[]> {
+  const messages = await client.messages(room)
+  return messages
+    .filter(({ sender, content }) => sender !== client.user && content.msgtype === 'm.text')
+    .map(({ content }) => String(content.body))
 }

@@ -1,6 +1,6 @@
 import { ClientError } from '../../client/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import { type MatrixUser, type Portal, type Portals, refusalWords } from '../portals/index.ts'
+import { type MatrixUser, type Portal, type PortalContext, type Portals, refusalWords } from '../portals/index.ts'
 import { botWords, statusLine } from './bot-words.ts'
 
 export type Answer = string | { body: string; formatted_body: string }
@@ -13,7 +13,7 @@ export interface Command {
 /** `!silta start ana`, `Start @ana`, `start: ana`: a word and what follows. The mark is for rooms with others in them. */
 export function parseCommand(body: string): (Command & { marked: boolean }) | undefined {
   const [line = ''] = body.trim().split('\n')
-  const [, mark, name, argument] = /^(!silta\s+|!)?([\p{L}?]{1,32})(?:[\s:]+(.*))?$/iu.exec(line.trim()) ?? []
+  const [, mark, name, argument] = /^(!silta\s+|!)?([\p{L}?]{1,32})(?::?\s+(.*))?$/iu.exec(line.trim()) ?? []
   if (name === undefined) return undefined
   return { name: name.toLowerCase(), argument: (argument ?? '').trim(), marked: mark !== undefined }
 }
@@ -58,8 +58,9 @@ async function start({ portals, user }: Asker, argument: string): Promise<Answer
   const before = await context.portals.byPair(context.database, asking.account, peer)
   const beginning = await portals.begin(asking, peer)
   if ('refused' in beginning) return refusalWords(beginning.refused.code, 'start', handle)
-  if ('asked' in beginning) return botWords.asked(handle)
+  await noteHandle(context, beginning.portal, handle)
   const going = before !== undefined && before.state !== 'ended' && before.matrixRoom !== undefined
+  if ('asked' in beginning) return botWords.asked(handle)
   return going ? botWords.resumed(handle) : botWords.started(handle)
 }
 
@@ -74,7 +75,9 @@ async function lookedUp({ device }: MatrixUser, handle: string): Promise<Account
 
 async function status({ portals: { context }, user }: Asker): Promise<Answer> {
   const { account } = await user()
-  const all = (await context.portals.ofAccount(context.database, account)).filter(({ state }) => state !== 'ended')
+  const all = (await context.portals.ofAccount(context.database, account)).filter(
+    ({ state, endedBecause }) => state !== 'ended' || endedBecause === 'blocked-here',
+  )
   if (all.length === 0) return botWords.none()
   return botWords.status(all.map((portal) => statusLine(portal, context.host)))
 }
@@ -84,11 +87,24 @@ async function meant({ portals: { context }, user }: Asker, argument: string): P
   const asking = await user()
   const all = await context.portals.ofAccount(context.database, asking.account)
   const byNumber = /^#?\d{1,9}\.?$/.test(argument) ? Number(argument.replace(/[#.]/g, '')) : undefined
-  const direct = all.find(({ id, peerName }) => id === byNumber || peerName?.toLowerCase() === argument.toLowerCase())
+  const wanted = handleOf(argument).toLowerCase()
+  const same = (text: string | undefined) => text?.toLowerCase() === wanted
+  const named = all.filter(({ peerName }) => same(peerName))
+  const direct =
+    all.find(({ id }) => id === byNumber) ??
+    all.find(({ askedAs }) => same(askedAs)) ??
+    // A name is its owner's choice: two of them, and it says nothing.
+    (named.length === 1 ? named[0] : undefined)
   if (direct !== undefined) return direct
   const peer = await lookedUp(asking, handleOf(argument))
-  return typeof peer === 'string' ? all.find((portal) => portal.peer === peer) : undefined
+  const found = typeof peer === 'string' ? all.find((portal) => portal.peer === peer) : undefined
+  // Remembered, since somebody who is blocked cannot be looked up.
+  if (found !== undefined) await noteHandle(context, found, handleOf(argument))
+  return found
 }
+
+const noteHandle = ({ portals, database }: PortalContext, portal: Portal, handle: string): Promise<void> =>
+  portals.update(database, portal.id, { askedAs: handle })
 
 async function block(asker: Asker, argument: string, blocked: boolean): Promise<Answer> {
   if (argument === '') return botWords.handleMissing(blocked ? 'block' : 'unblock')
@@ -97,7 +113,7 @@ async function block(asker: Asker, argument: string, blocked: boolean): Promise<
   const { context } = asker.portals
   const { device } = await asker.user()
   await device.block(portal.peer, blocked)
-  const name = portal.peerName ?? argument
+  const name = portal.name ?? argument
   if (!blocked) return botWords.unblocked(name)
   await context.database.transaction(async (tx) => {
     await context.users.check(tx, portal.account)
@@ -127,5 +143,5 @@ async function leave(asker: Asker, argument: string): Promise<Answer> {
     await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-here' })
   })
   context.wake(portal.id)
-  return botWords.left(portal.peerName ?? argument)
+  return botWords.left(portal.name ?? argument)
 }

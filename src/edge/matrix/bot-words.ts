@@ -54,12 +54,13 @@ const states: Record<Portal['state'], string> = {
 
 /** One line of the status. */
 export function statusLine(portal: Portal, host: string): string {
-  const name = portal.peerName ?? 'somebody who has not given a name'
+  const name = portal.name ?? 'somebody who has not given a name'
+  const state = portal.endedBecause === 'blocked-here' ? 'blocked' : states[portal.state]
   const posture =
     portal.posture === undefined || portal.state !== 'open'
       ? ''
       : ` ${describePosture(JSON.parse(portal.posture), { other: name, host })}`
-  return `${portal.id}. ${name}: ${states[portal.state]}.${posture}`
+  return `${portal.id}. ${name}: ${state}.${posture}`
 }
 
 const escaped = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)

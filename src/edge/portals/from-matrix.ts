@@ -108,7 +108,7 @@ async function submit(
   } catch (error) {
     if (!(error instanceof ClientError) || error.retry || error.code === 'storage') throw error
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
-    return refuse(context, portal, stored, refusalWords(error.code, 'message', portal.peerName))
+    return refuse(context, portal, stored, refusalWords(error.code, 'message', portal.name))
   }
 }
 

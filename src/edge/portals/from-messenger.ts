@@ -60,7 +60,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
       const eventId = await messages.eventOf(sql, portal.id, messageId)
       // A report of ours that was refused is nobody's message.
       if (eventId === undefined) return
-      const said = refusalWords(error.code, 'message', portal.peerName)
+      const said = refusalWords(error.code, 'message', portal.name)
       await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
       await outbox.add(sql, portal.id, 'notice', said)
     })
@@ -97,10 +97,10 @@ async function roomChanged(context: PortalContext, account: AccountAddress, room
   if (fresh && state === 'ended' && before?.state === 'ended') return
   const after = await portals.upsert(sql, pair, state, change)
   if (before?.state === 'requested' && state === 'open') {
-    await context.outbox.add(sql, after.id, 'notice', words.accepted(after.peerName))
+    await context.outbox.add(sql, after.id, 'notice', words.accepted(after.name))
   }
   if (before !== undefined && before.state !== 'ended' && ending !== undefined && !ending.endsWith('-here')) {
-    await context.outbox.add(sql, after.id, 'notice', words.ended(ending, after.peerName))
+    await context.outbox.add(sql, after.id, 'notice', words.ended(ending, after.name))
   }
   sql.afterCommit(() => context.wake(after.id))
 }
@@ -118,7 +118,7 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
     const outcome = readOutcome(message.content)
     if (outcome !== undefined) {
       const eventId = await messages.eventOf(sql, portal.id, outcome.messageId)
-      const said = outcomeWords(outcome.outcome, portal.peerName)
+      const said = outcomeWords(outcome.outcome, portal.name)
       if (eventId === undefined || said === undefined) return
       await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
       await outbox.add(sql, portal.id, 'notice', said)
@@ -161,7 +161,7 @@ async function consentChanged(
     await database.transaction(async (tx) => {
       await context.users.check(tx, account)
       await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'declined-there' })
-      await outbox.add(tx, portal.id, 'notice', words.ended('declined-there', portal.peerName))
+      await outbox.add(tx, portal.id, 'notice', words.ended('declined-there', portal.name))
     })
   }
   context.wake(portal.id)

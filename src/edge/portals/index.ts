@@ -21,6 +21,7 @@ import { createRunner } from './runner.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
+export type { PortalContext } from './context.ts'
 export { holdLeases } from './leases.ts'
 export type { Portal } from './portal-table.ts'
 export { sayInRoom } from './say.ts'

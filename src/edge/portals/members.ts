@@ -50,7 +50,7 @@ async function userJoined(context: PortalContext, portal: OpenPortal, stored: St
   await finish(context, portal, stored, async (tx) => {
     if (gone) {
       await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-there', userIn: true })
-      await outbox.add(tx, portal.id, 'notice', words.ended('left-there', portal.peerName))
+      await outbox.add(tx, portal.id, 'notice', words.ended('left-there', portal.name))
       return
     }
     await portals.update(tx, portal.id, { state: 'open', userIn: true })
@@ -120,7 +120,7 @@ export async function ghostInvited(
   const beginning = await beginPortal(context, user, peer, fit && !taken ? { matrixRoom: room, ghost } : undefined)
   const said =
     'refused' in beginning
-      ? refusalWords(beginning.refused.code, 'start', there?.peerName)
+      ? refusalWords(beginning.refused.code, 'start', there?.name)
       : taken
         ? words.haveRoom()
         : fit
@@ -135,7 +135,7 @@ export async function ghostInvited(
   const { portal } = beginning
   const posture = await postureOf(context, portal)
   await owned(context, user.account, async (tx) => {
-    const told = 'asked' in beginning ? words.asked(portal.peerName) : words.requested(portal.peerName)
+    const told = 'asked' in beginning ? words.asked(portal.name) : words.requested(portal.name)
     await portals.update(tx, portal.id, { shownName: undefined, posture: undefined })
     if (posture !== undefined) await context.outbox.add(tx, portal.id, 'posture', posture)
     if (portal.state !== 'open') await context.outbox.add(tx, portal.id, 'notice', told)

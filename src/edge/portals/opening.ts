@@ -108,7 +108,7 @@ async function openMessengerRoom(context: PortalContext, portal: Portal): Promis
     if (error.code === 'consent-required') return portal
     await owned(context, portal.account, async (tx) => {
       await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'refused' })
-      await outbox.add(tx, portal.id, 'notice', refusalWords(error.code, 'start', portal.peerName))
+      await outbox.add(tx, portal.id, 'notice', refusalWords(error.code, 'start', portal.name))
     })
     return (await portals.byId(context.database, portal.id)) ?? portal
   }
@@ -127,7 +127,7 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     const change = { matrixRoom, userIn: true, making: undefined, shownName: undefined, posture: undefined }
     await portals.update(tx, portal.id, change)
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
-    if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.peerName))
+    if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
   })
   return (await portals.byId(database, portal.id)) ?? opened
 }

@@ -69,7 +69,7 @@ async function makeEvent(
     case 'posture': {
       if (text(item.body) === before.posture) return { item, nothing: true }
       const posture = JSON.parse(text(item.body)) as Posture
-      const other = portal.peerName
+      const other = portal.name
       const said = describePosture(posture, { ...(other === undefined ? {} : { other }), host: context.host })
       const event = await notice(context, portal, said)
       return {

@@ -26,6 +26,9 @@ export interface Portal {
   readonly state: PortalState
   readonly userIn: boolean
   readonly peerName: string | undefined
+  readonly askedAs: string | undefined
+  /** What the Matrix user knows the other one by. */
+  readonly name: string | undefined
   readonly shownName: string | undefined
   readonly posture: string | undefined
   readonly endedBecause: Ending | undefined
@@ -49,6 +52,7 @@ interface Row {
   state: PortalState
   user_in: boolean
   peer_name: Uint8Array | null
+  asked_as: Uint8Array | null
   shown_name: Uint8Array | null
   posture: Uint8Array | null
   ended_because: Ending | null
@@ -56,11 +60,11 @@ interface Row {
 }
 
 export type PortalChange = Partial<{
-  [K in Exclude<keyof Portal, 'id' | 'account' | 'peer'>]: Portal[K] | undefined
+  [K in Exclude<keyof Portal, 'id' | 'account' | 'peer' | 'name'>]: Portal[K] | undefined
 }>
 
 const columns =
-  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, shown_name, posture, ended_because, making'
+  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, asked_as, shown_name, posture, ended_because, making'
 const column: Readonly<Record<keyof PortalChange, string>> = {
   room: 'room',
   ghost: 'ghost',
@@ -68,12 +72,13 @@ const column: Readonly<Record<keyof PortalChange, string>> = {
   state: 'state',
   userIn: 'user_in',
   peerName: 'peer_name',
+  askedAs: 'asked_as',
   shownName: 'shown_name',
   posture: 'posture',
   endedBecause: 'ended_because',
   making: 'making',
 }
-const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'shownName', 'posture'])
+const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'askedAs', 'shownName', 'posture'])
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -99,21 +104,27 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
   const place = (id: number, field: string) => `portal|${field}|${id}`
   const open = (id: number, field: string, value: Uint8Array | null) =>
     value === null ? undefined : decoder.decode(sealer.open(value, place(id, field)))
-  const read = (row: Row): Portal => ({
-    id: row.id,
-    account: row.account,
-    peer: row.peer,
-    room: row.room ?? undefined,
-    ghost: row.ghost ?? undefined,
-    matrixRoom: row.matrix_room ?? undefined,
-    state: row.state,
-    userIn: row.user_in,
-    peerName: open(row.id, 'peer_name', row.peer_name),
-    shownName: open(row.id, 'shown_name', row.shown_name),
-    posture: open(row.id, 'posture', row.posture),
-    endedBecause: row.ended_because ?? undefined,
-    making: row.making ?? undefined,
-  })
+  const read = (row: Row): Portal => {
+    const peerName = open(row.id, 'peer_name', row.peer_name)
+    const askedAs = open(row.id, 'asked_as', row.asked_as)
+    return {
+      id: row.id,
+      account: row.account,
+      peer: row.peer,
+      room: row.room ?? undefined,
+      ghost: row.ghost ?? undefined,
+      matrixRoom: row.matrix_room ?? undefined,
+      state: row.state,
+      userIn: row.user_in,
+      peerName,
+      askedAs,
+      name: peerName ?? askedAs,
+      shownName: open(row.id, 'shown_name', row.shown_name),
+      posture: open(row.id, 'posture', row.posture),
+      endedBecause: row.ended_because ?? undefined,
+      making: row.making ?? undefined,
+    }
+  }
   const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
     const [row] = await on.query<Row>(`select ${columns} from portal where ${where}`, parameters)
     return row && read(row)

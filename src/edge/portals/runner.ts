@@ -19,6 +19,12 @@ export interface RunnerOptions {
   onFault(error: unknown): void
 }
 
+/** How long somebody who refused for now asks to be left alone, ms. */
+function askedWait(error: unknown): number {
+  const asked = typeof error === 'object' && error !== null && 'retryAfterMs' in error ? error.retryAfterMs : 0
+  return typeof asked === 'number' ? asked : 0
+}
+
 interface Entry {
   state: 'queued' | 'running' | 'waiting'
   again: boolean
@@ -57,7 +63,7 @@ export function createRunner({ work, atOnce, retryMs, retryMaxMs, onFault }: Run
       entry.failures += 1
       // With jitter, so that portals which failed together do not come back together.
       const most = Math.min(retryMaxMs, retryMs * 2 ** Math.min(entry.failures - 1, 20))
-      later = { againInMs: most * (0.5 + Math.random() / 2) }
+      later = { againInMs: Math.max(askedWait(error), most * (0.5 + Math.random() / 2)) }
     }
     running -= 1
     if (stopped) entries.delete(key)

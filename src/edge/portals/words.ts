@@ -37,7 +37,7 @@ export const words = {
     'The other side has a new key, as after a change of phone. If that surprises you, ask them over another channel.',
   haveRoom: () => 'We have a room already. Let us go on there.',
   elsewhere: () =>
-    'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it.',
+    'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.',
   othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
 } as const
 

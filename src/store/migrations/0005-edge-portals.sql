@@ -26,6 +26,7 @@ create table portal (
   -- The Matrix user is in the room, or invited to it.
   user_in boolean not null default false,
   peer_name bytea,                      -- sealed; what the account said of itself
+  asked_as bytea,                       -- sealed; the handle under which the Matrix user asked for it
   shown_name bytea,                     -- sealed; what the ghost is called in the Matrix room
   posture bytea,                        -- sealed; what the Matrix room was last told
   ended_because text,
