@@ -13,7 +13,23 @@ export function checkGroupInfoShape(info: GroupInfo, apart?: RatchetTree): Ratch
   const tree = extension === undefined ? apart : decodeTree(extension.extensionData)
   if (tree === undefined) throw new MlsError('invalid-tree', 'no ratchet tree')
   if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
+  checkUnmergedLeaves(tree)
   return tree
+}
+
+/**
+ * Unmerged leaves are leaves of the tree, each once, and in increasing order, since the leftmost empty leaf is filled first.
+ * With a list that repeats one leaf a hundred thousand times, validating the tree would take hours.
+ */
+function checkUnmergedLeaves(tree: RatchetTree): void {
+  for (const node of tree) {
+    if (node?.nodeType !== 'parent') continue
+    let last = -1
+    for (const leaf of node.parent.unmergedLeaves) {
+      if (leaf <= last || 2 * leaf >= tree.length) throw new MlsError('invalid-tree', 'unmerged leaves out of order')
+      last = leaf
+    }
+  }
 }
 
 /** A ratchet tree by itself. Throws MlsError 'malformed' or 'too-large'. */
