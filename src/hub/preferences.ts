@@ -20,9 +20,9 @@ export interface PreferenceChange {
 
 /** Networks are few; a list that is longer is a mistake or an attack. */
 const mostNetworks = 32
-const networkForm = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/
+export const networkForm = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/
 /** Lower case and plain letters, so that no handle looks like another. */
-const handleForm = /^[a-z](?:[a-z0-9]|[._-](?=[a-z0-9])){2,31}$/
+export const handleForm = /^[a-z](?:[a-z0-9]|[._-](?=[a-z0-9])){2,31}$/
 
 export async function getPreferences(ctx: HubContext, asker: Asker): Promise<Preferences> {
   const [row] = await ctx.database.query<{

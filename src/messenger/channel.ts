@@ -3,6 +3,7 @@ import { type Asker, HubError, type News } from '../hub/index.ts'
 import type { GatewayContext } from './context.ts'
 import { type Courier, openCourier } from './courier.ts'
 import { type Body, errorBody, numberOf, type Request } from './frames.ts'
+import { roomOf } from './names.ts'
 import { openRate } from './rate.ts'
 import { answerDevice } from './requests.ts'
 
@@ -58,12 +59,18 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
   const stopListening = hub.listen(asker.device, onNews)
   hub.takeOver(asker.device, name)
 
-  const leaveWhenUnlinked = async () => {
-    const device = await hub.findDevice(asker.device).catch(() => undefined)
-    // Without an answer the device is heard no more either: it authenticates again, and is told then.
-    if (!open || device?.unlinked === false) return
-    send({ case: 'unlinked', value: {} })
-    close()
+  /** The bus says where to look; that the device is unlinked, only the database says. */
+  const leaveWhenUnlinked = async (): Promise<void> => {
+    while (open) {
+      const device = await hub.findDevice(asker.device).catch(() => 'unknown' as const)
+      if (device !== 'unknown') {
+        if (!open || device?.unlinked === false) return
+        send({ case: 'unlinked', value: {} })
+        return close()
+      }
+      ctx.metrics.count('faults', { in: 'unlinking' })
+      await new Promise((resolve) => setTimeout(resolve, settings.faultMs).unref())
+    }
   }
 
   const answerNow = async (request: Request): Promise<Body> => {
@@ -82,7 +89,9 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         return { case: 'done', value: {} }
       }
       case 'acknowledge': {
-        const cursors = request.value.cursors.map(({ room, seq }) => ({ room, seq: numberOf(seq) }))
+        if (request.value.cursors.length + request.value.welcomes.length > settings.acknowledgements)
+          throw new HubError('malformed')
+        const cursors = request.value.cursors.map(({ room, seq }) => ({ room: roomOf(room), seq: numberOf(seq) }))
         const welcomes = request.value.welcomes.map(numberOf)
         await hub.acknowledge(asker.device, cursors, welcomes)
         courier?.acknowledged(cursors, welcomes)

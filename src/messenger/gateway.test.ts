@@ -179,6 +179,41 @@ describe('frames', () => {
   })
 })
 
+test('a name of a wrong form is malformed, and never a fault of the service', async () => {
+  await using service = await open()
+  const device = await service.world.device()
+  const client = await service.connect()
+  const channel = await client.authenticate(device)
+  const bad = ['', '\0', 'mimi://x', "'; drop table hub.room; --", 'x'.repeat(100_000)]
+  for (const text of bad) {
+    const requests: Parameters<typeof client.refused>[0][] = [
+      { case: 'getManifest', value: { account: text } },
+      { case: 'claimKeyPackages', value: { account: text } },
+      { case: 'submitMessage', value: { room: text } },
+      { case: 'submitCommit', value: { room: text } },
+      { case: 'getGroupInfo', value: { room: text } },
+      { case: 'leaveRoom', value: { room: text } },
+      { case: 'answerRoom', value: { room: text } },
+      { case: 'acknowledge', value: { cursors: [{ room: text }] } },
+      { case: 'block', value: { account: text, blocked: true } },
+      { case: 'requestConsent', value: { account: text } },
+      { case: 'putSettings', value: { reachable: [text] } },
+      { case: 'createRoom', value: { room: text, kind: 1, commit: {} } },
+    ]
+    for (const request of requests) assert.equal(await client.refused(request, channel), 'MALFORMED', request.case)
+    const value = { deviceId: text, signature: new Uint8Array(64) }
+    assert.equal(await client.refused({ case: 'authenticate', value }), 'UNAUTHENTICATED')
+    const lookUp = { case: 'lookUp', value: { kind: 1, value: text } } as const
+    assert.equal(await client.refused(lookUp, channel), 'NOT_REACHABLE')
+    const foreign = { case: 'lookUp', value: { kind: 2, value: 'x', network: text } } as const
+    assert.equal(await client.refused(foreign, channel), 'NOT_OPTED_IN')
+  }
+  const many = Array.from({ length: 5000 }, () => ({ room: 'x' }))
+  assert.equal(await client.refused({ case: 'acknowledge', value: { cursors: many } }, channel), 'MALFORMED')
+  const faults = [...service.counted, ...service.world.counted].filter((each) => each.startsWith('faults'))
+  assert.deepEqual(faults, [])
+})
+
 describe('delivery', () => {
   async function conversation(service: Awaited<ReturnType<typeof open>>) {
     const [alice, bob] = [await service.world.device(), await service.world.device()]

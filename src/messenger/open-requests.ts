@@ -2,6 +2,7 @@ import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
 import { accountProofBytes, authenticationBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import type { Body, Request } from './frames.ts'
+import { deviceOf } from './names.ts'
 import { putManifest } from './requests.ts'
 import type { Server } from './resolvers.ts'
 
@@ -24,7 +25,8 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
 
   /** The same answer for a device that nobody knows and for a wrong signature; only its holder learns that it is unlinked. */
   const authenticate = async (deviceId: string, signature: Uint8Array): Promise<Body> => {
-    const device = await hub.findDevice(deviceId)
+    const id = deviceOf(deviceId)
+    const device = id && (await hub.findDevice(id))
     const signed = authenticationBytes(challenge, hub.provider, deviceId)
     if (!device || !crypto.verify(device.deviceKey, signed, signature)) throw new HubError('unauthenticated')
     if (device.unlinked) throw new HubError('unlinked')

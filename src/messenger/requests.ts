@@ -10,6 +10,7 @@ import {
   toRoomKind,
   toStanding,
 } from './frames.ts'
+import { accountOf, roomOf } from './names.ts'
 import type { Resolvers } from './resolvers.ts'
 
 const done: Body = { case: 'done', value: {} }
@@ -21,7 +22,7 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       return putManifest(hub, request.value)
     case 'getManifest': {
       const { account, number } = request.value
-      return { case: 'manifest', value: await hub.getManifest(asker, account, numberOf(number)) }
+      return { case: 'manifest', value: await hub.getManifest(asker, accountOf(account), numberOf(number)) }
     }
     case 'completeLink':
       // Only who can sign a manifest has something to hand over.
@@ -34,23 +35,23 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       return { case: 'keyPackageCount', value: { available: await hub.publishKeyPackages(asker, supply) } }
     }
     case 'claimKeyPackages':
-      return { case: 'claimedKeyPackages', value: await hub.claimKeyPackages(asker, request.value.account) }
+      return { case: 'claimedKeyPackages', value: await hub.claimKeyPackages(asker, accountOf(request.value.account)) }
     case 'lookUp':
       return { case: 'found', value: await lookUp(hub, resolvers, asker, request.value) }
     case 'createRoom': {
       const { room, kind, groupInfo, commit } = request.value
       if (!commit) throw new HubError('malformed')
-      const creation = { room, kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
+      const creation = { room: roomOf(room), kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
       return accepted(await hub.createRoom(asker, creation))
     }
     case 'submitCommit':
       return accepted(await hub.submitCommit(asker, commitOf(request.value)))
     case 'submitMessage': {
       const { room, idempotencyKey: key, message } = request.value
-      return accepted(await hub.submitMessage(asker, { room, key, message }))
+      return accepted(await hub.submitMessage(asker, { room: roomOf(room), key, message }))
     }
     case 'getGroupInfo': {
-      const { groupInfo, manifests, seq, at } = await hub.getGroupInfo(asker, request.value.room)
+      const { groupInfo, manifests, seq, at } = await hub.getGroupInfo(asker, roomOf(request.value.room))
       return { case: 'groupInfo', value: { groupInfo, manifests, seq: BigInt(seq), timestampMs: BigInt(at) } }
     }
     case 'listRooms': {
@@ -70,10 +71,10 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       }
     }
     case 'leaveRoom':
-      await hub.leaveRoom(asker, request.value.room)
+      await hub.leaveRoom(asker, roomOf(request.value.room))
       return done
     case 'answerRoom':
-      await hub.answerRoom(asker, request.value.room, request.value.accept)
+      await hub.answerRoom(asker, roomOf(request.value.room), request.value.accept)
       return done
     case 'getSettings':
       return settings(await hub.getPreferences(asker))
@@ -88,13 +89,13 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       return settings(await hub.putPreferences(asker, change))
     }
     case 'block':
-      await hub.block(asker, request.value.account, request.value.blocked)
+      await hub.block(asker, accountOf(request.value.account), request.value.blocked)
       return done
     case 'requestConsent':
-      await hub.requestConsent(asker, request.value.account)
+      await hub.requestConsent(asker, accountOf(request.value.account))
       return done
     case 'answerConsent':
-      await hub.answerConsent(asker, request.value.account, request.value.granted)
+      await hub.answerConsent(asker, accountOf(request.value.account), request.value.granted)
       return done
     default:
       throw new HubError('unsupported')
@@ -123,7 +124,7 @@ async function lookUp(
 }
 
 function commitOf({ room, idempotencyKey: key, commit, welcome, groupInfo }: SubmitCommit) {
-  return { room, key, commit, welcome, groupInfo }
+  return { room: roomOf(room), key, commit, welcome, groupInfo }
 }
 
 function accepted({ seq, at }: { seq: number; at: number }): Body {

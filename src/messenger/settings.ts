@@ -27,6 +27,8 @@ export interface GatewaySettings {
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
+  /** Cursors and Welcomes in one acknowledgement: there are never more under way. */
+  acknowledgements: number
   /** Bytes waiting in a pipe above which nothing more is delivered, and how often that is looked at. */
   pauseBytes: number
   pauseMs: number
@@ -57,6 +59,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   lookUpsPerMinute: 60,
   window: 64,
   largestWindow: 1024,
+  acknowledgements: 2048,
   pauseBytes: 1024 * 1024,
   pauseMs: 20,
   mostBytes: 32 * 1024 * 1024,
