@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { onBothDialects } from '../store/testing.ts'
 import { refusal } from './testing/values.ts'
 import { openWorld } from './testing/world.ts'
@@ -128,7 +129,9 @@ onBothDialects('mailboxes', (open) => {
     const last = await claim()
     assert.deepEqual(await claim(), last)
     assert.ok(!claimed.has(Buffer.from(last).toString('hex')))
-    await new Promise((resolve) => setTimeout(resolve, 10))
+    // Wake-ups come in the next turn of the event loop.
+    await turn()
+    await turn()
     assert.ok(news.includes('key-packages'))
     const carol = await it.world.device()
     const bytes = await carol.makeKeyPackage()
