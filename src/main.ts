@@ -114,12 +114,20 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   shutdown.add('bus', () => bus.close())
 
   const tokens = await openTokens(config, secrets)
+  const retentionMs = config.retention.mailboxDays * 24 * 3600 * second
   const hub = openHub({
     ...{ database, bus, crypto, mls },
     provider: config.provider.domain,
     providerKeyPair: { privateKey: secrets.providerKey, publicKey: crypto.publicKeyOf(secrets.providerKey) },
     subjectKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), subjectKeyLabel, 32),
-    settings: { retentionMs: config.retention.mailboxDays * 24 * 3600 * second },
+    settings: {
+      retentionMs,
+      // As long as the entry that it belongs to.
+      idempotencyMs: retentionMs,
+      roomLeaves: config.limits.roomMembers,
+      requestMessages: config.limits.requestMessages,
+      strangersPerHour: config.limits.strangersPerHour,
+    },
     metrics: metrics.counters('hub', hubCounters),
     ...(options.steps ? { steps: options.steps } : {}),
   })
@@ -230,6 +238,7 @@ async function composeEdge(
     crypto: nodeCrypto,
     provider: provider.domain,
     operator: provider.domain,
+    ...(provider.name === undefined ? {} : { networkName: provider.name }),
     tokenFor: ({ subject, network, operator }) => tokens.edge.issue({ sub: subject, kind: 'edge', network, operator }),
     homeserver: {
       url: matrix.homeserverUrl.replace(/\/+$/, ''),

@@ -20,6 +20,10 @@ const provider = z
         'The domain in the addresses of this provider (mimi://domain/u/…). It is part of every certificate, so it cannot be changed later.',
       example: 'chat.example.org',
     }),
+    name: text('1 to 40 characters in one line', /^[^\p{C}]{1,40}$/u, {
+      about: 'What people call this messenger, as Matrix users read it. The domain when not given.',
+      example: 'Example Chat',
+    }).optional(),
     keyFile: path({
       about:
         "File with the provider's Ed25519 key (32 bytes in base64url): it endorses accounts. Generated in the data directory when not given; in production it must be given.",
@@ -138,6 +142,15 @@ const limits = part(
     }),
     connectionsPerAddress: whole(1, 1_000_000, 200, {
       about: 'WebSockets at a time from one IP address: enough for an office behind one address, too few to take all.',
+    }),
+    roomMembers: whole(2, 10_000, 2_000, {
+      about: 'Devices in one room. With 1,000 a commit brings a tree of several hundred kilobytes.',
+    }),
+    requestMessages: whole(1, 100, 5, {
+      about: 'Messages that a stranger may send before being accepted: enough to say who one is.',
+    }),
+    strangersPerHour: whole(1, 10_000, 30, {
+      about: 'Strangers that one account may approach in an hour: what spam and the search for accounts live on.',
     }),
   },
   'How much of something is taken.',
