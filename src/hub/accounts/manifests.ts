@@ -161,13 +161,17 @@ async function unlinkMissing(ctx: HubContext, tx: Transaction, manifest: Manifes
   )
   const devices = gone.map((row) => row.device_id)
   if (devices.length === 0) return devices
+  // The leaves as they are once the mailboxes are ours: a commit under way may just be taking one out.
   await tx.query(
-    `insert into hub.removal (room_no, device_id, account, leaf, manifest_number)
-      select room_no, device_id, account, leaf, $2 from hub.mailbox where device_id = any($1::text[]) and leaf is not null
-      on conflict (room_no, device_id) do nothing`,
+    `with closed as (
+       delete from hub.mailbox where device_id = any($1::text[]) returning room_no, device_id, account, leaf
+     )
+     insert into hub.removal (room_no, device_id, account, leaf, manifest_number)
+       select room_no, device_id, account, leaf, $2 from closed where leaf is not null
+       on conflict (room_no, device_id) do nothing`,
     [devices, manifest.number],
   )
-  for (const table of ['mailbox', 'welcome', 'key_package'])
+  for (const table of ['welcome', 'key_package'])
     await tx.query(`delete from hub.${table} where device_id = any($1::text[])`, [devices])
   return devices
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { leavesOf } from '../../mls/index.ts'
 import { onBothDialects } from '../../store/testing.ts'
 import { refusal } from '../testing/values.ts'
 import { openWorld } from '../testing/world.ts'
@@ -125,6 +127,64 @@ onBothDialects('removals', (open) => {
     await it.bob.submit(it.room, { manifests: [it.alice.account.manifest] })
     await it.bob.receive()
     await it.bob.send(it.room, 'goes on')
+    assert.deepEqual(await it.alice.receive(), ['goes on'])
+  })
+
+  test('a device that is unlinked while a commit takes it out stands in nobody’s way', async () => {
+    await using database = await open()
+    const hold = { next: Promise.resolve() }
+    await using world = openWorld({
+      ...database,
+      transaction: (work) =>
+        database.transaction(async (tx) => {
+          const done = await work(tx)
+          await hold.next
+          return done
+        }),
+    })
+    const [alice, bob, carol] = [await world.device(), await world.device(), await world.device()]
+    const room = await alice.create('group', bob.account)
+    await alice.receive()
+    const tablet = await bob.account.link()
+    await tablet.join(room)
+    for (const each of [alice, bob, tablet]) await each.receive()
+    const place = leavesOf(alice.rooms.get(room)!.state).find(({ signatureKey }) =>
+      Buffer.from(signatureKey).equals(tablet.keys.publicKey),
+    )!.index
+    const commit = await alice.commit(room, { remove: [place], add: await alice.claim([carol.account]) })
+
+    // The commit has done all but commit when the manifest comes.
+    const gate = Promise.withResolvers<void>()
+    hold.next = gate.promise
+    const accepted = world.hub.submitCommit(alice.asker, commit)
+    await sleep(100)
+    const unlinked = bob.account.unlink(tablet)
+    await sleep(100)
+    hold.next = Promise.resolve()
+    gate.resolve()
+    await Promise.all([accepted, unlinked])
+    await world.hub.clean()
+
+    // Carol stands where the tablet stood.
+    for (const each of [alice, bob, carol]) await each.receive()
+    assert.equal(leavesOf(alice.rooms.get(room)!.state).length, 3)
+    await alice.send(room, 'to all three')
+    assert.deepEqual(await carol.receive(), ['to all three'])
+  })
+
+  test('a removal is of a device, whoever stands in the place that was noted', async () => {
+    await using it = await withTablet()
+    const { hub, database } = it.world
+    await database.query(
+      `insert into hub.removal (room_no, device_id, account, leaf, manifest_number)
+        select no, 'AAAAAAAAAAAAAAAAAAAAAA', $1, 0, 1 from hub.room where id = $2`,
+      [it.bob.account.address, it.room],
+    )
+    const message = await it.bob.message(it.room, 'goes on')
+    const error = await hub.submitMessage(it.bob.asker, message).catch((refused) => refused)
+    assert.equal(error.code, 'pending-proposal')
+    assert.deepEqual(error.proposals, [])
+    await hub.submitMessage(it.bob.asker, message)
     assert.deepEqual(await it.alice.receive(), ['goes on'])
   })
 })

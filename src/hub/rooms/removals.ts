@@ -1,4 +1,12 @@
-import { applyHandshake, decodePublicGroup, encodePublicGroup, MlsError, proposeRemoval } from '../../mls/public.ts'
+import { readVerifiedLeaf } from '../../identity/index.ts'
+import {
+  applyHandshake,
+  decodePublicGroup,
+  encodePublicGroup,
+  MlsError,
+  proposeRemoval,
+  publicLeaves,
+} from '../../mls/public.ts'
 import type { HubContext } from '../context.ts'
 import { append, lockRoomNo, nextTime } from './rows.ts'
 
@@ -38,7 +46,6 @@ export async function pendingProposals(ctx: HubContext, roomNo: number): Promise
 
 interface RemovalRow {
   device_id: string
-  leaf: number
   manifest: Uint8Array | null
 }
 
@@ -55,7 +62,7 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
       [roomNo],
     )
     const rows = await tx.query<RemovalRow>(
-      `select r.device_id, r.leaf, m.document as manifest
+      `select r.device_id, m.document as manifest
          from hub.removal r
          join hub.account a on a.address = r.account
          left join hub.manifest m on m.account = r.account and m.number = a.manifest_number and r.manifest_number > 0
@@ -69,9 +76,15 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
     )
     if (!stored) return
     let group = decodePublicGroup(stored.public_group)
-    for (const { device_id, leaf, manifest } of rows) {
+    // By device: a place that was noted can be somebody else's by now.
+    const places = new Map<string, number>(
+      publicLeaves(group).map(({ identity, index }) => [readVerifiedLeaf(ctx.crypto, identity).deviceId, index]),
+    )
+    for (const { device_id, manifest } of rows) {
+      const leaf = places.get(device_id)
       let proposal: Uint8Array
       try {
+        if (leaf === undefined) throw new MlsError('invalid-proposal', 'no leaf of this device')
         proposal = await proposeRemoval(ctx.mls, group, leaf, hubSender, ctx.providerKeyPair)
         const applied = await applyHandshake(ctx.mls, group, proposal, () => undefined)
         group = applied.group
