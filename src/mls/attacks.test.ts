@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { joinGroupExternal, createCommit as libraryCreateCommit } from 'ts-mls/createCommit.js'
+import { verifyParentHashes } from 'ts-mls/parentHash.js'
 import { equalBytes, utf8 } from '../crypto/index.ts'
 import { clientConfig } from './config.ts'
 import { farFuture, inside } from './group.ts'
@@ -23,6 +24,7 @@ import {
 import { maxKeyPackageBytes, maxMessageBytes, maxTreeMessageBytes } from './limits.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
 import { makeKeyPackage } from './own-key-package.ts'
+import { checkParentHashes } from './parent-hash.ts'
 import { nodeMlsProvider } from './provider-node.ts'
 import { applyHandshake, checkGroupInfo, openPublicGroup } from './public.ts'
 import { everyone, offer, spreadCommit, spreadProposal, type TestDevice, testDevice, testRoom } from './testing.ts'
@@ -147,7 +149,7 @@ test('a key of the tree does not get into it a second time, which would stop eve
   }
   let used = 0
   const thief = testDevice('thief')
-  const { publicPart } = await generateKeyPackage({ suite: { ...mls.suite, hpke } }, thief)
+  const { publicPart } = await generateKeyPackage({ ...mls, suite: { ...mls.suite, hpke } }, thief)
   const view = decodeMessage(publicPart, 'mls_key_package').keyPackage
   assert.deepEqual(view.leafNode.hpkePublicKey, stolen)
   await assert.rejects(createCommit(mls, members[1]!(), { add: [publicPart] }), { code: 'invalid-commit' })
@@ -158,6 +160,40 @@ test('a key of the tree does not get into it a second time, which would stop eve
   await spreadProposal(room, proposed.proposal, devices[2]!)
   await spreadCommit(room, devices[1]!, await createCommit(mls, members[1]!()))
   assert.equal(room.members.size, 4)
+})
+
+test('a committer that publishes other keys than it hands out is refused at once', async () => {
+  const { room, members } = await roomOf(4)
+  let derived = 0
+  const hpke = {
+    ...mls.suite.hpke,
+    // the first is the committer's leaf, the second the node above it and another member
+    deriveKeyPair: async (ikm: Uint8Array) =>
+      derived++ === 1 ? mls.suite.hpke.generateKeyPair() : mls.suite.hpke.deriveKeyPair(ikm),
+  }
+  const { commit } = await libraryCreateCommit(
+    { state: inside(members[0]!()), cipherSuite: { ...mls.suite, hpke } },
+    { wireAsPublicMessage: true },
+  )
+  const bytes = encodeMessage(commit)
+  await applyHandshake(mls, room.hub, bytes, everyone)
+  const refused = processMessage(mls, members[1]!(), bytes, { authenticate: everyone })
+  await assert.rejects(refused, { code: 'invalid-commit' })
+})
+
+test('§7.9.2: a parent node that leaves out a member below it is refused', async () => {
+  const { room, devices, members } = await roomOf(3)
+  await spreadCommit(room, devices[2]!, await createCommit(mls, members[2]!()))
+  const added = await createCommit(mls, members[0]!(), { add: [await offer(room, testDevice('x'))] })
+  await spreadCommit(room, devices[0]!, added)
+  const tree = inside(members[0]!()).ratchetTree.slice()
+  const root = tree[3]
+  assert.ok(root?.nodeType === 'parent')
+  assert.deepEqual(root.parent.unmergedLeaves, [3])
+  await checkParentHashes(mls.suite, tree)
+  tree[3] = { nodeType: 'parent', parent: { ...root.parent, unmergedLeaves: [] } }
+  assert.equal(await verifyParentHashes(tree, mls.suite.hash), true)
+  await assert.rejects(checkParentHashes(mls.suite, tree), { code: 'invalid-tree' })
 })
 
 test('what is old, repeated, of another group or changed on the way has its own error', async () => {

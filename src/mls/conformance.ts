@@ -22,6 +22,7 @@ import { decodeTree } from './group-info.ts'
 import { epochAuthenticator, joinByWelcome, processMessage } from './index.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
 import { encodePrivate } from './own-key-package.ts'
+import { checkParentHashes } from './parent-hash.ts'
 import { nodeMlsProvider } from './provider-node.ts'
 import type { MlsProvider, SuiteName } from './suite.ts'
 import { checkTree } from './tree.ts'
@@ -118,6 +119,7 @@ async function treeValidation(value: Case): Promise<void> {
   const error = await validateRatchetTree(tree, context, lifetimeConfig, authService, root, suite)
   if (error !== undefined) throw error
   checkTree(tree, [], 'invalid-tree')
+  await checkParentHashes(suite, tree)
 }
 
 async function pskSecret(value: Case): Promise<void> {

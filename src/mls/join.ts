@@ -13,6 +13,8 @@ import { checkGroup, farFuture, type GroupState, groupInfoOf, wrap } from './gro
 import { checkGroupInfoShape, decodeTree } from './group-info.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
 import { decodePrivate, makeKeyPackage, type StoredKeyPackage } from './own-key-package.ts'
+import { checkOwnKeys } from './own-keys.ts'
+import { checkParentHashes } from './parent-hash.ts'
 import { authenticated } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
 import { indexOfKey, leaves, viewAt } from './tree.ts'
@@ -52,7 +54,7 @@ export async function joinByWelcome(mls: MlsProvider, options: WelcomeOptions): 
   const [state, extensions] = await translating('invalid-tree', () =>
     joinGroupWithExtensions(welcome, keyPackage, privateKeys, pskIndex, mls.suite, tree, undefined, clientConfig),
   )
-  await checkJoined(state, options.authenticate)
+  await checkJoined(mls, state, options.authenticate)
   return { state: wrap(state), usedReference: reference, groupInfoExtensions: ownExtensionsOf(extensions) }
 }
 
@@ -92,8 +94,10 @@ async function checkBeforeJoining(
   })
 }
 
-async function checkJoined(state: ClientState, authenticate: AuthenticateLeaf): Promise<void> {
+async function checkJoined(mls: MlsProvider, state: ClientState, authenticate: AuthenticateLeaf): Promise<void> {
   checkGroup(state, 'invalid-tree')
+  await checkParentHashes(mls.suite, state.ratchetTree)
+  checkOwnKeys(mls, state, 'invalid-tree')
   for (const leaf of leaves(state.ratchetTree)) await authenticated(authenticate, leaf)
 }
 
@@ -123,6 +127,7 @@ export async function joinExternally(mls: MlsProvider, options: ExternalJoinOpti
   const { groupInfo } = decodeMessage(options.groupInfo, 'mls_group_info')
   if (groupInfo.groupContext.cipherSuite !== mls.suite.name) throw new MlsError('unsupported', 'another suite')
   const tree = checkGroupInfoShape(groupInfo)
+  await translating('invalid-tree', () => checkParentHashes(mls.suite, tree))
   for (const leaf of leaves(tree)) await authenticated(options.authenticate, leaf)
   const former = formerLeaf(tree, options)
   const { keyPackage, privateKeys } = await makeKeyPackage(mls, {

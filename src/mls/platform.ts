@@ -38,9 +38,12 @@ export interface Kem {
   agree(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array
 }
 
+/** In bytes; in each suite of RFC 9420 the KDF is over the same hash. */
+export const hashSizes = { 'SHA-256': 32, 'SHA-384': 48, 'SHA-512': 64 } as const
+
 /** HKDF (RFC 5869) over a hash of the platform. */
 export function hkdf(platform: Platform, algorithm: Ciphersuite['hash']) {
-  const size = { 'SHA-256': 32, 'SHA-384': 48, 'SHA-512': 64 }[algorithm]
+  const size = hashSizes[algorithm]
   return {
     size,
     extract: (salt: Uint8Array, ikm: Uint8Array): Uint8Array =>

@@ -20,6 +20,7 @@ import {
   senderOf,
 } from './handshake.ts'
 import { decodeMessage } from './messages.ts'
+import { checkOwnKeys } from './own-keys.ts'
 import { authenticated, checkBroughtLeaf, resolveProposals, type SentProposal, viewOf } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
 import type { AuthenticateLeaf, CommitView, LeafView, ProposalView, Psk, SenderView } from './types.ts'
@@ -128,7 +129,10 @@ async function processHandshake(
     processCommit(state, commit, wireFormat, pskIndex, acceptAll, mls.suite),
   )
   const selfRemoved = newState.groupActiveState.kind === 'removedFromGroup'
-  if (!selfRemoved) checkGroup(newState, 'invalid-commit')
+  if (!selfRemoved) {
+    checkGroup(newState, 'invalid-commit')
+    checkOwnKeys(mls, newState, 'invalid-commit')
+  }
   return {
     kind: 'commit',
     state: wrap(newState),

@@ -1,5 +1,6 @@
 import type { CiphersuiteImpl, GroupContext, KeyPackage, Proposal, RatchetTree } from 'ts-mls'
 import { encode } from 'ts-mls/codec/tlsEncoder.js'
+import { getCiphersuiteFromName } from 'ts-mls/crypto/ciphersuite.js'
 import { verifyKeyPackage } from 'ts-mls/keyPackage.js'
 import {
   type LeafNode,
@@ -13,6 +14,7 @@ import { equalBytes, toHex } from '../crypto/index.ts'
 import { MlsError } from './errors.ts'
 import { checkExtensions, fromLibrary, readExternalSenders } from './extensions.ts'
 import { maxCommitProposals } from './limits.ts'
+import { hashSizes } from './platform.ts'
 import { checkMembers, claimOf, encryptionKeys, leafAt } from './tree.ts'
 import type { AuthenticateLeaf, LeafClaim, ProposalView } from './types.ts'
 
@@ -83,6 +85,7 @@ export function checkProposals(group: Group, proposals: readonly SentProposal[],
       if (proposal.proposalType === 'update' && !isFresh(proposal.update.leafNode))
         throw invalid('an update without a new key')
     } else if (proposal.proposalType === 'psk') {
+      checkPskId(group.groupContext, proposal.psk.preSharedKeyId)
       const id = toHex(encode(pskIdEncoder)(proposal.psk.preSharedKeyId))
       if (pskIds.has(id)) throw invalid('a pre-shared key twice')
       pskIds.add(id)
@@ -94,6 +97,13 @@ export function checkProposals(group: Group, proposals: readonly SentProposal[],
     else if (typeof proposal.proposalType === 'number') throw new MlsError('unsupported', 'proposal type not supported')
   }
   checkMembers(membersAfter(group.ratchetTree, proposals), extensionsAfter(group, proposals), 'invalid-commit')
+}
+
+/** RFC 9420 §12.1.4: a nonce of the KDF's size, and no resumption but within the group. */
+function checkPskId(context: GroupContext, id: PreSharedKeyID): void {
+  const size = hashSizes[getCiphersuiteFromName(context.cipherSuite).hash]
+  if (id.pskNonce.length !== size) throw invalid('a pre-shared key with a nonce of a wrong size')
+  if (id.psktype === 'resumption' && id.usage !== 'application') throw invalid('a branch or replacement in a commit')
 }
 
 /** Those that this room understands have to be well-formed: later steps rely on them. */

@@ -16,11 +16,11 @@ import { concatBytes } from '../crypto/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { MlsError } from './errors.ts'
 import type { Aead, Kem, Platform, SignatureScheme } from './platform.ts'
-import { buildSuite, defaultSuite, type MlsProvider, type SuiteName } from './suite.ts'
+import { buildProvider, defaultSuite, type MlsProvider, type SuiteName } from './suite.ts'
 
 /** MLS cryptography over node:crypto (OpenSSL), for servers: all seven ciphersuites of RFC 9420 §17.1. */
 export function nodeMlsProvider(suite: SuiteName = defaultSuite): MlsProvider {
-  return { suite: buildSuite(platform, suite) }
+  return buildProvider(platform, suite)
 }
 
 const digests = { 'SHA-256': 'sha256', 'SHA-384': 'sha384', 'SHA-512': 'sha512' } as const

@@ -5,11 +5,11 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { webCrypto } from '../crypto/web.ts'
 import { MlsError } from './errors.ts'
 import type { Platform } from './platform.ts'
-import { buildSuite, defaultSuite, type MlsProvider } from './suite.ts'
+import { buildProvider, defaultSuite, type MlsProvider } from './suite.ts'
 
 /** MLS cryptography over @noble, free of platform parts: ciphersuite 0x0001 only, which keeps the guest page small. */
 export function webMlsProvider(): MlsProvider {
-  return { suite: buildSuite(platform, defaultSuite) }
+  return buildProvider(platform, defaultSuite)
 }
 
 const platform: Platform = {

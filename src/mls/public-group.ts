@@ -34,6 +34,7 @@ import {
 } from './handshake.ts'
 import { maxPendingProposals } from './limits.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
+import { checkParentHashes } from './parent-hash.ts'
 import {
   authenticated,
   checkBroughtLeaf,
@@ -95,6 +96,7 @@ export async function openPublicGroup(
   )
   if (error !== undefined) throw new MlsError('invalid-tree', 'ratchet tree refused', { cause: error })
   checkTree(ratchetTree, groupContext.extensions, 'invalid-tree')
+  await checkParentHashes(mls.suite, ratchetTree)
   for (const leaf of leaves(ratchetTree)) await authenticated(authenticate, leaf)
   return wrapPublic({ groupContext, ratchetTree, confirmationTag, pending: {} })
 }

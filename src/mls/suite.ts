@@ -1,6 +1,6 @@
 import type { CiphersuiteImpl, CiphersuiteName } from 'ts-mls'
 import { getCiphersuiteFromName } from 'ts-mls/crypto/ciphersuite.js'
-import { equalBytes } from '../crypto/index.ts'
+import { concatBytes, equalBytes } from '../crypto/index.ts'
 import { createHpke } from './hpke.ts'
 import { hkdf, type Platform } from './platform.ts'
 
@@ -10,12 +10,24 @@ export const defaultSuite = 'MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519'
 /** Cryptography for this room, of one ciphersuite. Made by `nodeMlsProvider` or `webMlsProvider`. */
 export interface MlsProvider {
   readonly suite: CiphersuiteImpl
+  /** The public HPKE key of a private one, both serialised. */
+  hpkePublicKeyOf(privateKey: Uint8Array): Uint8Array
 }
 
 export type SuiteName = CiphersuiteName
 
-/** A ciphersuite as ts-mls wants it. Throws what the platform throws for an algorithm that it does not have. */
-export function buildSuite(platform: Platform, name: SuiteName): CiphersuiteImpl {
+/** The provider of one ciphersuite. Throws what the platform throws for an algorithm that it does not have. */
+export function buildProvider(platform: Platform, name: SuiteName): MlsProvider {
+  const kem = platform.kem(getCiphersuiteFromName(name).hpke.kem)
+  return {
+    suite: buildSuite(platform, name),
+    hpkePublicKeyOf: (privateKey) =>
+      kem.publicKeyOf(concatBytes(new Uint8Array(kem.privateKeyLength - privateKey.length), privateKey)),
+  }
+}
+
+/** A ciphersuite as ts-mls wants it. */
+function buildSuite(platform: Platform, name: SuiteName): CiphersuiteImpl {
   const suite = getCiphersuiteFromName(name)
   const kdf = hkdf(platform, hashOfKdf[suite.hpke.kdf])
   const scheme = platform.signature(suite.signature)

@@ -61,7 +61,7 @@ const history = fc.record({
 test('mixed groups with OpenMLS live through random histories', { timeout: 350_000 }, async (t) => {
   const reason = reasonToSkip()
   if (reason !== undefined) {
-    assert.ok(!process.env.CI, reason)
+    assert.ok(['', '0', 'false', undefined].includes(process.env.CI), reason)
     t.skip(reason)
     return
   }
