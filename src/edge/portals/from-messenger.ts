@@ -3,6 +3,7 @@ import { ContentError, encodeContent, readOutcome, readProfile, readStatus } fro
 import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import type { PortalContext } from './context.ts'
+import { leaveRoom } from './matrix-room.ts'
 import type { Ending, Portal, PortalChange, PortalState } from './portal-table.ts'
 import type { MatrixUser } from './users.ts'
 import { outcomeWords, refusalWords, words } from './words.ts'
@@ -94,6 +95,12 @@ async function roomChanged(context: PortalContext, account: AccountAddress, room
   if (before?.room !== undefined && before.room !== room.id && state === 'ended') return
   const fresh = before === undefined || before.state === 'ended' || before.room !== room.id
   const change: PortalChange = { room: room.id, state, endedBecause: ending }
+  if (fresh && state === 'offered' && before?.matrixRoom !== undefined) {
+    // To join is to accept, so a new request needs a new invitation: the ghost has not left the last room yet.
+    Object.assign(change, { matrixRoom: undefined, userIn: false })
+    const { ghost, matrixRoom } = before
+    if (ghost !== undefined) sql.afterCommit(() => void leaveRoom(context, ghost, matrixRoom).catch(() => {}))
+  }
   if (fresh && state === 'ended' && before?.state === 'ended') return
   const after = await portals.upsert(sql, pair, state, change)
   if (before?.state === 'requested' && state === 'open') {
@@ -112,7 +119,8 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
     const profile = readProfile(message.content)
     if (profile !== undefined) {
       // Kept, and shown once the Matrix user has accepted: until then a stranger has no name.
-      if (profile.name !== undefined) await portals.update(sql, portal.id, { peerName: profile.name })
+      const name = profile.name?.replace(/[\p{C}\s]+/gu, ' ').trim()
+      if (name) await portals.update(sql, portal.id, { peerName: name })
       return
     }
     const outcome = readOutcome(message.content)

@@ -45,8 +45,11 @@ export async function makeMatrixRoom(
   const as = await asGhost(context, ghost)
   if (portal.making !== undefined) {
     const found = await findMarked(context, ghost, portal.making)
-    if (found !== undefined) return found
-    return homeserver.createRoom(as, portalRoom(mxid, portal.making))
+    if (found === undefined) return homeserver.createRoom(as, portalRoom(mxid, portal.making))
+    // The room may have been made, and the invitation have failed.
+    const member = await homeserver.getState(as, found, 'm.room.member', mxid)
+    if (member?.membership !== 'invite' && member?.membership !== 'join') await homeserver.invite(as, found, mxid)
+    return found
   }
   const making = toBase64Url(crypto.randomBytes(16))
   await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, { making }))

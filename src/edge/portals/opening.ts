@@ -120,7 +120,13 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
   if (mxid === undefined) return portal
   const ghost = portal.ghost ?? (await ghosts.ensure(portal.peer))
   if (portal.ghost === undefined) await owned(context, portal.account, (tx) => portals.update(tx, portal.id, { ghost }))
-  const matrixRoom = await makeMatrixRoom(context, portal, ghost, mxid)
+  let matrixRoom: string
+  try {
+    matrixRoom = await makeMatrixRoom(context, portal, ghost, mxid)
+  } catch (error) {
+    if (!(error instanceof HomeserverError) || error.retry || error.status === 401) throw error
+    return unreachable(context, portal)
+  }
   const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
   const posture = await postureOf(context, opened)
   await owned(context, portal.account, async (tx) => {
@@ -130,6 +136,21 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
   })
   return (await portals.byId(database, portal.id)) ?? opened
+}
+
+/** The homeserver will not let the Matrix user be invited: the conversation ends before it began. */
+async function unreachable(context: PortalContext, portal: Portal): Promise<Portal> {
+  context.counters.count('refused', { way: 'to-matrix', code: 'no-invitation' })
+  const { device } = await context.users.byAccount(portal.account)
+  if (portal.room !== undefined) {
+    const ending = portal.state === 'offered' ? device.decline(portal.room) : device.leave(portal.room)
+    await ending.catch((error: unknown) => {
+      if (!(error instanceof ClientError) || error.retry) throw error
+    })
+  }
+  const change = { state: 'ended', endedBecause: 'refused', making: undefined } as const
+  await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, change))
+  return { ...portal, ...change }
 }
 
 /** The posture of a portal's room as an outbox item carries it; undefined while the device is not in the room. */

@@ -1,4 +1,5 @@
 import type { Outcome } from '../../content/index.ts'
+import { toBase64Url } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import { findSent, transactionId } from '../matrix/find-sent.ts'
 import { HomeserverError } from '../matrix/homeserver.ts'
@@ -56,6 +57,10 @@ export async function sendWaiting(context: PortalContext, portal: OpenPortal): P
   return made.length < items.length || items.length === settings.outboxBatch
 }
 
+/** Stable over retries, and never used for anything else: message ids are random enough to outlive a restored database. */
+const nameOf = (portal: OpenPortal, { id, messageId, createdAt }: OutboxItem): string =>
+  messageId === undefined ? `${portal.id}.${id}.${createdAt}` : toBase64Url(messageId)
+
 /** Puts one event; gives its id, or why the homeserver will never take it. Throws what is worth a retry. */
 async function put(
   context: PortalContext,
@@ -72,7 +77,7 @@ async function put(
       const found = await findSent(homeserver, { as, room, content, sentAt: item.firstPutAt }, settings)
       if (found !== undefined) return found
     }
-    return await homeserver.putEvent(as, room, type, transactionId(portal.ghost, `${portal.id}.${item.id}`), content)
+    return await homeserver.putEvent(as, room, type, transactionId(portal.ghost, nameOf(portal, item)), content)
   } catch (error) {
     if (!(error instanceof HomeserverError)) throw error
     if (clock() - item.createdAt > settings.outboxExpiryMs) return { outcome: 'rejected', code: 'expired' }
