@@ -1,13 +1,23 @@
 // Prepares the checkout, then runs one of the project's scripts on Node 24:
 //
 //   node scripts/bootstrap.mjs scripts/start.ts [arguments…]
+//   node scripts/bootstrap.mjs                                 prepares only
 //
 // It is what every npm script calls. It runs on Node 18 with nothing installed, so it may import Node's own modules only.
 // Preparing means: `npm ci` when the installed packages are not those of package-lock.json, then the project's patches
 // to packages (patches/*.patch). Both are skipped, in a few milliseconds, when a stamp says that they are done.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -28,9 +38,8 @@ class Failure extends Error {}
 
 const [script, ...scriptArguments] = process.argv.slice(2)
 try {
-  if (!script) throw new Failure('usage: node scripts/bootstrap.mjs SCRIPT [arguments…]')
   const installed = isManagedElsewhere() ? false : await prepare()
-  runOnNewNode(resolve(root, script), scriptArguments, installed)
+  if (script) runOnNewNode(resolve(root, script), scriptArguments, installed)
 } catch (error) {
   if (!(error instanceof Failure)) throw error
   say(error.message)
@@ -47,6 +56,7 @@ async function prepare() {
   await takeTurn()
   const install = !isInstalled()
   if (install) await installPackages()
+  linkNode()
   applyPatches()
   return install
 }
@@ -143,6 +153,15 @@ function isLockfileComplete() {
 function npmCommand() {
   const cli = process.env.npm_execpath
   return cli && /\.c?js$/.test(cli) ? [process.execPath, [cli]] : ['npm', []]
+}
+
+/** npm 9 installs the package that holds Node and leaves out the link to its program. */
+function linkNode() {
+  const link = join(modules, '.bin', 'node')
+  const folder = `node-${process.platform}-${process.arch}`
+  if (existsSync(link) || !existsSync(join(modules, folder, 'bin', 'node'))) return
+  mkdirSync(dirname(link), { recursive: true })
+  symlinkSync(join('..', folder, 'bin', 'node'), link)
 }
 
 // --- patches
