@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
+import { lockDirectory } from '../store/lock.ts'
 import { run } from './index.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'silta-cli-'))
@@ -73,6 +76,21 @@ test('registration without a homeserver says what is missing', async () => {
   const { code, err } = await silta(['registration'], env)
   assert.equal(code, 2)
   assert.match(err, /no matrix part/)
+})
+
+test('serve with a configuration that cannot be used ends with 2, and with a data directory in use with 1', async () => {
+  const unusable = await silta(['serve'], {})
+  assert.equal(unusable.code, 2)
+  assert.match(unusable.err, /provider is missing/)
+  const directory = join(home, 'in-use')
+  const lock = lockDirectory(join(directory, 'database'))
+  const program = fileURLToPath(new URL('../../bin/silta.mjs', import.meta.url))
+  const taken = { ...process.env, ...env, SILTA_DATA_DIRECTORY: directory }
+  const { status, stderr, stdout } = spawnSync(process.execPath, [program, 'serve'], { env: taken, encoding: 'utf8' })
+  lock[Symbol.dispose]()
+  assert.equal(status, 1)
+  assert.match(stderr, /^Silta could not start: the data directory is in use by another process/)
+  assert.match(stdout, /"code":"locked"/)
 })
 
 test('check says what is wrong and ends with 1, or with 0 when nothing is', async () => {

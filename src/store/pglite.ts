@@ -15,8 +15,6 @@ export interface EmbeddedDatabase extends Database {
   readonly dialect: 'pglite'
   /** How often something was forced to disk since it was opened; 0 in memory. */
   syncs(): number
-  /** The data directory as an archive, from which `template` makes a new one faster than initdb does. */
-  archive(): Promise<Blob>
 }
 
 const values = {
@@ -25,6 +23,7 @@ const values = {
 }
 
 interface EmbeddedSettings {
+  /** An archive of an empty data directory, from which a new one is made faster than by initdb. */
   readonly template?: Blob | undefined
   readonly migrations?: URL | undefined
   /** Forces a file to disk; replaced to try what happens when it cannot be. */
@@ -129,7 +128,6 @@ function database(
       lock?.[Symbol.dispose]()
     },
     syncs: () => files?.syncs ?? 0,
-    archive: () => pglite.dumpDataDir('none'),
   }
 }
 
