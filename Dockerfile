@@ -36,5 +36,5 @@ STOPSIGNAL SIGTERM
 # A first start creates the embedded database, which takes some seconds.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SILTA_LISTEN_PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/silta/dist/bin/silta.mjs"]
+ENTRYPOINT ["node", "/silta/dist/silta.js"]
 CMD ["serve"]

@@ -66,6 +66,13 @@ async function untilReady(port: number, running: ReturnType<typeof silta>): Prom
   assert.fail(`it did not start:\n${running.output()}`)
 }
 
+test('the image starts what was built', () => {
+  const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
+  const [, entry] = /^ENTRYPOINT \["node", "\/silta\/dist\/([^"]+)"\]$/m.exec(dockerfile) ?? []
+  assert.equal(join(home, 'dist', entry ?? ''), program)
+  assert.ok(existsSync(program))
+})
+
 test('it tells its version and explains itself', async () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const asked = silta(['version'])
