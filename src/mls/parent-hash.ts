@@ -1,7 +1,7 @@
 import type { CiphersuiteImpl, RatchetTree } from 'ts-mls'
 import { encode } from 'ts-mls/codec/tlsEncoder.js'
 import { parentHashInputEncoder } from 'ts-mls/parentHash.js'
-import { removeLeaves, resolution } from 'ts-mls/ratchetTree.js'
+import { resolution } from 'ts-mls/ratchetTree.js'
 import { leafNodeHashInputEncoder, parentNodeHashInputEncoder, treeHash } from 'ts-mls/treeHash.js'
 import {
   isLeaf,
@@ -58,18 +58,16 @@ async function isVouchedFor(
   const input = {
     encryptionKey: hpkePublicKey,
     parentHash,
-    originalSiblingTreeHash: isTouched ? await originalHash(suite, tree, unmergedLeaves, sibling) : hashes[sibling]!,
+    // RFC 9420 §7.9: as it was before the unmerged leaves came
+    originalSiblingTreeHash: isTouched
+      ? await treeHash(tree, sibling, suite.hash, new Set(unmergedLeaves))
+      : hashes[sibling]!,
   }
   return equalBytes(claimed, await suite.hash.digest(encode(parentHashInputEncoder)(input)))
 }
 
 function leafParentHash(node: RatchetTree[number]): Uint8Array | undefined {
   return node?.nodeType === 'leaf' && node.leaf.leafNodeSource === 'commit' ? node.leaf.parentHash : undefined
-}
-
-/** The hash of a subtree as it was before these leaves came (RFC 9420 §7.9). */
-function originalHash(suite: CiphersuiteImpl, tree: RatchetTree, leaves: number[], subtree: NodeIndex) {
-  return treeHash(removeLeaves(tree, leaves as ReturnType<typeof toLeafIndex>[]), subtree, suite.hash)
 }
 
 /** The leaves below a node, as the range of their node indices. */
