@@ -273,6 +273,19 @@ describe('a device', () => {
     assert.deepEqual(heardByTablet.messages[0]?.messageId, sent.messageId)
   })
 
+  test('that is closed while it sends has not lost what it was sending', async () => {
+    const { alice, room, heardByBob } = await pair()
+    alice.tap.down = (frame) => (frame.body.case === 'accepted' ? undefined : frame)
+    alice.tap.up = (frame) => (frame.request.case === 'submitMessage' ? undefined : frame)
+    const sent = await alice.device.send(room, text('not lost'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    await alice.device.close()
+    await assert.rejects(sent.accepted, refused('closed'))
+    await alice.connection.close()
+    await provider.reopen(alice.storage)
+    await expectTexts(heardByBob, ['not lost'])
+  })
+
   test('sends the very same bytes again when it does not know whether they arrived', async () => {
     const { alice, room, heardByBob } = await pair()
     const sentBytes: string[] = []

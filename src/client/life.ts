@@ -35,7 +35,9 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
     if (context.self.unlinked) return
     context.self.unlinked = true
     await context.storage.transaction((tx) => selfRecord.put(tx, context.self))
-    ready.reject(new ClientError('unlinked'))
+    const error = new ClientError('unlinked')
+    ready.reject(error)
+    context.sends.end(error)
     channel()?.close()
     events.tell('unlinked')
   }

@@ -1,6 +1,5 @@
-import { concatBytes, equalBytes } from '../../crypto/index.ts'
+import { equalBytes } from '../../crypto/index.ts'
 import {
-  type AccountAddress,
   acceptManifest,
   issueCertificate,
   issueManifest,
@@ -121,20 +120,7 @@ export async function storeOwnManifest(
   await accounts.put(tx, self.address, { ...known, accountKey: self.accountKey, manifest: seen })
 }
 
-/** What a manifest of a known account must be, in the words of this room's errors. */
-export interface SeenManifest {
-  account: AccountAddress
-  number: number
-  hash: Uint8Array
-  devices: Uint8Array[]
-}
-
 function accountPrivateKeyOf({ accountPrivateKey }: Pick<SelfRecord, 'accountPrivateKey'>): Uint8Array {
   if (!accountPrivateKey) throw new ClientError('not-primary', 'the account key is on the primary device only')
   return accountPrivateKey
-}
-
-/** Bytes of a certificate's device and of nothing else, for comparing lists. */
-export function sameDevices(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
-  return a.length === b.length && equalBytes(concatBytes(...a), concatBytes(...b))
 }

@@ -108,7 +108,7 @@ export async function prepareEntry(
   const { extensions } = await checkGroupInfo(context.mls, group, document.groupInfo)
   const leaves = publicLeaves(group).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   requireRoom(work.id, work.record?.kind, publicGroupIdOf(group), publicExtensionsOf(group))
-  const manifests = await joinedRoster(context, work, extensions, document.manifests, leaves)
+  const manifests = await notYet(() => joinedRoster(context, work, extensions, document.manifests, leaves))
   const before = { leaves, manifests: encodeRoster(manifests) }
   const former = ownLeaf(before, context.self.deviceKey)
   const own = await currentManifest(context, work.tx)
@@ -128,7 +128,7 @@ export async function prepareEntry(
   // The present leaves were judged when the epoch began; ours enters now, and may be younger than that.
   await admission(context, work.tx, now, true).authenticate(ownClaim)
   const step = { after: [...remaining, ownClaim], added: [ownClaim], external: true, manifests: carried, at: now }
-  const roster = rosterWithUs(context, before, step, admitted)
+  const { roster } = await notYet(async () => rosterAfter(context, before, step, admitted))
   const result = await joinExternally(context.mls, {
     groupInfo: document.groupInfo,
     identity,
@@ -155,12 +155,14 @@ export async function prepareEntry(
   return pending
 }
 
-function rosterWithUs(...step: Parameters<typeof rosterAfter>) {
+/** A device that was unlinked has a leaf in the room still: a member has to remove it first, and will. */
+async function notYet<T>(fn: () => Promise<T>): Promise<T> {
   try {
-    return rosterAfter(...step).roster
+    return await fn()
   } catch (cause) {
-    // A device of this account that was unlinked is still there: a member has to remove it first.
-    throw new ClientError('not-in-manifest', 'the room does not fit the manifest yet', { cause, retry: true })
+    const code = identityRefusalIn(cause)?.code
+    if (code !== 'old-manifest' && code !== 'not-in-manifest') throw cause
+    throw new ClientError('not-in-manifest', 'the room does not fit the manifests yet', { cause, retry: true })
   }
 }
 

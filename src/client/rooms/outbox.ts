@@ -7,7 +7,7 @@ import { backOff } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { wireKind } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
-import { asClientError, ClientError, IdentityRefusal, passing } from '../errors.ts'
+import { asClientError, ClientError, type ClientErrorCode, IdentityRefusal, passing } from '../errors.ts'
 import {
   ownManifest,
   type PendingCommitRecord,
@@ -69,10 +69,12 @@ export async function sendAll(context: Context, room: RoomId, waits: Waits): Pro
       continue
     }
     failures++
-    if (outcome === 'wait for log') {
-      if (failures <= attempts) await logMoves(context, room, mark, waits)
-      else await giveUp(context, room, next, new ClientError('wrong-epoch'))
-    } else {
+    const blocked = outcome === 'wait for log' || (next.what === 'commit' && !outcome.again.retry)
+    if (blocked && failures > attempts) {
+      await giveUp(context, room, next, new ClientError('wrong-epoch'))
+      failures = 0
+    } else if (outcome === 'wait for log') await logMoves(context, room, mark, waits)
+    else {
       if (!passing.has(outcome.again.code)) context.events.tell('fault', outcome.again)
       await waits.sleep(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)))
     }
@@ -127,15 +129,29 @@ async function attemptNext(
     if (next.what === 'commit') return await sendCommit(context, room, next.pending)
     return await sendMessage(context, room, next.key, next.value)
   } catch (error) {
-    // Storage or the application failed: nothing is known to be wrong with what was to be sent.
-    if (
-      error instanceof ClientError ? error.code === 'storage' : !(error instanceof MlsError || identityRefusalIn(error))
-    )
-      return { again: asClientError(error, 'handler') }
+    if (!isAboutIt(context, error)) return { again: asClientError(error, 'handler') }
     if (error instanceof ClientError && error.retry) return afterFailure(context, room, next, error)
     return afterFailure(context, room, next, identityRefusalIn(error) ?? asClientError(error, 'bad-commit'))
   }
 }
+
+/**
+ * Whether a failure says something about what was to be sent. A storage or an application that failed does not, nor does
+ * a device that was closed, unlinked or logged out meanwhile: what is queued stays.
+ */
+function isAboutIt(context: Context, error: unknown): boolean {
+  if (!context.online()) return false
+  if (error instanceof MlsError || identityRefusalIn(error)) return true
+  return error instanceof ClientError && !notAboutIt.has(error.code)
+}
+
+const notAboutIt: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
+  'storage',
+  'handler',
+  'closed',
+  'unauthenticated',
+  'unlinked',
+])
 
 async function sendMessage(context: Context, room: RoomId, key: string, value: SubmissionRecord): Promise<Outcome> {
   const { message } = value
@@ -227,6 +243,17 @@ async function afterFailure(
     if (next.what === 'commit') await inRoom(context, room, ({ tx }) => pendingCommits.delete(tx, room))
     return 'done'
   }
+  if (next.what === 'commit' && next.pending.kind === 'commit') {
+    const needed = await inRoom(context, room, async (work) => {
+      await pendingCommits.delete(work.tx, room)
+      work.update({ commitDue: false })
+      return (work.record?.proposals ?? []).length > 0
+    })
+    // Nothing else can be sent before the proposals are committed; without any, the room goes on as it is.
+    if (needed) return { again: error }
+    context.events.tell('fault', error)
+    return 'done'
+  }
   await giveUp(context, room, next, error)
   return 'done'
 }
@@ -244,9 +271,9 @@ async function learnNewerManifest(context: Context): Promise<boolean> {
 async function giveUp(context: Context, room: RoomId, next: Next, error: ClientError): Promise<void> {
   await inRoom(context, room, async (work) => {
     if (error.code === 'wrong-epoch' && next.what !== 'enter') {
-      // The log does not explain why: this device and the hub are in different groups.
+      // The log does not explain why: this device and the hub have different groups.
       await pendingCommits.delete(work.tx, room)
-      return work.update({ enter: true })
+      return work.update({ enter: true, commitDue: false })
     }
     if (next.what === 'message') {
       const value = await submissions.get(work.tx, next.key)
@@ -258,10 +285,9 @@ async function giveUp(context: Context, room: RoomId, next: Next, error: ClientE
       await pendingCommits.delete(work.tx, room)
       await rooms.delete(work.tx, room)
     } else {
+      // Not let in. The provider's list of rooms says, after the next log-in, whether to try again.
       await pendingCommits.delete(work.tx, room)
-      work.update({ commitDue: false })
-      // With a proposal pending nothing can be sent here before this commit; entering anew shows what is wrong.
-      if (next.what === 'commit' && next.pending.kind === 'commit') work.update({ enter: true })
+      work.update({ enter: false })
     }
   })
   if (next.what !== 'message') context.events.tell('fault', error)

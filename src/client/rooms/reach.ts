@@ -21,6 +21,7 @@ export async function directRoom(context: Context, workers: Workers, address: Ac
         value.kind === 'direct' &&
         value.other === address &&
         value.otherStanding !== 'left' &&
+        !value.refused &&
         (value.creating || value.standing === 'accepted' || value.standing === 'requested'),
     ),
   )
@@ -58,12 +59,12 @@ async function submitRoom(context: Context, workers: Workers, room: RoomId): Pro
   } catch (failure) {
     const error = asClientError(failure, 'protocol')
     // Whether it was taken is not known: the same is sent again when there is a link.
-    if (error.retry) throw error
+    if (error.retry || !(error instanceof ProviderRefusal) || !context.online()) throw error
     await inRoom(context, room, async ({ tx }) => {
       await pendingCommits.delete(tx, room)
       await rooms.delete(tx, room)
     })
-    if (!(error instanceof ProviderRefusal && error.code === 'direct-room-exists')) throw error
+    if (error.code !== 'direct-room-exists') throw error
     const existing = parseRoom(error.room)
     await reach(context, workers, existing, 'direct')
     return existing
@@ -92,16 +93,20 @@ async function watch(
   milliseconds: number,
 ): Promise<boolean> {
   const deadline = Date.now() + milliseconds
-  while (!(await condition())) {
-    const left = deadline - Date.now()
-    if (left <= 0 || context.signal.aborted) return false
+  for (;;) {
     const woken = new AbortController()
     const wake = (changed: RoomId) => changed === room && woken.abort()
+    // Listened for first, so that no change between looking and waiting is missed.
     context.watchers.add(wake)
-    await pause(left, woken.signal)
-    context.watchers.delete(wake)
+    try {
+      if (await condition()) return true
+      const left = deadline - Date.now()
+      if (left <= 0 || context.signal.aborted) return false
+      await pause(left, woken.signal)
+    } finally {
+      context.watchers.delete(wake)
+    }
   }
-  return true
 }
 
 /**
@@ -109,13 +114,16 @@ async function watch(
  * in which this device has no leaf are entered from outside, standings are brought up to date.
  */
 export async function reconcile(context: Context, workers: Workers): Promise<void> {
+  const here = await context.storage.transaction((tx) => rooms.list(tx))
+  // A device that enters while the list is on its way is in it as one that is not there.
+  const before = new Map(here.map(({ key, value }) => [key, value]))
   const list = expect(await context.request({ case: 'listRooms', value: {} }), 'rooms')
   for (const summary of list.rooms) {
     if (summary.standing === RoomStanding.ROOM_STANDING_UNSPECIFIED) continue
     const room = parseRoom(summary.room)
     const standing = standingOf(summary.standing)
     const member = standing === 'requested' || standing === 'accepted'
-    const known = await lookIntoRoom(context, room, async ({ record }) => record)
+    const known = before.get(room)
     if (known?.joined && summary.joined && known.standing === standing && !known.enter) continue
     if (known?.creating || known?.refused || (!known && !member)) continue
     // Its Welcome can be under way at this moment.
@@ -128,7 +136,8 @@ export async function reconcile(context: Context, workers: Workers): Promise<voi
         work.begin({ kind: kindOf(summary.kind), standing, answered: false, joined: false, cursor: 0, enter: true })
         return
       }
-      if (member && (!work.record.joined || !summary.joined)) work.update({ enter: true })
+      const lost = !summary.joined && known?.joined === true
+      if (member && (!work.record.joined || lost)) work.update({ enter: true })
       if (work.record.standing === standing) return
       work.update({ standing })
       await tellRoom(context, work)

@@ -16,11 +16,11 @@ import { noteProfile } from '../account/profiles.ts'
 import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
-import { type PendingCommitRecord, pendingCommits, submissionPrefix, submissions } from '../state/records.ts'
+import { type PendingCommitRecord, pendingCommits } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import { tellPosture, tellRoom } from './announce.ts'
 import { rosterAfter } from './roster.ts'
-import { settleSubmission } from './submissions.ts'
+import { firstSubmission, settleSubmission } from './submissions.ts'
 
 /**
  * Takes one entry of a room's log. What comes again is recognised by the cursor and passed over, so each entry has its
@@ -45,14 +45,17 @@ const position = (room: RoomId, entry: Deliver) => ({
 async function receiveMessage(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
   const at = position(work.id, entry)
   if (entry.own) {
-    for (const { key, value } of await submissions.list(work.tx, submissionPrefix(work.id)))
-      if (value.message && equalBytes(value.message, entry.message))
-        await settleSubmission(context, work, key, value, at)
+    // One is under way at a time, so it is the oldest, or it was settled by the provider's answer.
+    const first = await firstSubmission(work)
+    if (first?.value.message && equalBytes(first.value.message, entry.message))
+      await settleSubmission(context, work, first.key, first.value, at)
     return
   }
   const group = await work.group()
   const opened = await attempt(() => openMessage(context, group, entry.message))
   if (opened instanceof ClientError) {
+    // Of an epoch that is yet to come here: a commit was kept from this device.
+    if ((epochIn(entry.message) ?? 0) > Number(epochOf(group))) return cannotFollow(context, work, opened)
     const error = new ClientError('undecryptable', opened.message, { cause: opened })
     return context.events.run('undecryptable', { ...at, error }, work.tx)
   }
@@ -166,7 +169,7 @@ async function cannotFollow(context: Context, work: RoomWork, error: ClientError
 /** This device's leaf was removed. Whether it may come back is seen when the provider is asked for the rooms. */
 async function leaveGroup(context: Context, work: RoomWork): Promise<void> {
   work.forgetGroup()
-  work.update({ joined: false, proposals: [] })
+  work.update({ joined: false, enter: false, proposals: [] })
   await tellRoom(context, work)
 }
 

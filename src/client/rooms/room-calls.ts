@@ -66,7 +66,10 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
     },
 
     async send(room, content, { key, within } = {}): Promise<Sent> {
+      if (context.signal.aborted) throw new ClientError('closed')
+      if (context.self.unlinked) throw new ClientError('unlinked')
       if (key && (key.length < 16 || key.length > 32)) throw new ClientError('malformed', 'a key has 16 to 32 bytes')
+      let waiting: Sent['accepted'] | undefined
       const sent = await inRoom(context, room, async (work) => {
         if (!work.record || !visible(work.record)) throw new ClientError('no-such-room')
         if (work.record.standing === 'left' || work.record.standing === 'declined') throw new ClientError('not-allowed')
@@ -74,12 +77,16 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
         if (earlier) return earlier
         const messageId = await addSubmission(context, work, content, key)
         await within?.(work.tx, messageId)
+        // Listened for before anything else can happen in the room.
+        work.afterwards(() => {
+          waiting = context.sends.wait(messageId)
+        })
         return { messageId, seq: undefined, timestampMs: undefined }
       })
       const { messageId, seq, timestampMs } = sent
       if (seq !== undefined && timestampMs !== undefined)
         return { messageId, accepted: Promise.resolve({ seq, timestampMs }) }
-      const accepted = context.sends.wait(messageId)
+      const accepted = waiting ?? context.sends.wait(messageId)
       await context.step('client.submission.stored')
       workers.send(room)
       return { messageId, accepted }
