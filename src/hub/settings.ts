@@ -9,6 +9,8 @@ export interface HubSettings {
   messageBytes: number
   /** One commit, Welcome or GroupInfo: a room of a thousand leaves has a tree of several hundred kilobytes. */
   commitBytes: number
+  /** GroupInfo of a room's epoch 0: one leaf. Each leaf costs several signatures, so a made-up tree must not get in. */
+  firstGroupInfoBytes: number
   /** Leaves in a room. */
   roomLeaves: number
   /** Devices of an account: one primary and four companions. */
@@ -58,6 +60,7 @@ export interface HubSettings {
 export const defaultHubSettings: HubSettings = {
   messageBytes: 64 * 1024,
   commitBytes: 2 * 1024 * 1024,
+  firstGroupInfoBytes: 16 * 1024,
   roomLeaves: 2000,
   devices: 5,
   documentBytes: 16 * 1024,

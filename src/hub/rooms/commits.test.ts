@@ -83,6 +83,7 @@ describe('a commit is refused', () => {
     const database = await freshDatabase()
     const world = openWorld(database)
     const [alice, bob] = [await world.device(), await world.device()]
+    await world.hub.answerConsent(bob.asker, alice.account.address, true)
     const id = await alice.create('group', bob.account)
     await alice.receive()
     await bob.receive()
@@ -253,6 +254,8 @@ describe('a commit is refused', () => {
     await assert.rejects(create({ room: 'mimi://other.example/r/AAAAAAAAAAAAAAAAAAAAAA' }), refusal('malformed'))
     await assert.rejects(create({ manifests: [] }), refusal('not-in-manifest'))
     const creation = await it.alice.prepareRoom('group', [it.bob.account])
+    const groupInfo = Buffer.concat([creation.groupInfo, new Uint8Array(20_000)])
+    await assert.rejects(hub.createRoom(it.alice.asker, { ...creation, groupInfo }), refusal('too-large'))
     const moved = { ...creation, room: newRoom() }
     await assert.rejects(
       hub.createRoom(it.alice.asker, { ...moved, commit: { ...moved.commit, room: moved.room } }),
