@@ -1,4 +1,4 @@
-import { IdentityError, verifyLeaf } from '../identity/index.ts'
+import { decodeCredential, IdentityError, readCertificate, readEndorsement, verifyLeaf } from '../identity/index.ts'
 import { type KeyPackageView, MlsError, readKeyPackage } from '../mls/public.ts'
 import type { Queryable } from '../store/index.ts'
 import { freshEndorsement } from './accounts/endorsements.ts'
@@ -22,9 +22,9 @@ export async function publishKeyPackages(
   { keyPackages, lastResort }: { keyPackages: readonly Uint8Array[]; lastResort: Uint8Array | undefined },
 ): Promise<number> {
   if (keyPackages.length > ctx.settings.keyPackages) throw new HubError('too-large')
-  const checked: { bytes: Uint8Array; view: KeyPackageView }[] = []
-  for (const bytes of keyPackages) checked.push({ bytes, view: await check(ctx, asker, bytes, false) })
-  if (lastResort) checked.push({ bytes: lastResort, view: await check(ctx, asker, lastResort, true) })
+  const checked: Checked[] = []
+  for (const bytes of keyPackages) checked.push(await check(ctx, asker, bytes, false))
+  if (lastResort) checked.push(await check(ctx, asker, lastResort, true))
   return ctx.database.transaction(async (tx) => {
     const [device] = await tx.query<{ unlinked: boolean }>(
       'select unlinked_at is not null as unlinked from hub.device where device_id = $1 for update',
@@ -35,11 +35,11 @@ export async function publishKeyPackages(
       'delete from hub.key_package where device_id = $1 and (not_after < $2 or (last_resort and $3::boolean))',
       [asker.device, ctx.clock(), lastResort !== undefined],
     )
-    for (const { bytes, view } of checked)
+    for (const { bytes, view, notAfter } of checked)
       await tx.query(
         `insert into hub.key_package (device_id, reference, body, not_after, last_resort) values ($1, $2, $3, $4, $5)
           on conflict (device_id, reference) do nothing`,
-        [asker.device, view.reference, bytes, view.notAfter * 1000, view.lastResort],
+        [asker.device, view.reference, bytes, notAfter * 1000, view.lastResort],
       )
     // More than a full supply: the oldest go, their private halves are the likeliest to be gone.
     await tx.query(
@@ -60,7 +60,24 @@ export async function countKeyPackages(ctx: HubContext, tx: Queryable, device: s
   return row?.count ?? 0
 }
 
-async function check(ctx: HubContext, asker: Asker, bytes: Uint8Array, lastResort: boolean): Promise<KeyPackageView> {
+interface Checked {
+  bytes: Uint8Array
+  view: KeyPackageView
+  /** Seconds since the epoch, the end of the leaf's documents included. */
+  notAfter: number
+}
+
+/** Seconds since the epoch: a KeyPackage is good for nothing once a document in its leaf has run out. */
+function endOf(ctx: HubContext, { identity, notAfter }: KeyPackageView): number {
+  const { certificate, endorsement } = decodeCredential(identity)
+  const documents = [
+    readCertificate(ctx.crypto, certificate),
+    readEndorsement(ctx.crypto, endorsement, ctx.trust.providerKeys(ctx.provider)),
+  ]
+  return Math.min(notAfter, ...documents.map((document) => document.notAfter))
+}
+
+async function check(ctx: HubContext, asker: Asker, bytes: Uint8Array, lastResort: boolean): Promise<Checked> {
   const now = ctx.clock()
   try {
     const view = await readKeyPackage(ctx.mls, bytes)
@@ -70,7 +87,7 @@ async function check(ctx: HubContext, asker: Asker, bytes: Uint8Array, lastResor
       view.notBefore * 1000 <= now + ctx.settings.clockToleranceMs &&
       view.notAfter * 1000 > now + ctx.settings.keyPackageMarginMs
     if (!own || !valid || view.lastResort !== lastResort) throw new HubError('bad-key-package')
-    return view
+    return { bytes, view, notAfter: endOf(ctx, view) }
   } catch (cause) {
     if (cause instanceof MlsError)
       throw new HubError(cause.code === 'too-large' ? 'too-large' : 'bad-key-package', { cause })
