@@ -23,11 +23,20 @@ export async function requestConsent(ctx: HubContext, asker: Asker, account: str
     await countStranger(ctx, tx, asker)
     await tx.query(
       `insert into hub.consent (owner, peer, state, at) values ($1, $2, 'requested', $3)
-        on conflict (owner, peer) do nothing`,
-      [account, asker.account, ctx.clock()],
+        on conflict (owner, peer) do update set at = excluded.at
+          where hub.consent.state = 'requested' and hub.consent.at <= $4`,
+      [account, asker.account, ctx.clock(), ctx.clock() - ctx.settings.consentMs],
     )
     await wakeAccount(ctx, tx, account)
   })
+}
+
+/**
+ * The time of an answer, for `on conflict do update` of hub.consent. It stays 0 where nobody has asked: what is answered
+ * unasked is told to nobody, or else a stranger could reach anyone with it, whatever they have chosen.
+ */
+export function answeredAt(now: string): string {
+  return `case when hub.consent.at > 0 then ${now}::int8 else 0::int8 end`
 }
 
 /** Grants or denies another account to write; also without having been asked, and to take a grant back. */
@@ -35,12 +44,12 @@ export async function answerConsent(ctx: HubContext, asker: Asker, account: stri
   await ctx.database.transaction(async (tx) => {
     const known = await tx.query('select from hub.account where address = $1', [account])
     if (known.length === 0 || account === asker.account) throw new HubError('not-reachable')
-    await tx.query(
-      `insert into hub.consent (owner, peer, state, at) values ($1, $2, $3, $4)
-        on conflict (owner, peer) do update set state = excluded.state, at = excluded.at`,
+    const [answer] = await tx.query<{ at: number }>(
+      `insert into hub.consent (owner, peer, state, at) values ($1, $2, $3, 0)
+        on conflict (owner, peer) do update set state = excluded.state, at = ${answeredAt('$4')} returning at`,
       [asker.account, account, granted ? 'granted' : 'denied', ctx.clock()],
     )
-    await wakeAccount(ctx, tx, account)
+    if (answer && answer.at > 0) await wakeAccount(ctx, tx, account)
   })
 }
 
@@ -62,8 +71,10 @@ export async function readConsents(ctx: HubContext, asker: Asker, after: number)
     [asker.account, since, mostTold],
   )
   const answers = await ctx.database.query<{ account: string; granted: boolean; at: number }>(
-    `select owner as account, state = 'granted' as granted, at from hub.consent
-      where peer = $1 and state <> 'requested' and at > $2 order by at desc limit $3`,
+    `select c.owner as account, c.state = 'granted' as granted, c.at from hub.consent c
+      where c.peer = $1 and c.state <> 'requested' and c.at > $2
+        and not exists (select 1 from hub.block b where b.owner = $1 and b.blocked = c.owner)
+      order by c.at desc limit $3`,
     [asker.account, since, mostTold],
   )
   return { requests: requests.reverse(), answers: answers.reverse() }

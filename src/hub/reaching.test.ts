@@ -156,6 +156,7 @@ onBothDialects('reaching somebody', (open) => {
     await using it = await two(['person', 'edge'])
     const carol = await it.world.device()
     await prefer(it.world, it.alice, { reachable: ['matrix'] })
+    for (const each of [it.bob, carol]) await it.hub.answerConsent(each.asker, it.alice.account.address, true)
     const room = await it.alice.create('group', it.bob.account)
     await it.alice.receive()
     const add = await it.alice.claim([carol.account])
@@ -175,7 +176,9 @@ onBothDialects('reaching somebody', (open) => {
   test('approaching many strangers in an hour is refused with the time to wait', async () => {
     await using it = await two()
     await it.bob.publish(10)
-    for (let i = 0; i < 4; i++) await it.hub.claimKeyPackages(it.alice.asker, it.bob.account.address)
+    // A room is the second step towards somebody whose KeyPackages were asked for.
+    await it.alice.create('direct', it.bob.account)
+    for (let i = 0; i < 6; i++) await it.hub.claimKeyPackages(it.alice.asker, it.bob.account.address)
     const error = await it.hub.claimKeyPackages(it.alice.asker, it.bob.account.address).catch((refused) => refused)
     assert.equal(error.code, 'rate-limited')
     assert.ok(error.retryAfterMs > 0 && error.retryAfterMs <= 3_600_000)
@@ -193,5 +196,72 @@ onBothDialects('reaching somebody', (open) => {
     const { handle } = await prefer(it.world, it.bob, { handle: 'some.name' })
     assert.equal(handle, 'some.name')
     await assert.rejects(prefer(it.world, it.bob, { reachable: ['not a network'] }), refusal('malformed'))
+  })
+
+  test('a stranger is brought into no group, where limits of a request could not hold', async () => {
+    await using it = await two()
+    await assert.rejects(it.alice.create('group', it.bob.account), refusal('consent-required'))
+    const room = await it.alice.create('group')
+    await it.alice.receive()
+    const add = await it.alice.claim([it.bob.account])
+    await assert.rejects(it.alice.submit(room, { add }), refusal('consent-required'))
+    await it.hub.answerConsent(it.bob.asker, it.alice.account.address, true)
+    await it.alice.submit(room, { add })
+    assert.deepEqual(
+      (await it.hub.listRooms(it.bob.asker)).map(({ standing }) => standing),
+      ['accepted'],
+    )
+  })
+
+  test('a stranger does not get more words by leaving the room and beginning anew', async () => {
+    await using it = await two()
+    const room = await it.alice.create('direct', it.bob.account)
+    await it.alice.receive()
+    await it.alice.send(room, '1')
+    await it.hub.leaveRoom(it.alice.asker, room)
+    await assert.rejects(it.alice.create('direct', it.bob.account), refusal('request-limit'))
+    await it.hub.answerRoom(it.bob.asker, room, false)
+    await it.hub.leaveRoom(it.bob.asker, room)
+    await it.alice.create('direct', it.bob.account)
+  })
+
+  test('an answer that nobody asked for is told to nobody, nor one of somebody who is blocked', async () => {
+    await using it = await two()
+    const answers = async () => (await it.hub.readConsents(it.alice.asker, 0)).answers.map(({ granted }) => granted)
+    for (const granted of [true, false, true]) {
+      await it.hub.answerConsent(it.bob.asker, it.alice.account.address, granted)
+      assert.deepEqual(await answers(), [])
+    }
+    const carol = await it.world.device()
+    await prefer(it.world, carol, { firstContact: 'consent' })
+    await it.hub.requestConsent(it.alice.asker, carol.account.address)
+    await it.hub.answerConsent(carol.asker, it.alice.account.address, false)
+    assert.deepEqual(await answers(), [false])
+    await it.hub.block(it.alice.asker, carol.account.address, true)
+    assert.deepEqual(await answers(), [])
+  })
+
+  test('a request that was not answered in time can be made again', async () => {
+    await using it = await two()
+    await prefer(it.world, it.bob, { firstContact: 'consent' })
+    const waiting = async () => (await it.hub.readConsents(it.bob.asker, 0)).requests.length
+    await it.hub.requestConsent(it.alice.asker, it.bob.account.address)
+    assert.equal(await waiting(), 1)
+    it.world.clock.now += 15 * 24 * 3_600_000
+    assert.equal(await waiting(), 0)
+    await it.hub.requestConsent(it.alice.asker, it.bob.account.address)
+    assert.equal(await waiting(), 1)
+  })
+
+  test('a KeyPackage goes to nobody once the endorsement in its leaf has run out', async () => {
+    await using it = await two()
+    const days = 24 * 3_600_000
+    it.world.clock.now += 70 * days
+    await it.bob.publish(3)
+    it.world.clock.now += 25 * days
+    await it.bob.account.put(it.bob.account.devices)
+    assert.equal(await it.hub.countKeyPackages(it.bob.deviceId), 0)
+    const claim = it.hub.claimKeyPackages(it.alice.asker, it.bob.account.address)
+    await assert.rejects(claim, refusal('no-key-packages'))
   })
 })

@@ -1,5 +1,6 @@
 import { emptyRoster, IdentityError, parseRoomId, providerOf } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
+import { answeredAt } from '../consent.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { evaluateCommit, openGroup } from './evaluate.ts'
@@ -34,6 +35,7 @@ export async function createRoom(ctx: HubContext, asker: Asker, creation: RoomCr
   const facts = { kind: creation.kind, owner: asker.account, accounts: undefined, removals: [] }
   const followed = { group, roster: emptyRoster }
   const evaluation = await evaluateCommit(ctx, asker, facts, followed, creation.commit, at)
+  if (evaluation.external) throw new HubError('bad-commit')
   const accounts = [...new Set(evaluation.after.map(({ address }) => address))].sort()
 
   for (let attempt = 0; attempt < ctx.settings.commitAttempts; attempt++) {
@@ -71,7 +73,7 @@ function checkCreation(ctx: HubContext, { room, kind, groupInfo, commit }: RoomC
   }
   if (kind === 'guest') throw new HubError('unsupported')
   if (readCommitHead(ctx, commit) !== 0) throw new HubError('wrong-epoch')
-  if (groupInfo.length > ctx.settings.commitBytes) throw new HubError('too-large')
+  if (groupInfo.length > ctx.settings.firstGroupInfoBytes) throw new HubError('too-large')
   requireGroupInfo(groupInfo)
 }
 
@@ -139,8 +141,8 @@ async function insertCreator(tx: Transaction, room: RoomRow, asker: Asker, leaf:
   const other = room.kind === 'direct' && accounts.find((account) => account !== asker.account)
   if (other)
     await tx.query(
-      `insert into hub.consent (owner, peer, state, at) values ($1, $2, 'granted', $3)
-        on conflict (owner, peer) do update set state = 'granted', at = excluded.at`,
+      `insert into hub.consent (owner, peer, state, at) values ($1, $2, 'granted', 0)
+        on conflict (owner, peer) do update set state = 'granted', at = ${answeredAt('$3')}`,
       [asker.account, other, room.last_at],
     )
 }

@@ -7,6 +7,7 @@ import type { Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { packDocuments } from '../documents.ts'
 import { HubError } from '../errors.ts'
+import { countStranger } from '../strangers.ts'
 import { wake } from '../wake-ups.ts'
 import type { Evaluation } from './facts.ts'
 import { type Accepted, append, type RoomRow, wakeMembers } from './rows.ts'
@@ -40,6 +41,7 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
   checkNewest(evaluation, approached)
   const joined = await joiningAccounts(tx, record)
   const standings = admit(record, joined, approached)
+  for (const [account, standing] of standings) if (standing === 'requested') await countRequest(ctx, tx, asker, account)
 
   const seq = room.next_seq
   await storeGroup(tx, record, seq)
@@ -114,7 +116,7 @@ function checkNewest({ announced, roster }: Evaluation, approached: Map<string, 
 
 /** Where each account that comes in will stand, or why it does not. */
 function admit(
-  { evaluation: { external }, standing }: CommitRecord,
+  { room, evaluation: { external }, standing }: CommitRecord,
   joined: readonly AccountAddress[],
   approached: Map<string, Approached>,
 ): Map<AccountAddress, Standing> {
@@ -125,9 +127,21 @@ function admit(
     joined.map((account) => {
       const decision = approached.get(account)?.decision
       if (!decision?.allowed) throw new HubError(decision?.code ?? 'not-reachable')
+      // Among many a stranger's words cannot be held back, nor refused: a request is a room of two.
+      if (room.kind === 'group' && decision.standing === 'requested') throw new HubError('consent-required')
       return [account, decision.standing]
     }),
   )
+}
+
+/** A stranger has one request open with somebody. Without this, leaving and beginning anew would be a way around its limits. */
+async function countRequest(ctx: HubContext, tx: Transaction, asker: Asker, account: string): Promise<void> {
+  const open = await tx.query(
+    "select from hub.member where account = $1 and inviter = $2 and standing = 'requested' limit 1",
+    [account, asker.account],
+  )
+  if (open.length > 0) throw new HubError('request-limit')
+  await countStranger(ctx, tx, asker)
 }
 
 async function storeGroup(

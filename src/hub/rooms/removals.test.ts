@@ -143,6 +143,7 @@ onBothDialects('removals', (open) => {
         }),
     })
     const [alice, bob, carol] = [await world.device(), await world.device(), await world.device()]
+    for (const each of [bob, carol]) await world.hub.answerConsent(each.asker, alice.account.address, true)
     const room = await alice.create('group', bob.account)
     await alice.receive()
     const tablet = await bob.account.link()

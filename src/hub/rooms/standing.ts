@@ -1,5 +1,6 @@
 import { decodeRoster, rosterDocuments } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
+import { answeredAt } from '../consent.ts'
 import type { Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
@@ -170,8 +171,8 @@ async function setStanding(ctx: HubContext, tx: Transaction, room: RoomRow, aske
   if (standing === 'accepted' && room.kind === 'direct')
     await tx.query(
       `insert into hub.consent (owner, peer, state, at)
-        select $2, account, 'granted', $3 from hub.member where room_no = $1 and account <> $2
-        on conflict (owner, peer) do update set state = 'granted', at = excluded.at`,
+        select $2, account, 'granted', 0 from hub.member where room_no = $1 and account <> $2
+        on conflict (owner, peer) do update set state = 'granted', at = ${answeredAt('$3')}`,
       [room.no, asker.account, ctx.clock()],
     )
   await wakeStanding(ctx, tx, room, asker)
