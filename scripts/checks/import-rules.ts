@@ -59,7 +59,6 @@ export const importRules: ImportRules = {
   },
   packages: {
     'ts-mls': ['mls'],
-    '@hpke/core': ['mls'],
     cborg: ['cbor'],
     '@noble/ciphers': ['crypto', 'mls'],
     '@noble/curves': ['crypto', 'mls'],

@@ -6,19 +6,11 @@ import { encodeGroupContext } from 'ts-mls/groupContext.js'
 import { verifyGroupInfoSignature } from 'ts-mls/groupInfo.js'
 import { protectExternalProposalPublic } from 'ts-mls/messageProtectionPublic.js'
 import { findSignaturePublicKey, type PublicMessage } from 'ts-mls/publicMessage.js'
-import {
-  addLeafNode,
-  encodeRatchetTree,
-  filteredDirectPathAndCopathResolution,
-  removeLeafNode,
-  updateLeafNode,
-} from 'ts-mls/ratchetTree.js'
+import { encodeRatchetTree } from 'ts-mls/ratchetTree.js'
 import { treeHashRoot } from 'ts-mls/treeHash.js'
-import { toLeafIndex } from 'ts-mls/treemath.js'
 import type { UnappliedProposals } from 'ts-mls/unappliedProposals.js'
-import { applyUpdatePath } from 'ts-mls/updatePath.js'
 import { bytesToBase64 } from 'ts-mls/util/byteArray.js'
-import { equalBytes, type KeyPair, toHex } from '../crypto/index.ts'
+import { equalBytes, type KeyPair } from '../crypto/index.ts'
 import { clientConfig } from './config.ts'
 import { MlsError, translating } from './errors.ts'
 import { fromLibrary, ownExtensionsOf, readExternalSenders } from './extensions.ts'
@@ -28,7 +20,6 @@ import {
   checkProposalRules,
   committerOf,
   commitView,
-  newMemberIndex,
   type ResolvedCommit,
   senderOf,
 } from './handshake.ts'
@@ -38,7 +29,6 @@ import { checkParentHashes } from './parent-hash.ts'
 import {
   authenticated,
   checkBroughtLeaf,
-  checkPlacedLeaf,
   extensionsAfter,
   resolveProposals,
   type SentProposal,
@@ -46,6 +36,7 @@ import {
 } from './proposals.ts'
 import type { MlsProvider } from './suite.ts'
 import { checkTree, leafAt, leaves, viewAt } from './tree.ts'
+import { treeAfter } from './tree-after.ts'
 import type { AuthenticateLeaf, CommitView, Extension, LeafView, ProposalView, SenderView } from './types.ts'
 
 declare const publicGroup: unique symbol
@@ -188,57 +179,6 @@ async function checkSender(mls: MlsProvider, state: PublicState, message: Public
     ),
   )
   if (!valid) throw new MlsError('bad-signature', 'the signature of a handshake is wrong')
-}
-
-/** Applies the proposals in the order of RFC 9420 §12.3, then the path (§12.4.2). */
-async function treeAfter(mls: MlsProvider, state: PublicState, commit: ResolvedCommit): Promise<RatchetTree> {
-  let tree = state.ratchetTree.slice()
-  for (const { proposal, senderLeafIndex } of commit.proposals)
-    if (proposal.proposalType === 'update')
-      tree = updateLeafNode(tree, proposal.update.leafNode, toLeafIndex(senderLeafIndex!))
-  for (const { proposal } of commit.proposals)
-    if (proposal.proposalType === 'remove') tree = removeLeafNode(tree, toLeafIndex(proposal.remove.removed))
-  const added = new Set<number>()
-  for (const { proposal } of commit.proposals) {
-    if (proposal.proposalType !== 'add') continue
-    const [grown, node] = addLeafNode(tree, proposal.add.keyPackage.leafNode)
-    tree = grown
-    added.add(node)
-  }
-  const { path, committer } = commit
-  if (path !== undefined) {
-    const external = committer.type === 'new-member'
-    const index = external ? newMemberIndex(state.ratchetTree, commit.proposals) : committer.index
-    await checkPlacedLeaf(mls.suite, state.groupContext.groupId, path.leafNode, index)
-    if (external) tree = addLeafNode(tree, path.leafNode)[0]
-    checkPathShape(tree, index, path, added)
-    tree = await translating('invalid-commit', () =>
-      applyUpdatePath(tree, toLeafIndex(index), path, mls.suite.hash, external),
-    )
-  }
-  return tree
-}
-
-/**
- * One ciphertext for each node below, new leaves left out, and no key twice (RFC 9420 §7.6, §12.4.2). A path that lacks
- * one would be accepted by the hub and by everyone but the member it leaves out.
- */
-function checkPathShape(
-  tree: RatchetTree,
-  index: number,
-  path: NonNullable<ResolvedCommit['path']>,
-  added: ReadonlySet<number>,
-): void {
-  const nodes = filteredDirectPathAndCopathResolution(toLeafIndex(index), tree)
-  const fits =
-    nodes.length === path.nodes.length &&
-    nodes.every(
-      ({ resolution }, i) =>
-        path.nodes[i]!.encryptedPathSecret.length === resolution.filter((node) => !added.has(node)).length,
-    )
-  const keys = [path.leafNode.hpkePublicKey, ...path.nodes.map((node) => node.hpkePublicKey)].map(toHex)
-  if (!fits || new Set(keys).size !== keys.length) throw new MlsError('invalid-commit', 'a path of a wrong shape')
-  if (path.leafNode.leafNodeSource !== 'commit') throw new MlsError('malformed', 'not a path leaf')
 }
 
 /**
