@@ -5,23 +5,12 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { defaultMatrixSettings, openHomeserver } from '../src/edge/matrix/index.ts'
 import { type JsonProcess, startJsonProcess } from './support/json-process.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
+import { megolmUses } from './support/megolm.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
 
 const program = fileURLToPath(new URL('./support/ghost-process.ts', import.meta.url))
-
-/** Session and message index of a Megolm message (Megolm specification §Message format: version, 0x08, varint index). */
-function megolmIndex(content: Record<string, unknown>): string {
-  const bytes = Buffer.from(String(content.ciphertext), 'base64')
-  assert.equal(bytes[1], 0x08)
-  let index = 0
-  for (let at = 2, shift = 0; ; at++, shift += 7) {
-    index |= (bytes[at]! & 0x7f) << shift
-    if (!(bytes[at]! & 0x80)) return `${content.session_id} ${index}`
-  }
-}
 
 describe('a ghost whose process is killed', { skip: await synapseMissing() }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'silta-kills-'))
@@ -78,16 +67,7 @@ describe('a ghost whose process is killed', { skip: await synapseMissing() }, ()
     }
     await burst('at the end ', 5)
     await alice.untilReceived('at the end 4')
-    const { registration } = synapse
-    const homeserver = openHomeserver({ ...registration, url: synapse.url, settings: defaultMatrixSettings })
-    const sent: string[] = []
-    for (let from: string | undefined, page = 0; page < 50; page++) {
-      const { chunk, end } = await homeserver.messages({ user: ghost }, room, from)
-      for (const { sender, type, content } of chunk)
-        if (sender === ghost && type === 'm.room.encrypted') sent.push(megolmIndex(content as Record<string, unknown>))
-      if (end === undefined) break
-      from = end
-    }
+    const sent = (await megolmUses(synapse, ghost, room)).map(({ key }) => key)
     assert.ok(sent.length >= 26)
     assert.equal(new Set(sent).size, sent.length)
     const messages = await alice.messages(room)

@@ -198,9 +198,13 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
   }
 }
 
-/** Resolves when the condition holds; fails after ten seconds with what was waited for. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000
+/** Resolves when the condition holds; fails after ten seconds, unless told otherwise, with what was waited for. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  patienceMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

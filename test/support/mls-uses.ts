@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import type { ClientState } from 'ts-mls'
+import { decodeMlsMessage } from 'ts-mls/message.js'
+import { decryptSenderData } from 'ts-mls/privateMessage.js'
+import type { Storage } from '../../src/client/index.ts'
+import type { RoomId } from '../../src/identity/index.ts'
+import { decodeState } from '../../src/mls/index.ts'
+import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
+import type { ServerFrame } from '../../src/protocol/index.ts'
+
+/**
+ * Keeps what a device is handed of a room's log, and which key each message used: whoever is in an epoch can read who
+ * sent a message in it under which generation (RFC 9420 §6.3.2).
+ */
+export interface MlsLog {
+  onFrame(frame: ServerFrame): void
+  /** Keeps what opens the sender data of the epochs that the device knows now. */
+  noteEpochs(storage: Storage, room: RoomId): Promise<void>
+  /** Epoch, leaf and generation of each application message. */
+  uses(room: RoomId): Promise<string[]>
+}
+
+export function mlsLog(): MlsLog {
+  const entries = new Map<string, Uint8Array>()
+  const secrets = new Map<bigint, Uint8Array>()
+  const { suite } = nodeMlsProvider()
+  return {
+    onFrame({ body }) {
+      if (body.case !== 'deliver') return
+      const { room, seq, message } = body.value
+      const place = `${room} ${String(seq).padStart(12, '0')}`
+      const before = entries.get(place)
+      if (before) assert.deepEqual(message, before, 'an entry of the log changed')
+      entries.set(place, message)
+    },
+    async noteEpochs(storage, room) {
+      const [group, ratchets] = await storage.transaction((tx) =>
+        Promise.all([tx.get('group', room), tx.get('ratchets', room)]),
+      )
+      assert.ok(group && ratchets)
+      const state = decodeState({ group, ratchets }) as unknown as ClientState
+      secrets.set(state.groupContext.epoch, state.keySchedule.senderDataSecret)
+      for (const [epoch, { senderDataSecret }] of state.historicalReceiverData) secrets.set(epoch, senderDataSecret)
+    },
+    async uses(room) {
+      const uses: string[] = []
+      for (const [place, bytes] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        if (!place.startsWith(`${room} `)) continue
+        const message = decodeMlsMessage(bytes, 0)![0]
+        if (message.wireformat !== 'mls_private_message') continue
+        const { epoch } = message.privateMessage
+        const secret = secrets.get(epoch)
+        assert.ok(secret, `epoch ${epoch} was not noted`)
+        const sender = await decryptSenderData(message.privateMessage, secret, suite)
+        assert.ok(sender)
+        uses.push(`epoch ${epoch} leaf ${sender.leafIndex} generation ${sender.generation}`)
+      }
+      return uses
+    },
+  }
+}
