@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type ClientStep, type Device, hasDevice, memoryStorage, type Storage } from '../src/client/index.ts'
+import { clientSteps, type Device, hasDevice, memoryStorage, type Storage } from '../src/client/index.ts'
 import { readText, textMessage } from '../src/content/index.ts'
 import { fromUtf8, utf8 } from '../src/crypto/index.ts'
 import { listen, testProvider, until } from './support/provider.ts'
@@ -11,14 +11,6 @@ before(async () => {
 })
 after(() => provider.close())
 
-const steps: ClientStep[] = [
-  'client.received',
-  'client.stored',
-  'client.acknowledged',
-  'client.submission.stored',
-  'client.submission.sent',
-  'client.submission.done',
-]
 const words = (who: string) => Array.from({ length: 3 }, (_, i) => `${who} ${i}`)
 const keyOf = (word: string) => Uint8Array.from({ length: 16 }, (_, i) => utf8(word)[i] ?? 0)
 
@@ -44,7 +36,7 @@ async function sendAll(device: Device, room: Parameters<Device['send']>[0]) {
 }
 
 describe('a device that dies', () => {
-  for (const step of steps)
+  for (const step of clientSteps)
     for (const time of [1, 2])
       test(`at ${step}, time ${time}: everything arrives once and in order`, async () => {
         const name = `${step} ${time}`
