@@ -4,7 +4,6 @@ import type { GatewayContext } from './context.ts'
 import { type Courier, openCourier } from './courier.ts'
 import { type Body, errorBody, numberOf, type Request } from './frames.ts'
 import { roomOf } from './names.ts'
-import { openRate } from './rate.ts'
 import { answerDevice } from './requests.ts'
 
 export interface ChannelOptions {
@@ -18,8 +17,8 @@ export interface ChannelOptions {
 
 export interface Channel {
   readonly device: string
-  /** Answers a request, after those that came before it. Errors: HubError. */
-  answer(request: Request): Promise<Body>
+  /** Answers a request of that many bytes, after those that came before it. Errors: HubError. */
+  answer(request: Request, bytes: number): Promise<Body>
   close(): void
 }
 
@@ -29,8 +28,6 @@ const outOfOrder: ReadonlySet<Request['case']> = new Set(['lookUp', 'acknowledge
 /** One authenticated device on a connection. */
 export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
   const { hub, settings } = ctx
-  const rate = openRate(settings.requestsPerSecond, settings.requestBurst, ctx.clock)
-  const lookUps = openRate(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, ctx.clock)
   // Later names are greater, so that of two channels that open at once exactly one stays.
   const name = `${ctx.clock().toString(36).padStart(10, '0')}${toBase64Url(ctx.crypto.randomBytes(9))}`
   let courier: Courier | undefined
@@ -73,6 +70,9 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     }
   }
 
+  // Unlinked between being looked up and being listened for here.
+  void leaveWhenUnlinked()
+
   const answerNow = async (request: Request): Promise<Body> => {
     if (!open) throw new HubError('unauthenticated')
     switch (request.case) {
@@ -102,17 +102,36 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     }
   }
 
-  const admit = (request: Request) => {
-    if (request.case === 'acknowledge') return
-    const waitMs = rate.take() || (request.case === 'lookUp' ? lookUps.take() : 0)
+  const admit = (request: Request, bytes: number) => {
+    const acknowledges = request.case === 'acknowledge'
+    // What is under way must not keep a device from saying what it has.
+    if (underWay >= settings.channelRequests * (acknowledges ? 2 : 1))
+      throw new HubError('rate-limited', { retryAfterMs: 100 })
+    if (acknowledges) return
+    const cost = 1 + Math.floor(bytes / settings.requestUnitBytes)
+    const waitMs = ctx.rates.requests.take(asker.device, cost) || takeForKind(request)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
-    if (underWay >= settings.channelRequests) throw new HubError('rate-limited', { retryAfterMs: 100 })
+  }
+
+  const takeForKind = (request: Request): number => {
+    switch (request.case) {
+      case 'lookUp':
+        return ctx.rates.lookUps.take(asker.account)
+      case 'putSettings':
+        // That a handle is taken says that there is somebody of that name.
+        return request.value.handle ? ctx.rates.lookUps.take(asker.account) : 0
+      case 'createRoom':
+      case 'submitCommit':
+        return ctx.rates.commits.take(asker.account)
+      default:
+        return 0
+    }
   }
 
   return {
     device: asker.device,
-    async answer(request) {
-      admit(request)
+    async answer(request, bytes) {
+      admit(request, bytes)
       underWay++
       try {
         if (outOfOrder.has(request.case)) return await answerNow(request)

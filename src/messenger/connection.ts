@@ -17,8 +17,10 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
   const { hub, settings } = ctx
   const challenge = ctx.crypto.randomBytes(32)
   const channels = new Map<number, Channel>()
-  const openIds = new Set<bigint>()
+  /** Requests under way, with their sizes. */
+  const underWay = new Map<bigint, number>()
   const rate = openRate(settings.openRequestsPerSecond, settings.openRequestBurst, ctx.clock)
+  let underWayBytes = 0
   let lastChannel = 0
   let known = false
   let open = true
@@ -65,10 +67,10 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
     },
   })
 
-  const answer = async (number: number, request: Request): Promise<Body> => {
+  const answer = async (number: number, request: Request, bytes: number): Promise<Body> => {
     ctx.metrics.count('requests', { request: request.case })
     const channel = channels.get(number)
-    if (channel && request.case !== 'authenticate') return channel.answer(request)
+    if (channel && request.case !== 'authenticate') return channel.answer(request, bytes)
     if (number !== 0 && !channel) throw new HubError('unauthenticated')
     const waitMs = rate.take()
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
@@ -94,19 +96,25 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
       return close(closeCodes.malformed, 'not a frame')
     }
     const { id, channel, request } = frame
-    if (id === 0n || openIds.has(id)) return refuse(0n, channel, new HubError('malformed'))
+    if (id === 0n || underWay.has(id)) return refuse(0n, channel, new HubError('malformed'))
     if (request.case === undefined) return refuse(id, channel, new HubError('unsupported'))
-    if (openIds.size >= settings.connectionRequests)
+    const mostBytes = known ? settings.underWayBytes : settings.firstUnderWayBytes
+    if (underWay.size >= settings.connectionRequests || (underWay.size > 0 && underWayBytes + bytes.length > mostBytes))
       return refuse(id, channel, new HubError('rate-limited', { retryAfterMs: 100 }))
-    openIds.add(id)
-    answer(channel, request)
+    underWay.set(id, bytes.length)
+    underWayBytes += bytes.length
+    const settled = () => {
+      underWay.delete(id)
+      underWayBytes -= bytes.length
+    }
+    answer(channel, request, bytes.length)
       .then(
         (body) => {
-          openIds.delete(id)
+          settled()
           send(id, channel, body)
         },
         (error) => {
-          openIds.delete(id)
+          settled()
           refuse(id, channel, error)
         },
       )

@@ -1,5 +1,6 @@
 import type { Crypto } from '../crypto/index.ts'
 import type { Hub, TokenClaims } from '../hub/index.ts'
+import type { openRates } from './rate.ts'
 import type { Resolvers } from './resolvers.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -9,6 +10,17 @@ export interface GatewayMetrics {
 }
 export type GatewayCounter = 'connections' | 'requests' | 'refusals' | 'faults' | 'closed'
 
+type Rates = ReturnType<typeof openRates>
+
+/** What one asks too often for, whatever connections it is asked on. */
+export interface GatewayRates {
+  /** By device. */
+  readonly requests: Rates
+  /** By account. */
+  readonly lookUps: Rates
+  readonly commits: Rates
+}
+
 export interface GatewayContext {
   readonly hub: Hub
   readonly crypto: Crypto
@@ -17,6 +29,7 @@ export interface GatewayContext {
   readonly settings: GatewaySettings
   readonly metrics: GatewayMetrics
   readonly resolvers: Resolvers
+  readonly rates: GatewayRates
   /** Milliseconds since the epoch. */
   readonly clock: () => number
 }

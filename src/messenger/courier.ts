@@ -100,6 +100,8 @@ export function openCourier(options: CourierOptions) {
   const scan = async (after: number) => {
     const found = await hub.roomsWithNews(asker.device, after, roomsAtOnce)
     for (const room of found) rooms.add(room)
+    // A room that is new since the Welcomes were read has its own: no entry goes before it.
+    if (found.length > 0) welcomes = true
     scanned = found.length < roomsAtOnce ? undefined : found.at(-1)
     return true
   }

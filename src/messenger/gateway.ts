@@ -3,6 +3,7 @@ import type { Hub, TokenClaims } from '../hub/index.ts'
 import type { FramePipe } from '../protocol/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import type { GatewayContext, GatewayMetrics } from './context.ts'
+import { openRates } from './rate.ts'
 import { openResolvers } from './resolvers.ts'
 import { closeCodes, defaultGatewaySettings, type GatewaySettings } from './settings.ts'
 
@@ -28,6 +29,7 @@ export interface Gateway {
 
 export function openGateway(options: GatewayOptions): Gateway {
   const settings = { ...defaultGatewaySettings, ...options.settings }
+  const clock = options.clock ?? Date.now
   const ctx: GatewayContext = {
     hub: options.hub,
     crypto: options.crypto,
@@ -35,7 +37,12 @@ export function openGateway(options: GatewayOptions): Gateway {
     settings,
     metrics: options.metrics ?? { count: () => undefined },
     resolvers: openResolvers(settings),
-    clock: options.clock ?? Date.now,
+    rates: {
+      requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),
+      lookUps: openRates(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, clock),
+      commits: openRates(settings.commitsPerMinute / 60, settings.commitsPerMinute, clock),
+    },
+    clock,
   }
   const connections = new Set<Connection>()
   let draining = false

@@ -1,3 +1,4 @@
+import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
 import { accountProofBytes, authenticationBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
@@ -15,10 +16,15 @@ export interface OpenRequestsOptions {
   authenticated(asker: Asker): number
 }
 
+/** A rendezvous that is waited at. */
+interface Link {
+  end(): void
+}
+
 /** What a connection may ask before, or without, a device: channel 0. */
 export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRequestsOptions) {
   const { hub, crypto, settings } = ctx
-  const links = new Map<string, { stop: () => void; timer: NodeJS.Timeout }>()
+  const links = new Map<string, Link>()
   const served = new Map<Server, () => void>()
   const done: Body = { case: 'done', value: {} }
   let closed = false
@@ -46,27 +52,38 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
   }
 
   const openLink = async (rendezvous: Uint8Array): Promise<Body> => {
-    const name = rendezvous.join()
+    const name = toBase64Url(rendezvous)
     const before = links.get(name)
     if (!before && links.size >= settings.links) throw new HubError('rate-limited', { retryAfterMs: 60_000 })
-    before?.stop()
-    clearTimeout(before?.timer)
-    const forget = () => {
-      clearTimeout(links.get(name)?.timer)
-      links.delete(name)
+    before?.end()
+    let over = false
+    let stop: (() => void) | undefined
+    let timer: NodeJS.Timeout | undefined
+    const link: Link = {
+      end() {
+        over = true
+        stop?.()
+        clearTimeout(timer)
+        if (links.get(name) === link) links.delete(name)
+      },
     }
-    const { stop, forMs } = await hub.openLink(rendezvous, (payload) => {
-      forget()
-      // After the answer to OpenLink, when the payload was there already.
-      setImmediate(() => send({ case: 'linkCompleted', value: { payload } }))
-    })
-    const timer = setTimeout(() => {
-      stop()
-      forget()
-    }, forMs)
-    timer.unref()
-    links.set(name, { stop, timer })
-    return done
+    // Its place is taken before anything is waited for: many at once count as many.
+    links.set(name, link)
+    try {
+      const opened = await hub.openLink(rendezvous, (payload) => {
+        link.end()
+        // After the answer to OpenLink, when the payload was there already.
+        setImmediate(() => send({ case: 'linkCompleted', value: { payload } }))
+      })
+      stop = opened.stop
+      timer = setTimeout(link.end, opened.forMs)
+      timer.unref()
+      if (over) link.end()
+      return done
+    } catch (error) {
+      link.end()
+      throw error
+    }
   }
 
   const serveNetwork = async (network: string, accessToken: string): Promise<Body> => {
@@ -115,10 +132,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     },
     close(): void {
       closed = true
-      for (const { stop, timer } of links.values()) {
-        stop()
-        clearTimeout(timer)
-      }
+      for (const link of [...links.values()]) link.end()
       for (const end of served.values()) end()
     },
   }

@@ -22,8 +22,15 @@ export interface GatewaySettings {
   /** The same for what a connection asks before a device is named: registrations and log-ins. */
   openRequestsPerSecond: number
   openRequestBurst: number
-  /** Look-ups of a device: enough for a person, too few to try out names. */
+  /** Bytes of requests under way at once on a connection: before anybody has authenticated, and after. */
+  firstUnderWayBytes: number
+  underWayBytes: number
+  /** A request counts once more for each of so many bytes: what is large costs time and space. */
+  requestUnitBytes: number
+  /** Look-ups of an account, and handles that it tries to take: enough for a person, too few to try out names. */
   lookUpsPerMinute: number
+  /** Rooms and commits of an account: each is work for every member, whether they want it or not. */
+  commitsPerMinute: number
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
@@ -56,7 +63,11 @@ export const defaultGatewaySettings: GatewaySettings = {
   requestBurst: 400,
   openRequestsPerSecond: 200,
   openRequestBurst: 2000,
+  firstUnderWayBytes: 1024 * 1024,
+  underWayBytes: 32 * 1024 * 1024,
+  requestUnitBytes: 64 * 1024,
   lookUpsPerMinute: 60,
+  commitsPerMinute: 60,
   window: 64,
   largestWindow: 1024,
   acknowledgements: 2048,

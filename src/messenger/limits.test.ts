@@ -1,0 +1,180 @@
+// What one side may ask for, however many connections and channels it asks on.
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { nodeCrypto as crypto } from '../crypto/node.ts'
+import type { Asker, Entry, WelcomeEntry } from '../hub/index.ts'
+import { openWorld, type World } from '../hub/testing/world.ts'
+import { ErrorCode } from '../protocol/index.ts'
+import { freshDatabase } from '../store/testing.ts'
+import { type CourierOptions, openCourier } from './courier.ts'
+import { defaultGatewaySettings, type GatewaySettings } from './index.ts'
+import { openRates } from './rate.ts'
+import { openTestGateway } from './testing/client.ts'
+
+async function open(settings: Partial<GatewaySettings> = {}, change: (world: World) => World = (world) => world) {
+  const database = await freshDatabase()
+  const world = openWorld(database)
+  const { gateway, ...rest } = openTestGateway(change(world), settings)
+  return {
+    world,
+    gateway,
+    ...rest,
+    async [Symbol.asyncDispose]() {
+      gateway.drain()
+      await world[Symbol.asyncDispose]()
+      await database.close()
+    },
+  }
+}
+
+describe('limits', () => {
+  test('are those of a device and an account, and not made new by authenticating again', async () => {
+    await using service = await open({ lookUpsPerMinute: 3, requestBurst: 5, requestsPerSecond: 0.001 })
+    const device = await service.world.device()
+    const lookUp = { case: 'lookUp', value: { kind: 1, value: 'somebody' } } as const
+    const client = await service.connect()
+    let channel = await client.authenticate(device)
+    for (let i = 0; i < 3; i++) assert.equal(await client.refused(lookUp, channel), 'NOT_REACHABLE')
+    assert.equal(await client.refused(lookUp, channel), 'RATE_LIMITED')
+    channel = await client.authenticate(device)
+    assert.equal(await client.refused(lookUp, channel), 'RATE_LIMITED')
+    const other = await service.connect()
+    channel = await other.authenticate(device)
+    await assert.rejects(other.expect('pong', { case: 'ping', value: {} }, channel), /RATE_LIMITED/)
+  })
+
+  test('of look-ups hold for trying which handles are taken too', async () => {
+    await using service = await open({ lookUpsPerMinute: 2 })
+    const device = await service.world.device()
+    const client = await service.connect()
+    const channel = await client.authenticate(device)
+    const take = (handle: string) => ({ case: 'putSettings', value: { handle } }) as const
+    await client.expect('settings', take('one.name'), channel)
+    await client.expect('settings', take('another'), channel)
+    assert.equal(await client.refused(take('third'), channel), 'RATE_LIMITED')
+    await client.expect('settings', { case: 'putSettings', value: { reachable: ['matrix'] } }, channel)
+  })
+
+  test('of commits and rooms, and of what is large', async () => {
+    await using service = await open({ commitsPerMinute: 2, requestUnitBytes: 1024, requestBurst: 20 })
+    const device = await service.world.device()
+    const client = await service.connect()
+    const channel = await client.authenticate(device)
+    const commit = { case: 'submitCommit', value: { room: 'x' } } as const
+    for (let i = 0; i < 2; i++) assert.equal(await client.refused(commit, channel), 'MALFORMED')
+    assert.equal(await client.refused(commit, channel), 'RATE_LIMITED')
+    const large = { case: 'submitMessage', value: { room: 'x', message: new Uint8Array(16 * 1024) } } as const
+    assert.equal(await client.refused(large, channel), 'MALFORMED')
+    assert.equal(await client.refused(large, channel), 'RATE_LIMITED')
+  })
+
+  test('of bytes under way: what does not fit is refused, and nothing piles up', async () => {
+    await using service = await open({ firstUnderWayBytes: 100_000 })
+    const client = await service.connect()
+    const slow = { case: 'createAccount', value: { accessToken: 'slow', proof: new Uint8Array(60_000) } } as const
+    void client.ask(slow)
+    assert.equal(await client.refused(slow), 'RATE_LIMITED')
+    await client.expect('pong', { case: 'ping', value: {} })
+  })
+
+  test('of rendezvous, for many that are opened at once as well', async () => {
+    await using service = await open({ links: 2 })
+    const client = await service.connect()
+    const openLink = () => ({ case: 'openLink', value: { rendezvous: crypto.randomBytes(32) } }) as const
+    const answers = await Promise.all(Array.from({ length: 6 }, () => client.ask(openLink())))
+    assert.deepEqual(
+      answers.map((each) => (each.case === 'error' ? ErrorCode[(each.value as { code: ErrorCode }).code] : each.case)),
+      ['done', 'done', 'RATE_LIMITED', 'RATE_LIMITED', 'RATE_LIMITED', 'RATE_LIMITED'],
+    )
+  })
+
+  test('a rendezvous whose payload has come takes no place any more', async () => {
+    await using service = await open({ links: 1, unauthenticatedMs: 200 })
+    const rendezvous = crypto.randomBytes(32)
+    const client = await service.connect()
+    const openLink = { case: 'openLink', value: { rendezvous } } as const
+    await client.expect('done', openLink)
+    await service.world.hub.completeLink(rendezvous, crypto.randomBytes(8))
+    await client.event('linkCompleted')
+    await client.expect('done', openLink)
+    await client.event('linkCompleted')
+    await client.expect('done', { case: 'openLink', value: { rendezvous: crypto.randomBytes(32) } })
+  })
+
+  test('are kept for those who use them, and for nobody else', () => {
+    const clock = { now: 0 }
+    const rates = openRates(1, 2, () => clock.now)
+    for (let i = 0; i < 5000; i++) {
+      assert.equal(rates.take(`${i}`), 0)
+      clock.now += 10
+    }
+    assert.ok(rates.names < 3000, `${rates.names}`)
+    assert.equal(rates.take('4999'), 0)
+    assert.ok(rates.take('4999') > 0)
+  })
+})
+
+test('a device that is unlinked while it authenticates does not stay', async () => {
+  const hold = { answer: Promise.resolve() }
+  await using service = await open({}, (world) => ({
+    ...world,
+    hub: {
+      ...world.hub,
+      async findDevice(device) {
+        const found = await world.hub.findDevice(device)
+        await hold.answer
+        return found
+      },
+    },
+  }))
+  const device = await service.world.device()
+  const tablet = await device.account.link()
+  const client = await service.connect()
+  const gate = Promise.withResolvers<void>()
+  hold.answer = gate.promise
+  const authenticated = client.authenticate(tablet)
+  await sleep(50)
+  await device.account.unlink(tablet)
+  await sleep(50)
+  gate.resolve()
+  const channel = await authenticated
+  await client.event('unlinked', channel)
+  assert.equal(await client.refused({ case: 'ping', value: {} }, channel), 'UNAUTHENTICATED')
+})
+
+test('a Welcome goes before the first entry of its room, also when it came while the rooms were looked through', async () => {
+  const room = 'mimi://hub.example/r/AAAAAAAAAAAAAAAAAAAAAA'
+  const entry = { room, seq: 2, kind: 'message', message: new Uint8Array(), at: 0, manifests: [], own: false } as const
+  const welcome = { ...entry, no: 7, roomNo: 1, kind: 'direct', welcome: new Uint8Array(), seq: 1 } as const
+  let committed = false
+  const hub = {
+    settings: { keyPackagesLow: 0 },
+    readConsents: async () => ({ requests: [], answers: [] }),
+    readWelcomes: async (_: unknown, after: number) =>
+      committed && after < 7 ? [{ ...welcome, standing: 'accepted', inviter: '' } as unknown as WelcomeEntry] : [],
+    // The commit that adds the device comes between the two.
+    async roomsWithNews() {
+      committed = true
+      return [1]
+    },
+    readRoom: async (_device: unknown, _room: unknown, after: number) => (after < 2 ? [entry as unknown as Entry] : []),
+  }
+  const told: string[] = []
+  const done = Promise.withResolvers<void>()
+  const courier = openCourier({
+    hub: hub as unknown as CourierOptions['hub'],
+    asker: { device: 'd', account: 'a' } as unknown as Asker,
+    settings: defaultGatewaySettings,
+    window: 8,
+    buffered: () => 0,
+    onFault: () => done.reject(new Error('fault')),
+    send(event) {
+      told.push(event.case)
+      if (event.case === 'caughtUp') done.resolve()
+    },
+  })
+  await done.promise
+  courier.stop()
+  assert.deepEqual(told, ['welcome', 'deliver', 'caughtUp'])
+})
