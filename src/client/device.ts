@@ -17,7 +17,7 @@ import { defaultSettings } from './settings.ts'
 import { groupCache } from './state/group-cache.ts'
 import { createKeyedMutex } from './state/mutex.ts'
 import { ownManifest, type SelfRecord, selfRecord } from './state/records.ts'
-import type { Device, DeviceOptions, Storage } from './types.ts'
+import type { Device, DeviceOptions, GroupCache, Storage } from './types.ts'
 
 /** Whether a storage holds a device that can be opened. */
 export async function hasDevice(storage: Storage): Promise<boolean> {
@@ -44,6 +44,24 @@ export function startLink(options: DeviceOptions): { code: string; completed: Pr
   return { code, completed: device, cancel }
 }
 
+/** Devices opened in this process so far. */
+let openings = 0
+
+/**
+ * A share of the cache for one opening of a device: between two openings another process may have had the device, and a
+ * group state from before that must not be used again.
+ */
+function ownShare(cache: GroupCache): GroupCache {
+  openings += 1
+  const opening = openings
+  return {
+    size: cache.size,
+    get: (key) => cache.get(`${opening} ${key}`),
+    set: (key, state) => cache.set(`${opening} ${key}`, state),
+    delete: (key) => cache.delete(`${opening} ${key}`),
+  }
+}
+
 function createDevice(options: DeviceOptions, self: SelfRecord): Device {
   const settings = { ...defaultSettings, ...options.settings }
   const events = createEvents()
@@ -57,7 +75,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     trust: options.trust ?? {
       providerKeys: (provider) => (provider === self.provider ? [self.providerKey] : []),
     },
-    groupCache: options.groupCache ?? groupCache(settings.cachedGroups),
+    groupCache: ownShare(options.groupCache ?? groupCache(settings.cachedGroups)),
     events,
     alone: createKeyedMutex(),
     signal: ended.signal,
