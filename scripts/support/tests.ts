@@ -127,6 +127,7 @@ function showFailure(
 
 function describe(error: Error | undefined): string {
   const cause = error?.cause
-  if (cause instanceof Error) return cause.stack ?? cause.message
-  return cause !== undefined ? String(cause) : (error?.message ?? 'failed without a message')
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? error?.message ?? 'no message')
+  // Frames inside Node say nothing about the project.
+  return text.replace(/^ +at (?:.*\()?node:.*\n?/gm, '')
 }
