@@ -122,7 +122,7 @@ async function installPackages() {
   const [command, first] = npmCommand()
   // Warnings are left out: npm complains that the Node it runs on is older than the one that the packages will run on.
   const options = [...first, ...task, '--no-audit', '--no-fund', '--loglevel=error']
-  const code = await ended(spawn(command, options, { cwd: root, stdio: 'inherit' }))
+  const code = await ended(spawn(command, options, { cwd: root, stdio: 'inherit', env: npmEnvironment() }))
   clearInterval(timer)
   if (code !== 0) {
     throw new Failure(
@@ -153,6 +153,13 @@ function isLockfileComplete() {
 function npmCommand() {
   const cli = process.env.npm_execpath
   return cli && /\.c?js$/.test(cli) ? [process.execPath, [cli]] : ['npm', []]
+}
+
+/** npm judges by its own Node what fits; the packages will run on the newer one that comes with them. */
+function npmEnvironment() {
+  if (Number(process.versions.node.split('.')[0]) >= NODE_NEEDED) return process.env
+  const preload = JSON.stringify(join(root, 'scripts', 'support', 'npm-node-version.cjs'))
+  return { ...process.env, NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${preload}`.trim() }
 }
 
 /** npm 9 installs the package that holds Node and leaves out the link to its program. */

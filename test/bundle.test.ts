@@ -1,7 +1,7 @@
 // What `npm run build` makes, as the Dockerfile runs it: apart from the checkout and its packages, without rights to write
 // anywhere but the data directory.
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   chownSync,
@@ -24,15 +24,16 @@ import { freePort } from './support/ports.ts'
 const home = mkdtempSync(join(tmpdir(), 'silta-bundle-'))
 const program = join(home, 'dist', 'silta.js')
 const data = join(home, 'data')
-/** `nobody` on Debian; the tests may run as root. */
-const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+/** `nobody` on Debian; the tests may run as root, and perhaps from a folder that nobody else may enter. */
+const other = { uid: 65_534, gid: 65_534 }
+const nobody = spawnSync(process.execPath, ['--version'], { ...other, cwd: '/' }).status === 0 ? other : {}
 const children = new Set<ChildProcess>()
 
 before(() => {
   execFileSync(process.execPath, [join(root, 'scripts/build.ts'), '--outdir', join(home, 'dist')], { stdio: 'ignore' })
   chmodSync(home, 0o755)
   mkdirSync(data, { mode: 0o700 })
-  if (nobody.uid !== undefined) chownSync(data, nobody.uid, nobody.gid)
+  if (nobody === other) chownSync(data, other.uid, other.gid)
 })
 after(() => {
   for (const child of children) child.kill('SIGKILL')

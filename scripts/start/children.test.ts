@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { exists } from '../support/end-with-parent.ts'
 import { startChild } from './children.ts'
 import { choosePort } from './ports.ts'
 
@@ -20,15 +21,6 @@ const script = (name: string, code: string) => ({
   parameters: ['--import', watch, '-e', code],
   logFile: join(folder, `${name}.log`),
 })
-
-const isAlive = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
 
 describe('children', () => {
   test('are stopped with SIGTERM, and what they printed is kept', async () => {
@@ -59,10 +51,10 @@ describe('children', () => {
     })
     const [printed] = await once(parent.stdout, 'data')
     const pid = Number(String(printed))
-    assert.ok(isAlive(pid))
+    assert.ok(exists(pid))
     parent.kill('SIGKILL')
-    for (let waited = 0; isAlive(pid) && waited < 10_000; waited += 50) await sleep(50)
-    assert.equal(isAlive(pid), false)
+    for (let waited = 0; exists(pid) && waited < 10_000; waited += 50) await sleep(50)
+    assert.equal(exists(pid), false)
   })
 })
 

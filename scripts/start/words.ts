@@ -32,7 +32,8 @@ export function describeReady({
       `                                     user       ${name}`,
       `                                     password   ${shown ? password : before}`,
       `                                     recovery   ${shown ? recoveryKey : before}`,
-      `  Invite @${configuration.config.matrix?.botLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
+      `  His client of the demonstration has signed out: what ${state.messengerUser} writes waits until he signs in.`,
+      `  Or invite @${configuration.config.matrix?.botLocalpart}:${configuration.config.matrix?.domain}, the bridge's bot, and write "help".`,
     )
   } else if (!configuration.ownHomeserver) {
     lines.push(

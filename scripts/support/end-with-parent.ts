@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
 
 /** How often a process looks whether the one that started it is still there. */
@@ -24,11 +25,17 @@ export function endWithParent({ graceMs = 20_000 }: { graceMs?: number } = {}): 
   timer.unref()
 }
 
-function exists(pid: number): boolean {
+/** Whether a process runs; one that has ended and was not waited for (a zombie, as Linux tells) does not. */
+export function exists(pid: number): boolean {
+  if (!pid) return false
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return true
   }
 }

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { root } from './command.ts'
+import { exists } from './end-with-parent.ts'
 
 /** Something that this machine lacks; the message tells a person what to do. Known by its name. */
 export class PartMissing extends Error {
@@ -93,7 +94,7 @@ async function lock(file: string, pointless: () => boolean): Promise<(() => void
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
     if (pointless()) return undefined
-    if (!isAlive(holder(file)) || Date.now() > until) rmSync(file, { force: true })
+    if (!exists(holder(file)) || Date.now() > until) rmSync(file, { force: true })
     else await sleep(LOOK_MS)
   }
 }
@@ -103,16 +104,6 @@ function holder(file: string): number {
     return Number(readFileSync(file, 'utf8'))
   } catch {
     return 0
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -105,7 +105,7 @@ test('a wake-up brings the hints of all publications that it stands for', async 
   bus.publish('t')
   bus.publish('t', 'room 2')
   bus.publish('t', 'room 1')
-  await sleep(5)
+  await turn()
   assert.deepEqual(woken, [['room 1', 'room 2']])
 })
 
