@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { create } from '@bufbuild/protobuf'
 import type { ClientError } from '../src/client/index.ts'
+import { ownManifest, selfRecord } from '../src/client/state/records.ts'
 import { textMessage } from '../src/content/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import {
@@ -10,8 +12,16 @@ import {
   issueManifest,
   manifestHash,
 } from '../src/identity/index.ts'
-import { generateKeyPackage } from '../src/mls/index.ts'
-import type { ClaimedKeyPackages, ServerFrame } from '../src/protocol/index.ts'
+import {
+  createCommit,
+  createGroup,
+  externalSenderExtension,
+  generateKeyPackage,
+  manifestsExtension,
+  type RoomKind,
+  roomExtension,
+} from '../src/mls/index.ts'
+import { type ClaimedKeyPackages, type ServerFrame, WelcomeEventSchema } from '../src/protocol/index.ts'
 import { expectTexts, listen, type Tap, type TestDevice, testProvider, until } from './support/provider.ts'
 
 // The provider, or somebody who has taken it over, says what is not so. All of it is refused by the devices alone.
@@ -298,6 +308,82 @@ describe('the provider', () => {
     })
     await assert.rejects(again.device.ready(), refused('provider-changed'))
     await assert.rejects(again.device.settings(), refused('provider-changed'))
+  })
+
+  /** A group that an account makes under any name, with the other's device in it. All of it is signed and listed. */
+  async function madeUp(maker: TestDevice, other: TestDevice, room: string, kind: RoomKind) {
+    const [self, manifest] = await maker.storage.transaction(async (tx) => [
+      (await selfRecord.get(tx))!,
+      (await ownManifest.get(tx))!.bytes,
+    ])
+    const { address: account, deviceId } = maker.device
+    const asker = { device: deviceId, account, deviceKind: 'primary', accountKind: 'person' } as const
+    const claimed = await provider.hub.claimKeyPackages(asker, other.device.address)
+    const group = await createGroup(provider.mls, {
+      groupId: new TextEncoder().encode(room),
+      identity: encodeCredential(self),
+      keyPair: { publicKey: self.deviceKey, privateKey: self.devicePrivateKey },
+      extensions: [
+        externalSenderExtension(provider.providerKeyPair.publicKey, new TextEncoder().encode(provider.provider)),
+        roomExtension(kind),
+      ],
+    })
+    const marks = new Map([
+      [account as string, { number: 1, hash: manifestHash(nodeCrypto, manifest) }],
+      [other.device.address, { number: 1, hash: manifestHash(nodeCrypto, claimed.manifest) }],
+    ])
+    const { groupInfo, welcome } = await createCommit(provider.mls, group, {
+      add: claimed.keyPackages,
+      groupInfoExtensions: [manifestsExtension(marks)],
+      forcePath: true,
+    })
+    return { groupInfo, welcome: welcome!, manifests: [manifest, claimed.manifest] }
+  }
+
+  const refusalsOf = ({ device }: TestDevice) => {
+    const refusals: string[] = []
+    device.on('refused', ({ error, account }) => void refusals.push(`${error.code} ${account}`))
+    return refusals
+  }
+
+  test('cannot put somebody else into the place of the other of a direct room', async () => {
+    const { alice, bob, room, heardByAlice } = await met()
+    const mallory = await newcomer()
+    const { groupInfo, manifests } = await madeUp(mallory, alice, room, 'direct')
+    const refusals = refusalsOf(alice)
+    alice.tap.down = (frame) => {
+      if (frame.body.case === 'rooms')
+        for (const each of frame.body.value.rooms) if (each.room === room) each.joined = false
+      if (frame.body.case === 'groupInfo') Object.assign(frame.body.value, { groupInfo, manifests })
+      return frame
+    }
+    alice.cut()
+    await until('the refusal', () => refusals.length > 0)
+    assert.deepEqual(refusals, [`bad-identity ${mallory.device.address}`])
+    assert.equal((await alice.device.room(room))?.other, bob.device.address)
+    alice.tap.down = (frame) => frame
+    await (await bob.device.send(room, text('still me'))).accepted
+    await expectTexts(heardByAlice, ['still me'])
+  })
+
+  test('cannot bring anybody among the devices of an account', async () => {
+    const [alice, mallory] = [await newcomer(), await newcomer()]
+    const room = `mimi://${provider.provider}/r/AAAAAAAAAAAAAAAAAAAAAA`
+    const made = await madeUp(mallory, alice, room, 'self')
+    const refusals = refusalsOf(alice)
+    alice.tap.down = (frame) => {
+      if (frame.body.case !== 'caughtUp') return frame
+      const value = create(WelcomeEventSchema, {
+        ...made,
+        ...{ welcomeId: 1n, room, kind: 4, seq: 1n, standing: 2, inviter: alice.device.address },
+        timestampMs: BigInt(Date.now()),
+      })
+      return [{ ...frame, body: { case: 'welcome', value } }, frame]
+    }
+    alice.cut()
+    await until('the refusal', () => refusals.length > 0)
+    assert.deepEqual(refusals, [`bad-identity ${mallory.device.address}`])
+    assert.equal((await alice.device.rooms()).filter(({ kind, joined }) => kind === 'self' && joined).length, 1)
   })
 
   test('cannot make a new device believe in an account that is not the primary’s', async () => {

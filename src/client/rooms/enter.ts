@@ -89,6 +89,7 @@ async function openWelcome(context: Context, work: RoomWork, event: WelcomeEvent
   })
   requireRoom(work.id, kindOf(event.kind), groupIdOf(state), extensionsOf(state))
   const leaves = leavesOf(state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
+  requireOwnCircle(context, work.record, leaves)
   const manifests = await joinedRoster(context, work, groupInfoExtensions, event.manifests, leaves)
   const used = stored.find(({ key }) => key === toHex(usedReference))
   const usedKeyPackage = used && !used.value.lastResort ? used.key : undefined
@@ -108,6 +109,7 @@ export async function prepareEntry(
   const { extensions } = await checkGroupInfo(context.mls, group, document.groupInfo)
   const leaves = publicLeaves(group).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   requireRoom(work.id, work.record?.kind, publicGroupIdOf(group), publicExtensionsOf(group))
+  requireOwnCircle(context, work.record, leaves)
   const manifests = await notYet(() => joinedRoster(context, work, extensions, document.manifests, leaves))
   const before = { leaves, manifests: encodeRoster(manifests) }
   const former = ownLeaf(before, context.self.deviceKey)
@@ -187,6 +189,19 @@ function requireRoom(
 ): void {
   if (!equalBytes(groupId, groupIdFor(room))) throw new ClientError('protocol', 'the group of another room')
   if (kind && readRoom(extensions)?.kind !== kind) throw new ClientError('protocol', 'a room of another kind')
+}
+
+/**
+ * A self room is of one account, a direct room with one other for good. Whoever knows a KeyPackage of ours can make a
+ * group under any name and with us in it: handed out as such a room, it would put its maker in the place of the other, or
+ * among our own devices.
+ */
+function requireOwnCircle(context: Context, record: RoomRecord | undefined, leaves: readonly MemberLeaf[]): void {
+  if (!record || record.kind === 'group') return
+  const others = new Set(leaves.map(({ address }) => address).filter((address) => address !== context.self.address))
+  if (record.other) others.delete(record.other)
+  const most = record.kind === 'self' || record.other ? 0 : 1
+  if (others.size > most) throw new IdentityRefusal('bad-identity', [...others][0])
 }
 
 /** The MLS group of a room is named as the room is. */

@@ -106,6 +106,9 @@ async function receiveProposal(context: Context, work: RoomWork, entry: Deliver)
   const done = await attempt(async () => processMessage(context.mls, await work.group(), entry.message, admitted))
   // Should a commit take up what we could not, that commit is what cannot be followed.
   if (done instanceof ClientError) return context.events.tell('fault', done)
+  // What is proposed here is committed by the next who speaks, so it is taken for nothing but what the hub is there for.
+  if (done.kind !== 'proposal' || done.proposal.type !== 'remove')
+    return context.events.tell('fault', new ClientError('protocol', 'a proposal that is no removal'))
   work.advance(done.state, 'whole')
   work.update({ proposals: [...(work.record?.proposals ?? []), { manifests: entry.manifests }] })
 }
