@@ -21,7 +21,13 @@ import {
   type RoomKind,
   roomExtension,
 } from '../src/mls/index.ts'
-import { type ClaimedKeyPackages, type ServerFrame, WelcomeEventSchema } from '../src/protocol/index.ts'
+import {
+  type ClaimedKeyPackages,
+  ErrorCode,
+  ErrorSchema,
+  type ServerFrame,
+  WelcomeEventSchema,
+} from '../src/protocol/index.ts'
 import { expectTexts, listen, type Tap, type TestDevice, testProvider, until } from './support/provider.ts'
 
 // The provider, or somebody who has taken it over, says what is not so. All of it is refused by the devices alone.
@@ -364,6 +370,22 @@ describe('the provider', () => {
     alice.tap.down = (frame) => frame
     await (await bob.device.send(room, text('still me'))).accepted
     await expectTexts(heardByAlice, ['still me'])
+  })
+
+  test('cannot pass one room off as the one with somebody else', async () => {
+    const { alice, room } = await met()
+    const carol = await newcomer()
+    const created = new Set<bigint>()
+    alice.tap.up = (frame) => {
+      if (frame.request.case === 'createRoom') created.add(frame.id)
+      return frame
+    }
+    alice.tap.down = (frame) => {
+      if (frame.body.case !== 'accepted' || !created.has(frame.id)) return frame
+      const value = create(ErrorSchema, { code: ErrorCode.DIRECT_ROOM_EXISTS, room })
+      return { ...frame, body: { case: 'error', value } }
+    }
+    await assert.rejects(alice.device.createDirectRoom(carol.device.address), refused('bad-identity'))
   })
 
   test('cannot bring anybody among the devices of an account', async () => {

@@ -4,10 +4,9 @@ import { pause } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { kindOf, parseRoom, standingOf } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
-import { asClientError, ClientError } from '../errors.ts'
+import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
 import { pendingCommits, type RoomRecord, rooms } from '../state/records.ts'
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
-import type { RoomKind } from '../types.ts'
 import { tellRoom } from './announce.ts'
 import { claim, prepareRoom } from './create.ts'
 import { sendPending } from './outbox.ts'
@@ -60,29 +59,41 @@ async function submitRoom(context: Context, workers: Workers, room: RoomId): Pro
     const error = asClientError(failure, 'protocol')
     // Whether it was taken is not known: the same is sent again when there is a link.
     if (error.retry || !(error instanceof ProviderRefusal) || !context.online()) throw error
-    await inRoom(context, room, async ({ tx }) => {
+    const wanted = await inRoom(context, room, async ({ tx, record }) => {
       await pendingCommits.delete(tx, room)
       await rooms.delete(tx, room)
+      return record
     })
-    if (error.code !== 'direct-room-exists') throw error
+    if (error.code !== 'direct-room-exists' || !wanted) throw error
     const existing = parseRoom(error.room)
-    await reach(context, workers, existing, 'direct')
+    await reach(context, workers, existing, wanted)
     return existing
   }
 }
 
-/** Waits until this device is in a room: by the Welcome that is under way, or else from outside. */
-async function reach(context: Context, workers: Workers, room: RoomId, kind: RoomKind): Promise<void> {
+/**
+ * Waits until this device is in a room: by the Welcome that is under way, or else from outside. That it is the room that
+ * was wanted is the provider's word, so it is looked at: what is meant for one must not be said to another.
+ */
+async function reach(
+  context: Context,
+  workers: Workers,
+  room: RoomId,
+  { kind, other }: Pick<RoomRecord, 'kind' | 'other'>,
+): Promise<void> {
   const joined = () => lookIntoRoom(context, room, async ({ record }) => record?.joined === true)
-  if (await watch(context, room, joined, context.settings.welcomeWait)) return
-  await inRoom(context, room, async (work) => {
-    if (work.record?.joined) return
-    const begun: RoomRecord = { kind, standing: 'accepted', answered: false, joined: false, cursor: 0, enter: true }
-    if (work.record) work.update({ enter: true })
-    else work.begin(begun)
-  })
-  workers.send(room)
-  if (!(await watch(context, room, joined, context.settings.enterWait))) throw new ClientError('timeout')
+  if (!(await watch(context, room, joined, context.settings.welcomeWait))) {
+    await inRoom(context, room, async (work) => {
+      if (work.record?.joined) return
+      const begun = { kind, standing: 'accepted', answered: false, joined: false, cursor: 0 } as const
+      if (!work.record) work.begin(begun)
+      work.update({ enter: true, ...(other && !work.record?.other && { other }) })
+    })
+    workers.send(room)
+    if (!(await watch(context, room, joined, context.settings.enterWait))) throw new ClientError('timeout')
+  }
+  const record = await lookIntoRoom(context, room, async ({ record }) => record)
+  if (record?.kind !== kind || record.other !== other) throw new IdentityRefusal('bad-identity', other)
 }
 
 /** Whether the condition came true in that time; looked at whenever something of the room was told. */
