@@ -86,6 +86,22 @@ test('behind a proxy the address is the one that the proxy wrote, and nothing th
   await direct.server.close()
 })
 
+test('addresses of one IPv6 network count as one, of IPv4 each by itself', async () => {
+  const { server, url } = await listen({ proxy: true, connections: 20, connectionsPerAddress: 1 })
+  const from = async (forwarded: string) => (await connect(url, { 'x-forwarded-for': forwarded })).said
+  assert.equal(await from('2001:db8:1:2::1'), 'open')
+  assert.equal(await from('2001:db8:1:2:ffff:1:2:3'), 429)
+  assert.equal(await from('2001:db8:1:3::1'), 'open')
+  assert.equal(await from('2001:db8::1'), 'open')
+  assert.equal(await from('2001:db8:0:0:8::'), 429)
+  assert.equal(await from('::ffff:10.0.0.1'), 'open')
+  assert.equal(await from('::ffff:10.0.0.2'), 'open')
+  assert.equal(await from('::1'), 'open')
+  // A header that is no address harms nobody.
+  for (const odd of ['[::1', ':::::', '%', 'x'.repeat(5000)]) assert.equal(await from(odd), 'open')
+  await server.close()
+})
+
 test('a message that is too large closes its socket', async () => {
   const { server, url } = await listen()
   const { socket } = await connect(url)

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, isIPv6 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
@@ -139,7 +139,22 @@ function addressOf(request: IncomingMessage, proxy: boolean): string {
   const forwarded = proxy ? request.headers['x-forwarded-for'] : undefined
   // The last entry is the one that our own proxy added; what stands before it is the client's word.
   const last = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded)?.split(',').at(-1)?.trim()
-  return last || (request.socket.remoteAddress ?? 'unknown')
+  return networkOf(last || (request.socket.remoteAddress ?? 'unknown'))
+}
+
+/** An IPv6 address stands for its network of 64 bits: whoever has one address there has all of them. */
+function networkOf(address: string): string {
+  if (!isIPv6(address)) return address
+  const [head = '', tail] = new URL(`http://[${address.split('%', 1)[0]}]`).hostname.slice(1, -1).split('::')
+  const groups = head.split(':').filter((group) => group !== '')
+  if (tail !== undefined) {
+    const after = tail.split(':').filter((group) => group !== '')
+    // An IPv4 address in IPv6 clothes is one of its own (RFC 4291 §2.5.5.2).
+    if (groups.length === 0 && after.length === 3 && after[0] === 'ffff') return address
+    while (groups.length + after.length < 8) groups.push('0')
+    groups.push(...after)
+  }
+  return groups.slice(0, 4).join(':')
 }
 
 function refuse(socket: Duplex, status: string): void {
