@@ -40,7 +40,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     rates: {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),
       lookUps: openRates(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, clock),
-      commits: openRates(settings.commitsPerMinute / 60, settings.commitsPerMinute, clock),
+      commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
     },
     clock,
   }

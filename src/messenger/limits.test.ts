@@ -57,7 +57,7 @@ describe('limits', () => {
   })
 
   test('of commits and rooms, and of what is large', async () => {
-    await using service = await open({ commitsPerMinute: 2, requestUnitBytes: 1024, requestBurst: 20 })
+    await using service = await open({ commitBurst: 2, requestUnitBytes: 1024, requestBurst: 20 })
     const device = await service.world.device()
     const client = await service.connect()
     const channel = await client.authenticate(device)

@@ -29,8 +29,12 @@ export interface GatewaySettings {
   requestUnitBytes: number
   /** Look-ups of an account, and handles that it tries to take: enough for a person, too few to try out names. */
   lookUpsPerMinute: number
-  /** Rooms and commits of an account: each is work for every member, whether they want it or not. */
+  /**
+   * Rooms and commits of an account, over time and at once: each is work for every member, whether they want it or not,
+   * but a new device enters hundreds of rooms.
+   */
   commitsPerMinute: number
+  commitBurst: number
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
@@ -68,6 +72,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   requestUnitBytes: 64 * 1024,
   lookUpsPerMinute: 60,
   commitsPerMinute: 60,
+  commitBurst: 300,
   window: 64,
   largestWindow: 1024,
   acknowledgements: 2048,
