@@ -22,9 +22,10 @@ export const importRules: ImportRules = {
     mls: ['crypto', 'cbor', 'identity', 'content'],
     client: ['crypto', 'cbor', 'identity', 'content', 'mls', 'protocol'],
     edge: ['crypto', 'cbor', 'identity', 'content', 'client', 'store', 'ops'],
+    audit: ['crypto', 'store'],
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'bus', 'ops', 'protocol'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
-    cli: ['crypto', 'config', 'ops', 'edge', 'main.ts'],
+    cli: ['crypto', 'config', 'ops', 'edge', 'audit', 'main.ts'],
     'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
       'web-server.ts',

@@ -4,10 +4,11 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta serve           runs the service
   silta registration    prints the appservice registration for the homeserver
   silta check           says in plain words what is wrong around it
+  silta audit verify    verifies a compliance log, here or elsewhere
   silta help [COMMAND]  explains a command, or the configuration: silta help config
   silta version         prints the version
 
-Every command takes
+Every command but audit verify takes
   --config FILE         the configuration (else SILTA_CONFIG, else silta.yaml)
 
 Examples of configurations are in config/, their schema in schemas/config.schema.json.
@@ -58,6 +59,20 @@ seconds and sends itself a message. It takes no event that waits for Silta.
 It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
 `
 
+const audit = `silta audit verify --log URL|FOLDER --key KEY|FILE [--earlier FILE] [--token-file FILE]
+
+Verifies a whole compliance log, without trusting whoever serves it: the signature of the checkpoint,
+the root recomputed from the entries alone, and every tile. It needs no configuration.
+
+  --log         the log's prefix (https://chat.example.org/audit), or a folder with its files
+  --key         the log's public key, name+hash+key, as the operator has published it
+  --earlier     a checkpoint kept from last time: the log has to continue it
+  --token-file  a file with the auditor's credential
+
+It ends with 0 when the log holds, 1 when it does not (and names the first bad entry), 2 when the
+arguments cannot be used.
+`
+
 const config = `The configuration is a YAML file. Only provider.domain must be given:
 
   provider:
@@ -77,6 +92,7 @@ export function help(topic: string | undefined, fields: () => string): string | 
     serve: () => serve,
     registration: () => registration,
     check: () => check,
+    audit: () => audit,
     config: () => config + fields(),
   }
   return topic === undefined || topic === 'help'

@@ -1,5 +1,5 @@
 /**
- * The command line: serve, registration, check, help. It reads arguments, calls what does the work, prints, and gives the
+ * The command line: serve, registration, check, audit, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,16 +16,12 @@ import {
 } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
+import { verifyAuditLog } from './audit.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
+import { exit, type Terminal, Unusable } from './terminal.ts'
 
-export interface Terminal {
-  readonly env: NodeJS.ProcessEnv
-  out(text: string): void
-  err(text: string): void
-}
-
-const exit = { well: 0, failed: 1, unusable: 2 } as const
+export type { Terminal }
 
 /** Runs one command. @returns the exit code */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
@@ -55,12 +51,15 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         return registration(load(values.config, terminal), values.output, terminal)
       case 'check':
         return await check(load(values.config, terminal), terminal)
+      case 'audit':
+        if (topic !== 'verify') throw new Unusable('silta audit needs a command: verify')
+        return await verifyAuditLog({ ...values, tokenFile: values['token-file'] }, terminal)
       default:
         terminal.err(`There is no command ${command}.\n\n${help(undefined, describeFields)}`)
         return exit.unusable
     }
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
+    if (!(error instanceof ConfigError || error instanceof Unusable)) throw error
     terminal.err(`${error.message}\n`)
     return exit.unusable
   }
@@ -74,6 +73,10 @@ function readArguments(argv: readonly string[]) {
       config: { type: 'string', short: 'c' },
       output: { type: 'string', short: 'o' },
       help: { type: 'boolean', short: 'h' },
+      log: { type: 'string' },
+      key: { type: 'string' },
+      earlier: { type: 'string' },
+      'token-file': { type: 'string' },
     },
   })
 }

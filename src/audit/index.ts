@@ -1,0 +1,10 @@
+/**
+ * The compliance log: what the service did, in an append-only log that an auditor verifies without trusting whoever runs
+ * it.
+ *
+ * It may know what was done, by which account and under which code. No content, handle, address or name gets into an
+ * entry: subjects are random pseudonyms. `log/` is the format (C2SP tiles, checkpoints, signed notes), pure and without a
+ * notion of what an entry says.
+ */
+export { type Checkpoint, LogError, type LogErrorCode, parseVerifier, verifyLog } from './log/index.ts'
+export { readLogAt } from './place.ts'
