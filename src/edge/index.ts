@@ -130,6 +130,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     onDevice: (user) => portals.listen(user),
     onFault: fault('the device of a Matrix user could not be opened'),
     openingAtOnce: portalSettings.openingAtOnce,
+    takeOverMs: portalSettings.userLeaseMs,
   })
 
   const counters = options.metrics?.counters('edge', {

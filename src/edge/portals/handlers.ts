@@ -12,6 +12,9 @@ export interface EventHandlerOptions {
 /** Types of state that a portal or the bot acts on. */
 const actedOn: ReadonlySet<string> = new Set(['m.room.member'])
 
+const isInvitation = ({ type, stateKey, content }: StoredEvent) =>
+  type === 'm.room.member' && stateKey !== undefined && content.membership === 'invite'
+
 /** Hands each room's events to whoever talks there: a portal, or the bot. Rooms of nobody are left alone. */
 export function eventHandlers({
   portals,
@@ -23,18 +26,20 @@ export function eventHandlers({
 
   /** An event of a room that is nobody's yet: only an invitation of one of ours means anything. */
   const first = async (stored: StoredEvent): Promise<void> => {
-    const { type, stateKey, content, sender } = stored
-    if (
-      type !== 'm.room.member' ||
-      stateKey === undefined ||
-      content.membership !== 'invite' ||
-      context.isOurs(sender)
-    ) {
-      return finish(stored)
-    }
+    const { stateKey, sender } = stored
+    if (!isInvitation(stored) || stateKey === undefined || context.isOurs(sender)) return finish(stored)
     if (stateKey === botMxid) return bot.invited(stored)
     const peer = await context.ghosts.accountOf(stateKey)
     return peer === undefined ? finish(stored) : portals.invited(stateKey as GhostId, peer, stored)
+  }
+
+  /**
+   * Whether it may belong to a portal's room that is being made: the user can have joined it, and written there, before
+   * its making was noted, above all when a crash came in between.
+   */
+  const awaitsPortal = async ({ sender }: StoredEvent): Promise<boolean> => {
+    const account = await context.users.accountOf(sender)
+    return account !== undefined && (await context.portals.isMaking(context.database, account))
   }
 
   return {
@@ -44,7 +49,9 @@ export function eventHandlers({
       if (taken !== undefined) return taken.retryAfterMs === undefined ? {} : { retryAfterMs: taken.retryAfterMs }
       const [stored] = events
       // One at a time: after it the room may be somebody's.
-      if (stored !== undefined) await first(stored)
+      if (stored === undefined) return undefined
+      if (!isInvitation(stored) && (await awaitsPortal(stored))) return {}
+      await first(stored)
       return undefined
     },
   }

@@ -68,12 +68,14 @@ export function openPortals(options: PortalsOptions): Portals {
     atOnce: settings.portalsAtOnce,
     retryMs: settings.retryMs,
     retryMaxMs: settings.retryMaxMs,
-    onFault(error) {
-      const code = codeOf(error)
-      context.counters.count('faults', { code })
-      log.warn({ code }, 'a portal could not go on and is tried again')
-    },
+    onFault: (error) => faulty(error),
   })
+  const faulty = (error: unknown) => {
+    const code = codeOf(error)
+    context.counters.count('faults', { code })
+    log.warn({ code }, 'a portal could not go on and is tried again')
+  }
+  let started = false
   const context: PortalContext = {
     ...options,
     portals: portalTable(sealer, clock),
@@ -84,7 +86,14 @@ export function openPortals(options: PortalsOptions): Portals {
   }
   return {
     context,
-    listen: (user) => listenToDevice(context, user),
+    listen(user) {
+      listenToDevice(context, user)
+      // A device that comes later was another process', which may have left things in the middle.
+      if (started)
+        void unfinished(context, user.account)
+          .then((ids) => ids.forEach(runner.wake))
+          .catch(faulty)
+    },
     begin: (user, peer) => beginPortal(context, user, peer),
     takeEvents: (room, events) => takeEvents(context, room, events),
     invited: (ghost, peer, event) => ghostInvited(context, ghost, peer, event),
@@ -96,6 +105,7 @@ export function openPortals(options: PortalsOptions): Portals {
       runner.wake(portal.id)
     },
     async start() {
+      started = true
       await context.late.expire(database, settings.lateKeyMs)
       for (const id of await context.late.portals(database)) keysCame.add(id)
       for (const id of [...keysCame, ...(await unfinished(context))]) runner.wake(id)
@@ -106,14 +116,15 @@ export function openPortals(options: PortalsOptions): Portals {
 }
 
 /** Portals that a stop, orderly or not, may have left in the middle of something. */
-async function unfinished({ database }: PortalContext): Promise<number[]> {
+async function unfinished({ database }: PortalContext, account?: AccountAddress): Promise<number[]> {
   const rows = await database.query<{ id: number }>(
-    `select id from portal p where (state <> 'ended' and (room is null or matrix_room is null or not user_in))
+    `select id from portal p where (account = $1 or $1 is null) and ((state <> 'ended' and (room is null or matrix_room is null or not user_in))
        or (state = 'ended' and matrix_room is not null)
        or (state = 'open' and peer_name is not null and shown_name is null)
        or exists (select 1 from portal_outbox o where o.portal = p.id)
-       or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix)
+       or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix))
      order by id`,
+    [account ?? null],
   )
   return rows.map(({ id }) => id)
 }

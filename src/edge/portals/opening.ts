@@ -134,6 +134,8 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     await portals.update(tx, portal.id, change)
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
     if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
+    // The user may be there already, and have written.
+    tx.afterCommit(() => context.wakeRoom(matrixRoom))
   })
   return (await portals.byId(database, portal.id)) ?? opened
 }

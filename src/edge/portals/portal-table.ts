@@ -90,6 +90,8 @@ export interface PortalTable {
   byMatrixRoom(on: Queryable, matrixRoom: string): Promise<Portal | undefined>
   byPair(on: Queryable, account: AccountAddress, peer: AccountAddress): Promise<Portal | undefined>
   ofAccount(on: Queryable, account: AccountAddress): Promise<Portal[]>
+  /** Whether a Matrix room is being made for one of the account's portals: it may be there already, and not be known. */
+  isMaking(on: Queryable, account: AccountAddress): Promise<boolean>
   /** The pair's portal, made in this state when there was none; a change is applied to one that was there. */
   upsert(
     on: Queryable,
@@ -118,7 +120,8 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       userIn: row.user_in,
       peerName,
       askedAs,
-      name: peerName ?? askedAs,
+      // Before the Matrix user has accepted, a stranger has no name here, whatever they sent.
+      name: (row.state === 'offered' ? undefined : peerName) ?? askedAs,
       shownName: open(row.id, 'shown_name', row.shown_name),
       posture: open(row.id, 'posture', row.posture),
       endedBecause: row.ended_because ?? undefined,
@@ -137,6 +140,10 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
     async ofAccount(on, account) {
       const rows = await on.query<Row>(`select ${columns} from portal where account = $1 order by id`, [account])
       return rows.map(read)
+    },
+    async isMaking(on, account) {
+      const rows = await on.query('select 1 from portal where account = $1 and making is not null limit 1', [account])
+      return rows.length > 0
     },
     async upsert(on, { account, peer }, state, change = {}) {
       await on.query(

@@ -27,6 +27,8 @@ export interface MatrixUsers {
   /** The user's account and device, made when they are new to the messenger. */
   ensure(mxid: string): Promise<MatrixUser>
   find(mxid: string): Promise<MatrixUser | undefined>
+  /** The account of a Matrix id that has one, whoever has its device. */
+  accountOf(mxid: string): Promise<AccountAddress | undefined>
   /** The user's name, as their homeserver shows it, goes to those they talk to; again when it has changed. */
   noteName(user: MatrixUser, name: unknown): Promise<void>
   /** Throws EdgeError `elsewhere` when another process has the device. */
@@ -37,7 +39,7 @@ export interface MatrixUsers {
   check(tx: Transaction, account: AccountAddress): Promise<void>
   /** A lease went to another process: what it protects stops here. */
   lost(lease: string): Promise<void>
-  /** Opens the devices of all known users. */
+  /** Opens the devices of all known users, and from then on those that nobody has: their process may have died. */
   start(): Promise<void>
   close(): Promise<void>
 }
@@ -60,6 +62,8 @@ export interface MatrixUsersOptions {
   onDevice(user: MatrixUser): void
   onFault(error: unknown): void
   openingAtOnce: number
+  /** How often it is looked for devices that nobody has, in ms. */
+  takeOverMs: number
   clock: () => number
   steps: Steps
 }
@@ -70,6 +74,8 @@ interface Row {
   account: AccountAddress | null
 }
 
+/** Devices taken over in one round; the next round goes on. */
+const takenOverAtOnce = 500
 /** UTF-16 units of a name that are passed on, as a profile takes them. */
 const longestName = 256
 
@@ -92,6 +98,8 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
   const open = new Map<string, { user: MatrixUser; lease: Held }>()
   const byAddress = new Map<AccountAddress, string>()
   let closed = false
+  let round: ReturnType<typeof setInterval> | undefined
+  let opening: Promise<unknown> = Promise.resolve()
 
   const lookupOf = (mxid: string) => crypto.hmacSha256(lookupKey, utf8(mxid))
   // The same for one person in every life of this edge, and nothing that tells who: it names the storage and the subject.
@@ -160,10 +168,33 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       await introduce(user).catch(options.onFault)
       return user
     } catch (error) {
+      // Half open, it would be taken for open, without a lease that is renewed.
+      const half = open.get(name)?.user
+      open.delete(name)
+      if (half !== undefined) byAddress.delete(half.account)
+      await half?.device.close().catch(options.onFault)
       await lease.release()
       throw error
     }
   }
+  const openAll = async (rows: readonly Row[]) => {
+    const waiting = rows.values()
+    const opener = async () => {
+      for (const row of waiting) if (!closed) await ensureUser(mxidIn(row), row.lookup).catch(options.onFault)
+    }
+    await Promise.all(Array.from({ length: options.openingAtOnce }, opener))
+  }
+  /** Devices that nobody has: at a start after a crash the leases of the life before still hold for a while. */
+  const takeOver = async () =>
+    openAll(
+      await database.query<Row>(
+        `select lookup, mxid, account from matrix_user where not exists (
+           select 1 from lease where held_until > now_ms()
+             and name = 'matrix user ' || rtrim(translate(encode(lookup, 'base64'), '+/', '-_'), '='))
+         order by created_at limit $1`,
+        [takenOverAtOnce],
+      ),
+    )
   const ensureUser = (mxid: string, lookup: Uint8Array) => locks.run(nameOf(lookup), () => openUser(mxid, lookup))
 
   return {
@@ -172,6 +203,9 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const lookup = lookupOf(mxid)
       const row = await rowOf(database, 'lookup', lookup)
       return row?.account ? await ensureUser(mxid, lookup) : undefined
+    },
+    async accountOf(mxid) {
+      return (await rowOf(database, 'lookup', lookupOf(mxid)))?.account ?? undefined
     },
     async byAccount(account) {
       const there = open.get(byAddress.get(account) ?? '')
@@ -199,15 +233,23 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       await user.device.close().catch(options.onFault)
     },
     async start() {
-      const rows = await database.query<Row>('select lookup, mxid, account from matrix_user order by created_at')
-      const waiting = rows.values()
-      const opener = async () => {
-        for (const row of waiting) await ensureUser(mxidIn(row), row.lookup).catch(options.onFault)
-      }
-      await Promise.all(Array.from({ length: options.openingAtOnce }, opener))
+      await openAll(await database.query<Row>('select lookup, mxid, account from matrix_user order by created_at'))
+      let busy = false
+      round = setInterval(() => {
+        if (busy) return
+        busy = true
+        opening = takeOver()
+          .catch(options.onFault)
+          .finally(() => {
+            busy = false
+          })
+      }, options.takeOverMs)
+      round.unref?.()
     },
     async close() {
       closed = true
+      clearInterval(round)
+      await opening
       await Promise.all([...open.values()].map(({ user }) => user.device.close().catch(options.onFault)))
       open.clear()
     },
