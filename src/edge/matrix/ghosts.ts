@@ -26,6 +26,7 @@ import type { Steps } from './steps.ts'
  * call a machine inside a database transaction (the machine's own commit needs the connection), and never let anything
  * encrypted out before the state that encrypted it is durable.
  */
+export { isUnreadable } from './ghosts/errors.ts'
 export {
   type Decrypted,
   type DecryptResult,

@@ -1,3 +1,5 @@
+import { ClientError, type ClientErrorCode } from '../../client/index.ts'
+
 /**
  * - `elsewhere`: another process has this Matrix user's device.
  * - `no-such-user`: the homeserver knows nobody by this Matrix id.
@@ -5,6 +7,18 @@
  * - `closed`: the edge is draining.
  */
 export type EdgeErrorCode = 'elsewhere' | 'no-such-user' | 'bad-mxid' | 'closed'
+
+/** Codes of a device that is closing or whose storage failed: nobody has refused anything. */
+const ownFaults: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
+  'closed',
+  'storage',
+  'handler',
+  'disconnected',
+])
+
+/** Whether the messenger, or the device for a reason that lasts, has refused: the same call would be refused again. */
+export const isRefusal = (error: unknown): error is ClientError =>
+  error instanceof ClientError && !error.retry && !ownFaults.has(error.code)
 
 export class EdgeError extends Error {
   override readonly name = 'EdgeError'

@@ -1,7 +1,7 @@
 import type { StoredEvent } from '../matrix/appservice.ts'
 import { owned, type PortalContext } from './context.ts'
 import { passOn } from './from-matrix.ts'
-import { memberChanged } from './members.ts'
+import { memberChanged, roomReplaced } from './members.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { opened } from './work.ts'
 
@@ -24,6 +24,7 @@ export async function takeEvents(
     }
     await context.users.byAccount(portal.account)
     if (stored.type === 'm.room.member' && stored.stateKey !== undefined) await memberChanged(context, portal, stored)
+    else if (stored.type === 'm.room.tombstone' && stored.stateKey === '') await roomReplaced(context, portal, stored)
     else if (stored.sender !== portal.mxid || stored.stateKey !== undefined || portal.state === 'ended') {
       await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
     } else {

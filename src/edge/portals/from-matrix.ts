@@ -1,4 +1,3 @@
-import { ClientError } from '../../client/index.ts'
 import { type ContentDraft, textMessage } from '../../content/index.ts'
 import { concatBytes, utf8 } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
@@ -6,6 +5,7 @@ import type { StoredEvent } from '../matrix/appservice.ts'
 import { isDecrypted } from '../matrix/ghosts.ts'
 import { fromMatrix, isRefused, type Loss, replyTargetOf } from '../matrix/translate/index.ts'
 import { owned, type PortalContext } from './context.ts'
+import { isRefusal } from './errors.ts'
 import type { LateEvent } from './late-events.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { lossWords, placeholderText, refusalWords, untranslatableWords, words } from './words.ts'
@@ -20,6 +20,7 @@ export type Handled = 'done' | { retryAfterMs: number }
  * deletes the stored event. The event's id is the key of the submission, so that a repetition is the same message.
  */
 export async function passOn(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Handled> {
+  if (portal.room === undefined) return holdBack(context, portal, stored)
   const read = await readEvent(context, portal, stored)
   if ('retryAfterMs' in read) return read
   if ('placeholder' in read) {
@@ -42,6 +43,13 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
   }
   context.counters.count('messages', { way: 'from-matrix' })
   return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses))
+}
+
+/** Nobody has been asked yet, or consented: the message waits, as its author was told. */
+async function holdBack(context: PortalContext, portal: Portal, stored: StoredEvent): Promise<Handled> {
+  const { settings, clock } = context
+  if (clock() - stored.receivedAt < settings.outboxExpiryMs) return { retryAfterMs: settings.retryMaxMs }
+  return refuse(context, portal, stored, refusalWords('not-reachable', 'message', portal.name))
 }
 
 interface Plain {
@@ -106,7 +114,7 @@ async function submit(
     accepted.catch(() => {})
     return 'done'
   } catch (error) {
-    if (!(error instanceof ClientError) || error.retry || error.code === 'storage') throw error
+    if (!isRefusal(error)) throw error
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
     return refuse(context, portal, stored, refusalWords(error.code, 'message', portal.name))
   }
@@ -169,17 +177,25 @@ export async function replacePlaceholders(context: PortalContext, portal: OpenPo
           ? untranslatableWords(translated.code)
           : undefined
     const done = (tx: Transaction) => late.done(tx, portal.id, eventId)
-    if (translated !== undefined && 'content' in translated) {
+    const end = (said: string | undefined) =>
+      owned(context, portal.account, async (tx) => {
+        await done(tx)
+        if (said !== undefined) await context.outbox.add(tx, portal.id, 'notice', said)
+      })
+    if (translated === undefined || !('content' in translated)) {
+      await end(said)
+      continue
+    }
+    try {
       const { accepted } = await device.send(portal.room, translated.content, {
         key: keyOf(context, 'late event', portal, eventId),
         within: (tx) => done(tx.application as Transaction),
       })
       accepted.catch(() => {})
-    } else {
-      await owned(context, portal.account, async (tx) => {
-        await done(tx)
-        if (said !== undefined) await context.outbox.add(tx, portal.id, 'notice', said)
-      })
+    } catch (error) {
+      // The conversation has ended meanwhile, for instance. What else the portal has to do must not wait for this.
+      if (!isRefusal(error)) throw error
+      await end(refusalWords(error.code, 'message', portal.name))
     }
   }
 }

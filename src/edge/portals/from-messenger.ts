@@ -43,7 +43,8 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
 
   device.on('message', (message, tx) =>
     inPortal(tx, message.room, async (sql, portal) => {
-      if (message.own || message.sender === account) return
+      // The portal speaks for its two and for nobody else, whoever else may have got into the group.
+      if (message.own || message.sender !== portal.peer) return
       await take(context, sql, portal, message)
     }),
   )
@@ -142,13 +143,14 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
       }
       return
     }
+    // The very same message again, long after the first: it is in the Matrix room already.
+    if ((await messages.eventOf(sql, portal.id, message.messageId)) !== undefined) return
+    await outbox.add(sql, portal.id, 'message', encodeContent(message.content), message.messageId)
+    context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {
     if (!(error instanceof ContentError)) throw error
     context.counters.count('faults', { code: error.code })
-    return
   }
-  context.counters.count('messages', { way: 'to-matrix' })
-  await outbox.add(sql, portal.id, 'message', encodeContent(message.content), message.messageId)
 }
 
 /** A report of more messages than this tells of the newest only: each becomes an event on Matrix. */

@@ -1,6 +1,7 @@
 import type { AppserviceHandlers, StoredEvent } from '../matrix/appservice.ts'
 import type { Bot } from '../matrix/bot.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
+import { isHomeserverError } from '../matrix/homeserver.ts'
 import type { Portals } from './index.ts'
 
 export interface EventHandlerOptions {
@@ -10,7 +11,7 @@ export interface EventHandlerOptions {
 }
 
 /** Types of state that a portal or the bot acts on. */
-const actedOn: ReadonlySet<string> = new Set(['m.room.member'])
+const actedOn: ReadonlySet<string> = new Set(['m.room.member', 'm.room.tombstone'])
 
 const isInvitation = ({ type, stateKey, content }: StoredEvent) =>
   type === 'm.room.member' && stateKey !== undefined && content.membership === 'invite'
@@ -51,7 +52,13 @@ export function eventHandlers({
       // One at a time: after it the room may be somebody's.
       if (stored === undefined) return undefined
       if (!isInvitation(stored) && (await awaitsPortal(stored))) return {}
-      await first(stored)
+      try {
+        await first(stored)
+      } catch (error) {
+        // Sent away again, or not let in to look: there is nothing to be done in that room, now or later.
+        if (!isHomeserverError(error) || error.retry || error.status === 401) throw error
+        await finish(stored)
+      }
       return undefined
     },
   }

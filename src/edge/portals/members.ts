@@ -1,14 +1,14 @@
-import { ClientError } from '../../client/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import type { StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { isRefusal } from './errors.ts'
 import { fitness, leaveRoom } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
-import { sayInRoom } from './say.ts'
+import { sayIfPossible } from './say.ts'
 import { refusalWords, words } from './words.ts'
 
 /** Somebody came, went or was invited in a portal's Matrix room. */
@@ -83,14 +83,23 @@ async function settled(answer: Promise<void>): Promise<boolean> {
     await answer
     return false
   } catch (error) {
-    if (!(error instanceof ClientError) || error.retry) throw error
+    if (!isRefusal(error)) throw error
     return true
   }
 }
 
+/** The room was replaced by a newer one: nobody writes here any more. */
+export const roomReplaced = (context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> =>
+  portal.state === 'ended' ? finish(context, portal, stored) : moveOut(context, portal, stored, words.replaced())
+
 /** A third one can read now. What the messenger's user was told of who can read must stay true, so the ghost goes. */
-async function moveOut(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
-  await sayInRoom(context, portal.ghost, portal.matrixRoom, words.othersHere(), stored.eventId)
+async function moveOut(
+  context: PortalContext,
+  portal: OpenPortal,
+  stored: StoredEvent,
+  said = words.othersHere(),
+): Promise<void> {
+  await sayIfPossible(context, portal.ghost, portal.matrixRoom, said, stored.eventId)
   await leaveRoom(context, portal.ghost, portal.matrixRoom)
   await finish(context, portal, stored, (tx) =>
     context.portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined }),
@@ -120,14 +129,15 @@ export async function ghostInvited(
   const beginning = await beginPortal(context, user, peer, fit && !taken ? { matrixRoom: room, ghost } : undefined)
   const said =
     'refused' in beginning
-      ? refusalWords(beginning.refused.code, 'start', there?.name)
+      ? // Others may read this room: what the person is called is said in their own only.
+        refusalWords(beginning.refused.code, 'start', fit ? there?.name : undefined)
       : taken
         ? words.haveRoom()
         : fit
           ? undefined
           : words.elsewhere()
   if (said !== undefined) {
-    await sayInRoom(context, ghost, room, said, stored.eventId)
+    await sayIfPossible(context, ghost, room, said, stored.eventId)
     await leaveRoom(context, ghost, room)
     return done()
   }

@@ -3,6 +3,7 @@ import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { HomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { isRefusal } from './errors.ts'
 import { stateOf } from './from-messenger.ts'
 import { leaveRoom, makeMatrixRoom, uninvite } from './matrix-room.ts'
 import type { Portal } from './portal-table.ts'
@@ -54,7 +55,7 @@ export async function beginPortal(
     context.wake(portal.id)
     return { began: true, portal }
   } catch (error) {
-    if (!(error instanceof ClientError) || error.retry) throw error
+    if (!isRefusal(error)) throw error
     if (error.code !== 'consent-required') {
       if (own !== undefined && !going) {
         const change = { matrixRoom: undefined, userIn: false, endedBecause: 'refused' as const }
@@ -85,12 +86,14 @@ async function storeRoom(
     room = await device.room(id)
   }
   const { state } = room === undefined ? { state: 'requested' as const } : stateOf(room)
-  return owned(context, account, (tx) =>
-    context.portals.upsert(tx, { account, peer }, state === 'ended' ? 'requested' : state, {
-      room: id,
-      endedBecause: undefined,
-    }),
-  )
+  return owned(context, account, async (tx) => {
+    const change = { room: id, endedBecause: undefined }
+    const stored = await context.portals.upsert(tx, { account, peer }, state === 'ended' ? 'requested' : state, change)
+    const { matrixRoom } = stored
+    // What the user wrote there before has waited for the messenger's room.
+    if (matrixRoom !== undefined) tx.afterCommit(() => context.wakeRoom(matrixRoom))
+    return stored
+  })
 }
 
 /** The messenger's room of a portal that was begun from Matrix, once it can be. */
@@ -99,11 +102,9 @@ async function openMessengerRoom(context: PortalContext, portal: Portal): Promis
   const { account, device } = await users.byAccount(portal.account)
   try {
     const room = await device.createDirectRoom(portal.peer)
-    const opened = await storeRoom(context, account, device, portal.peer, room)
-    if (opened.matrixRoom !== undefined) context.wakeRoom(opened.matrixRoom)
-    return opened
+    return await storeRoom(context, account, device, portal.peer, room)
   } catch (error) {
-    if (!(error instanceof ClientError) || error.retry || error.code === 'disconnected') throw error
+    if (!isRefusal(error)) throw error
     // Asked already; the answer will wake this portal.
     if (error.code === 'consent-required') return portal
     await owned(context, portal.account, async (tx) => {
@@ -129,14 +130,25 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
   }
   const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
   const posture = await postureOf(context, opened)
-  await owned(context, portal.account, async (tx) => {
+  const spare = await owned(context, portal.account, async (tx) => {
+    // The user may have invited the ghost into a room of their own meanwhile, and that one is it.
+    const now = await portals.byId(tx, portal.id)
+    if (now?.matrixRoom !== undefined && now.matrixRoom !== matrixRoom) {
+      await portals.update(tx, portal.id, { making: undefined })
+      return true
+    }
     const change = { matrixRoom, userIn: true, making: undefined, shownName: undefined, posture: undefined }
     await portals.update(tx, portal.id, change)
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
     if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
     // The user may be there already, and have written.
     tx.afterCommit(() => context.wakeRoom(matrixRoom))
+    return false
   })
+  if (spare) {
+    await uninvite(context, ghost, matrixRoom, mxid)
+    await leaveRoom(context, ghost, matrixRoom)
+  }
   return (await portals.byId(database, portal.id)) ?? opened
 }
 

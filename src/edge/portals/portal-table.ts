@@ -157,6 +157,15 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       return (await table.byId(on, found.id)) ?? found
     },
     async update(on, id, change) {
+      // What was encrypted for one room cannot be read in another: it has to be made anew.
+      if ('matrixRoom' in change) {
+        await on.query(
+          `update portal_outbox set sealed_event = null, first_put_at = null
+           where portal = $1 and sealed_event is not null
+             and (select matrix_room from portal where id = $1) is distinct from $2::text`,
+          [id, change.matrixRoom ?? null],
+        )
+      }
       const sets: string[] = []
       const parameters: unknown[] = [id, clock()]
       for (const [field, value] of Object.entries(change) as [keyof PortalChange, string | boolean | undefined][]) {

@@ -1,6 +1,17 @@
 import { transactionId } from '../matrix/find-sent.ts'
-import type { GhostId } from '../matrix/ghosts.ts'
+import { type GhostId, isUnreadable } from '../matrix/ghosts.ts'
+import { isHomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, type PortalContext } from './context.ts'
+
+/** As `sayInRoom`; a room in which nobody could hear it, or where it may not be said, is left in silence. */
+export async function sayIfPossible(...[context, ...what]: Parameters<typeof sayInRoom>): Promise<void> {
+  try {
+    await sayInRoom(context, ...what)
+  } catch (error) {
+    const refused = isHomeserverError(error) && !error.retry && error.status !== 401
+    if (!refused && !isUnreadable(error)) throw error
+  }
+}
 
 /**
  * Says a sentence as a ghost (or the bot) in a room that has no outbox: encrypted where the room is. The same `cause` in

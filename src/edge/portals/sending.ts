@@ -72,7 +72,12 @@ async function put(
   const as = await asGhost(context, portal.ghost)
   const room = portal.matrixRoom
   try {
-    if (state !== undefined) await homeserver.putState(as, room, state.type, '', state.content)
+    if (state !== undefined) {
+      // A ghost that may not state it any more says it all the same: who can read is never changed in silence.
+      await homeserver.putState(as, room, state.type, '', state.content).catch((error: unknown) => {
+        if (!(error instanceof HomeserverError) || error.status !== 403) throw error
+      })
+    }
     if (item.firstPutAt !== undefined && clock() - item.firstPutAt > settings.sendMemoryMs) {
       const found = await findSent(homeserver, { as, room, content, sentAt: item.firstPutAt }, settings)
       if (found !== undefined) return found
@@ -82,6 +87,9 @@ async function put(
     if (!(error instanceof HomeserverError)) throw error
     if (clock() - item.createdAt > settings.outboxExpiryMs) return { outcome: 'rejected', code: 'expired' }
     if (error.retry || error.status === 401) throw error
+    // A ghost that was sent away, or has just moved to another room: its portal knows in a moment.
+    const since = item.firstPutAt === undefined ? 0 : clock() - item.firstPutAt
+    if (error.status === 403 && since < settings.refusedMs) throw error
     return { outcome: 'rejected', code: error.errcode === 'M_TOO_LARGE' ? 'too-large' : 'refused' }
   }
 }

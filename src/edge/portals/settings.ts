@@ -9,6 +9,8 @@ export interface PortalSettings {
   /** First and longest wait before a portal whose homeserver did not answer is tried again, in ms. */
   readonly retryMs: number
   readonly retryMaxMs: number
+  /** How long a message that Matrix forbids is tried again, in ms: the room may be about to change. */
+  readonly refusedMs: number
   /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
   readonly outboxExpiryMs: number
   /** Largest content of an event before encryption, in bytes: base64 and the envelope stay under Matrix' 65,536. */
@@ -34,6 +36,7 @@ export const defaultPortalSettings: PortalSettings = {
   outboxBatch: 20,
   retryMs: 500,
   retryMaxMs: minute,
+  refusedMs: 10_000,
   outboxExpiryMs: 14 * day,
   eventBytes: 45_000,
   userLeaseMs: 15_000,

@@ -9,6 +9,7 @@ import {
 } from '@matrix-org/matrix-sdk-crypto-wasm'
 import type { Context } from './context.ts'
 import { follow, queryKeys, takeInbox } from './encrypt.ts'
+import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
 import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
 
@@ -74,7 +75,9 @@ async function attempt(
     }
   } catch (error) {
     if (error instanceof MegolmDecryptionError) return refusal(error, sessionId)
-    throw error
+    if (error instanceof GhostError) throw error
+    // Rust cannot make anything of the event itself; it never will.
+    return { failed: 'malformed' }
   }
 }
 

@@ -36,6 +36,10 @@ export class GhostError extends Error {
   }
 }
 
+/** Whether nobody could have read it, or it could not be encrypted at all. */
+export const isUnreadable = (error: unknown): boolean =>
+  error instanceof GhostError && (error.code === 'unreadable' || !error.retry)
+
 /**
  * Whatever went wrong below, as one of our codes. The cause is left out: Rust's messages name users and rooms, those of
  * fetch the address.
