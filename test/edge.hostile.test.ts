@@ -2,7 +2,15 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { textMessage } from '../src/content/index.ts'
-import { conversation, type EdgeWorld, edgeWorld, person, type RunningEdge, textsSeen } from './support/edge-world.ts'
+import {
+  conversation,
+  type EdgeWorld,
+  edgeWorld,
+  person,
+  type RunningEdge,
+  textsSeen,
+  untilSeen,
+} from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
 import { until } from './support/provider.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
@@ -12,6 +20,8 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
   let world: EdgeWorld
   let running: RunningEdge
   let alice: MatrixClient
+  /** Whether messages do not reach the homeserver; what is said by the way does. */
+  let cut = false
   /** How long the homeserver's answer to createRoom is on its way, ms. */
   let createRoomMs = 0
 
@@ -21,6 +31,7 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     running = await world.startEdge({
       settings: { portals: { userLeaseMs: 600 } },
       async fetch(input, init) {
+        if (cut && /\/send\/m\.room\.encrypted\/(?!.*said)/.test(String(input))) throw new Error('cut')
         const answer = await fetch(input, init)
         if (String(input).includes('/createRoom')) await pause(createRoomMs)
         return answer
@@ -61,4 +72,71 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     await until('the message', async () => (await textsSeen(alice, matrixRoom)).includes('is anybody there'))
     assert.deepEqual(await textsSeen(alice, matrixRoom), ['is anybody there'])
   })
+  it('goes on in a room of its own when the room is replaced, with what was encrypted for the old one', async () => {
+    const other = await person(world, 'replaced')
+    await other.device.setHandle('replaced')
+    const ghost = await ghostOf('replaced')
+    const before = await alice.joined()
+    const own = await alice.createRoom({ invite: [ghost], trusted: true })
+    await alice.untilJoined(own, ghost)
+    await alice.send(own, 'hello')
+    await until('the message', () => other.heard.texts.includes('hello'))
+    const [{ id: room } = assert.fail()] = await other.device.rooms().then((rooms) => rooms.filter((one) => one.other))
+    await other.device.accept(room)
+    await running.edge.idle()
+    cut = true
+    await other.device.send(room, textMessage({ plain: 'kept' }))
+    await until('its encryption', async () => {
+      const [row] = await world.database.query<{ count: number }>(
+        'select count(*) as count from portal_outbox where sealed_event is not null',
+      )
+      return (row?.count ?? 0) > 0
+    })
+    await asAlice('POST', `rooms/${encodeURIComponent(own)}/upgrade`, { new_version: '11' })
+    let next: string | undefined
+    await until('another room', async () => {
+      for (const one of await alice.joined())
+        if (one !== own && !before.includes(one) && (await alice.state(one, 'eu.silta.portal', ''))) next = one
+      return next !== undefined
+    })
+    cut = false
+    await until('the message', async () => (await textsSeen(alice, next!)).includes('kept'))
+    assert.equal((await alice.untilReceived('kept')).failure, undefined)
+  })
+
+  it('answers the bot chat again after a command that nothing could be made of', async () => {
+    const bot = `@${synapse.registration.botLocalpart}:${synapse.registration.domain}`
+    const chat = await alice.createRoom({ invite: [bot], direct: true })
+    await alice.untilJoined(chat, bot)
+    await untilSeen(alice, chat, /What I understand/)
+    await alice.send(chat, `start ${'x'.repeat(40_000)}`)
+    await alice.send(chat, 'status')
+    await untilSeen(alice, chat, /cannot be reached, or does not wish to be/)
+    await untilSeen(alice, chat, /Your conversations/)
+  })
+
+  const ghostOf = async (handle: string): Promise<string> => {
+    const response = await fetch(`${synapse.url}/_matrix/client/v3/thirdparty/user/silta?handle=${handle}`, {
+      headers: { authorization: `Bearer ${synapse.registration.asToken}` },
+    })
+    const [{ userid }] = (await response.json()) as [{ userid: string }]
+    return userid
+  }
+
+  /** A call that no client library makes easily. */
+  const asAlice = async (method: string, path: string, body: object): Promise<void> => {
+    const base = `${synapse.url}/_matrix/client/v3/`
+    const identifier = { type: 'm.id.user', user: 'alice' }
+    const login = await fetch(`${base}login`, {
+      method: 'POST',
+      body: JSON.stringify({ type: 'm.login.password', identifier, password: 'a password' }),
+    })
+    const { access_token: token } = (await login.json()) as { access_token: string }
+    const answer = await fetch(base + path, {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    })
+    assert.equal(answer.status, 200, await answer.text())
+  }
 })

@@ -10,12 +10,19 @@ export interface Command {
   readonly argument: string
 }
 
+/** UTF-16 units of what follows a command: longer than any handle, short enough to be repeated in an answer. */
+const longestArgument = 200
+
 /** `!silta start ana`, `Start @ana`, `start: ana`: a word and what follows. The mark is for rooms with others in them. */
 export function parseCommand(body: string): (Command & { marked: boolean }) | undefined {
   const [line = ''] = body.trim().split('\n')
   const [, mark, name, argument] = /^(!silta\s+|!)?([\p{L}?]{1,32})(?::?\s+(.*))?$/iu.exec(line.trim()) ?? []
   if (name === undefined) return undefined
-  return { name: name.toLowerCase(), argument: (argument ?? '').trim(), marked: mark !== undefined }
+  return {
+    name: name.toLowerCase(),
+    argument: (argument ?? '').trim().slice(0, longestArgument),
+    marked: mark !== undefined,
+  }
 }
 
 /** A handle as it is looked up: without the sign that people put in front. */
@@ -25,8 +32,10 @@ interface Asker {
   readonly portals: Portals
   /** What people call the messenger. */
   readonly network: string
-  /** The asking user; made when a command needs it. */
+  /** The asking user; made when they are new. */
   user(): Promise<MatrixUser>
+  /** The asking user, if they have been here: who only asks need not get an account for it. */
+  known(): Promise<MatrixUser | undefined>
 }
 
 type Run = (asker: Asker, argument: string) => Promise<Answer>
@@ -73,8 +82,9 @@ async function lookedUp({ device }: MatrixUser, handle: string): Promise<Account
   }
 }
 
-async function status({ portals: { context }, user }: Asker): Promise<Answer> {
-  const { account } = await user()
+async function status({ portals: { context }, known }: Asker): Promise<Answer> {
+  const account = (await known())?.account
+  if (account === undefined) return botWords.none()
   const all = (await context.portals.ofAccount(context.database, account)).filter(
     ({ state, endedBecause }) => state !== 'ended' || endedBecause === 'blocked-here',
   )
@@ -83,8 +93,9 @@ async function status({ portals: { context }, user }: Asker): Promise<Answer> {
 }
 
 /** The conversation that a number of the status, a handle or a shown name means. */
-async function meant({ portals: { context }, user }: Asker, argument: string): Promise<Portal | undefined> {
-  const asking = await user()
+async function meant({ portals: { context }, known }: Asker, argument: string): Promise<Portal | undefined> {
+  const asking = await known()
+  if (asking === undefined) return undefined
   const all = await context.portals.ofAccount(context.database, asking.account)
   const byNumber = /^#?\d{1,9}\.?$/.test(argument) ? Number(argument.replace(/[#.]/g, '')) : undefined
   const wanted = handleOf(argument).toLowerCase()

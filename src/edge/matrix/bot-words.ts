@@ -1,6 +1,9 @@
 import { describePosture } from '../../identity/index.ts'
 import type { Portal } from '../portals/index.ts'
 
+/** UTF-16 units of a status: an event has 65,536 bytes at most, and a third of that is lost to encryption. */
+const longestStatus = 12_000
+
 /** What the bot says. `botName` is not said: people see whom they write to. */
 export const botWords = {
   help: (network: string) => ({
@@ -37,7 +40,17 @@ export const botWords = {
   asked: (text: string) =>
     `${text} wants to be asked before anyone writes. I asked. When they agree, I invite you to an encrypted room.`,
   none: () => 'You have no conversations. "start" and a handle begins one.',
-  status: (lines: readonly string[]) => ['Your conversations:', ...lines].join('\n'),
+  status(lines: readonly string[]) {
+    const shown: string[] = []
+    let length = 0
+    for (const line of lines) {
+      length += line.length
+      if (length > longestStatus) break
+      shown.push(line)
+    }
+    const more = lines.length - shown.length
+    return ['Your conversations:', ...shown, ...(more > 0 ? [`And ${more} more.`] : [])].join('\n')
+  },
   blocked: (name: string) => `${name} is blocked. Nothing reaches you from them, and they are not told.`,
   unblocked: (name: string) => `${name} is not blocked any more. "start" begins a conversation anew.`,
   left: (name: string) => `You left the conversation with ${name}.`,

@@ -45,7 +45,9 @@ export function openBot({ portals, network }: BotOptions): Bot {
     // Notices are never answered, or two bots would talk for ever.
     if (msgtype !== 'm.text' || typeof body !== 'string') return
     const command = parseCommand(body)
-    const alone = Object.keys(await homeserver.joinedMembers({ user: bot }, stored.room)).length <= 2
+    const members = await membersIn(bot, stored.room)
+    if (members > mostMembers) return goOut(bot, stored.room)
+    const alone = members <= 2
     if (command === undefined) return alone ? say(botWords.help(network)) : undefined
     if (!alone && !command.marked) return
     await say(await run(stored, command))
@@ -54,7 +56,9 @@ export function openBot({ portals, network }: BotOptions): Bot {
   /** A command that keeps failing is answered too: somebody waits. */
   const run = async (stored: StoredEvent, command: Command): Promise<Answer> => {
     try {
-      return await runCommand({ portals, network, user: () => users.ensure(stored.sender) }, command)
+      const { sender } = stored
+      const asker = { portals, network, user: () => users.ensure(sender), known: () => users.find(sender) }
+      return await runCommand(asker, command)
     } catch (error) {
       if (clock() - stored.receivedAt < settings.commandMs) throw error
       context.log.warn({ code: codeOf(error) }, 'a command to the bot failed')
@@ -62,12 +66,35 @@ export function openBot({ portals, network }: BotOptions): Bot {
     }
   }
 
+  const membersIn = async (bot: GhostId, room: string) =>
+    Object.keys(await homeserver.joinedMembers({ user: bot }, room)).length
+  const goOut = async (bot: GhostId, room: string): Promise<void> => {
+    await database.query('delete from bot_room where matrix_room = $1', [room])
+    await homeserver.leave({ user: bot }, room).catch((error: unknown) => {
+      if (!isForGood(error)) throw error
+    })
+  }
+  const greet = async (bot: GhostId, stored: StoredEvent): Promise<void> => {
+    await database.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [stored.room])
+    await sayInRoom(context, bot, stored.room, botWords.help(network), stored.eventId)
+  }
+
   const left = async (bot: GhostId, stored: StoredEvent): Promise<void> => {
-    const gone =
-      stored.stateKey === bot || Object.keys(await homeserver.joinedMembers({ user: bot }, stored.room)).length <= 1
-    if (!gone) return
-    if (stored.stateKey !== bot) await homeserver.leave({ user: bot }, stored.room)
-    await database.query('delete from bot_room where matrix_room = $1', [stored.room])
+    if (stored.stateKey !== bot && (await membersIn(bot, stored.room)) > 1) return
+    await goOut(bot, stored.room)
+  }
+
+  /** One event; a time to wait when its key has not come. */
+  const take = async (bot: GhostId, stored: StoredEvent): Promise<{ retryAfterMs: number } | undefined> => {
+    const { type, content, stateKey } = stored
+    if (type === 'm.room.member' && content.membership !== 'join' && content.membership !== 'invite') {
+      await left(bot, stored)
+    } else if (stateKey === undefined) {
+      const plain = await read(bot, stored)
+      if (plain !== undefined && 'retryAfterMs' in plain) return plain
+      if (plain !== undefined) await answer(bot, stored, plain)
+    }
+    return undefined
   }
 
   return {
@@ -76,11 +103,11 @@ export function openBot({ portals, network }: BotOptions): Bot {
       try {
         await homeserver.join({ user: bot }, stored.room)
       } catch (error) {
-        if (!isHomeserverError(error) || error.retry || error.status === 401) throw error
+        if (!isForGood(error)) throw error
         return finish(stored)
       }
-      await database.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [stored.room])
-      await sayInRoom(context, bot, stored.room, botWords.help(network), stored.eventId)
+      if ((await membersIn(bot, stored.room)) > mostMembers) await goOut(bot, stored.room)
+      else await greet(bot, stored)
       await finish(stored)
     },
     async takeEvents(room, events) {
@@ -88,16 +115,13 @@ export function openBot({ portals, network }: BotOptions): Bot {
       if (known === undefined) return undefined
       const bot = await ghosts.ensureBot()
       for (const stored of events) {
-        if (
-          stored.type === 'm.room.member' &&
-          stored.content.membership !== 'join' &&
-          stored.content.membership !== 'invite'
-        ) {
-          await left(bot, stored)
-        } else if (stored.stateKey === undefined) {
-          const plain = await read(bot, stored)
-          if (plain !== undefined && 'retryAfterMs' in plain) return { taken: true, retryAfterMs: plain.retryAfterMs }
-          if (plain !== undefined) await answer(bot, stored, plain)
+        try {
+          const wait = await take(bot, stored)
+          if (wait !== undefined) return { taken: true, ...wait }
+        } catch (error) {
+          // The bot was sent away, or may not speak here: asking again changes nothing, and what follows must not wait.
+          if (!isForGood(error) && clock() - stored.receivedAt < triedMs) throw error
+          context.log.warn({ code: codeOf(error) }, 'a message to the bot was given up')
         }
         await finish(stored)
       }
@@ -105,5 +129,13 @@ export function openBot({ portals, network }: BotOptions): Bot {
     },
   }
 }
+
+/** Members of a room in which the bot stays: every message there costs it a look, and it is for people, not for crowds. */
+const mostMembers = 50
+/** How long an event is tried again that fails for a reason which may pass, ms. */
+const triedMs = 10 * 60 * 1000
+
+/** Whether the homeserver refuses, and will refuse again. */
+const isForGood = (error: unknown) => isHomeserverError(error) && !error.retry && error.status !== 401
 
 type Plain = { content: Record<string, unknown> } | { unreadable: true }

@@ -84,6 +84,8 @@ export function readEvent(event: Record<string, unknown>): ReadEvent | undefined
   const { room_id: room, event_id: eventId, type, sender, state_key: stateKey, content } = event
   if (typeof room !== 'string' || typeof eventId !== 'string' || typeof type !== 'string') return undefined
   if (typeof sender !== 'string' || !isObject(content)) return undefined
+  // PostgreSQL takes no NUL in text: one such name, and no transaction would be stored any more.
+  if ([room, eventId, type, sender, stateKey].some((name) => name?.toString().includes('\0'))) return undefined
   if (stateKey !== undefined && typeof stateKey !== 'string') return undefined
   return { room, eventId, type, sender, content, event, ...(stateKey === undefined ? {} : { stateKey }) }
 }
@@ -91,7 +93,7 @@ export function readEvent(event: Record<string, unknown>): ReadEvent | undefined
 function readToDevice(entry: Record<string, unknown>): ToDevice | undefined {
   const { type, sender, content, to_user_id: user, to_device_id: device } = entry
   if (typeof type !== 'string' || typeof sender !== 'string' || !isObject(content)) return undefined
-  if (typeof user !== 'string' || typeof device !== 'string') return undefined
+  if (typeof user !== 'string' || typeof device !== 'string' || user.includes('\0')) return undefined
   return { type, sender, content, to_user_id: user, to_device_id: device }
 }
 
