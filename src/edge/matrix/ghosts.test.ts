@@ -266,6 +266,27 @@ onBothDialects('ghosts', (open) => {
         assert.deepEqual(await s.ghosts.decrypt(s.ghost, room, event), { failed: 'malformed' })
       })
 
+    it('no event of which nothing can be made, and says so for good', async () => {
+      await using s = await scene()
+      const event = await s.client.encrypt(room, 'hello', [s.ghost])
+      await s.deliver()
+      const content = event.content as object
+      for (const broken of [
+        { content: { ...content, ciphertext: '!!!' } },
+        { content: { ...content, sender_key: 5 } },
+        { content: { ...content, device_id: {} } },
+        { origin_server_ts: 'never' },
+        { event_id: 7 },
+        { content: { ...content, 'm.relates_to': 'x' } },
+        { unsigned: 'x' },
+      ]) {
+        const result = await s.ghosts.decrypt(s.ghost, room, { ...event, ...broken })
+        assert.ok('failed' in result || isDecrypted(result), JSON.stringify(broken))
+      }
+      const nowhere = await s.ghosts.decrypt(s.ghost, 'nowhere', event)
+      assert.ok('failed' in nowhere)
+    })
+
     it('no ciphertext that is none', async () => {
       await using s = await scene()
       const event = await s.client.encrypt(room, 'hello', [s.ghost])
