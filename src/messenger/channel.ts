@@ -108,9 +108,13 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     if (underWay >= settings.channelRequests * (acknowledges ? 2 : 1))
       throw new HubError('rate-limited', { retryAfterMs: 100 })
     if (acknowledges) return
-    const cost = 1 + Math.floor(bytes / settings.requestUnitBytes)
-    const waitMs = ctx.rates.requests.take(asker.device, cost) || takeForKind(request)
+    const waitMs = ctx.rates.requests.take(asker.device, costOf(request, bytes)) || takeForKind(request)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
+  }
+
+  const costOf = (request: Request, bytes: number): number => {
+    const packages = request.case === 'publishKeyPackages' ? request.value.keyPackages.length : 0
+    return 1 + Math.floor(bytes / settings.requestUnitBytes) + Math.floor(packages / settings.requestUnitKeyPackages)
   }
 
   const takeForKind = (request: Request): number => {

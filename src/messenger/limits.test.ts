@@ -57,13 +57,20 @@ describe('limits', () => {
   })
 
   test('of commits and rooms, and of what is large', async () => {
-    await using service = await open({ commitBurst: 2, requestUnitBytes: 1024, requestBurst: 20 })
+    await using service = await open({
+      commitBurst: 2,
+      requestUnitBytes: 1024,
+      requestBurst: 26,
+      requestsPerSecond: 0.1,
+    })
     const device = await service.world.device()
     const client = await service.connect()
     const channel = await client.authenticate(device)
     const commit = { case: 'submitCommit', value: { room: 'x' } } as const
     for (let i = 0; i < 2; i++) assert.equal(await client.refused(commit, channel), 'MALFORMED')
     assert.equal(await client.refused(commit, channel), 'RATE_LIMITED')
+    const supply = { case: 'publishKeyPackages', value: { keyPackages: Array(20).fill(new Uint8Array(1)) } } as const
+    assert.equal(await client.refused(supply, channel), 'BAD_KEY_PACKAGE')
     const large = { case: 'submitMessage', value: { room: 'x', message: new Uint8Array(16 * 1024) } } as const
     assert.equal(await client.refused(large, channel), 'MALFORMED')
     assert.equal(await client.refused(large, channel), 'RATE_LIMITED')

@@ -25,8 +25,9 @@ export interface GatewaySettings {
   /** Bytes of requests under way at once on a connection: before anybody has authenticated, and after. */
   firstUnderWayBytes: number
   underWayBytes: number
-  /** A request counts once more for each of so many bytes: what is large costs time and space. */
+  /** A request counts once more for each of so many bytes or KeyPackages: they cost time, signatures and space. */
   requestUnitBytes: number
+  requestUnitKeyPackages: number
   /** Look-ups of an account, and handles that it tries to take: enough for a person, too few to try out names. */
   lookUpsPerMinute: number
   /**
@@ -70,6 +71,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   firstUnderWayBytes: 1024 * 1024,
   underWayBytes: 32 * 1024 * 1024,
   requestUnitBytes: 64 * 1024,
+  requestUnitKeyPackages: 4,
   lookUpsPerMinute: 60,
   commitsPerMinute: 60,
   commitBurst: 300,
