@@ -54,7 +54,7 @@ async function start(): Promise<string> {
   const before = readState()
   if (!before) print('The first start takes a few minutes: it installs a Matrix homeserver and creates databases.')
   const python = await findHomeserver()
-  const ports = await choosePorts(before)
+  const ports = await choosePorts(before, python !== undefined)
   const configuration = configure({ service: ports.service, ...(python ? { homeserver: ports.homeserver } : {}) })
   const service = `http://127.0.0.1:${ports.service}`
   const state: State = { ...before, service, ports, messengerUser }
@@ -68,7 +68,8 @@ async function start(): Promise<string> {
   const child = await stage('the service', () => startService(configuration, service))
   open.push({ name: 'the service', stop: () => child.stop() })
 
-  const shown = state.demonstrated ? await recall() : await show(state, synapse)
+  const missing = synapse !== undefined && state.matrixUser === undefined
+  const shown = state.demonstrated && !missing ? await recall() : await show(state, synapse)
   for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, began })) print(line)
   return firstToEnd(child, synapse)
 }
@@ -86,13 +87,17 @@ async function findHomeserver(): Promise<string | undefined> {
   }
 }
 
-async function choosePorts(before: State | undefined): Promise<{ service: number; homeserver: number }> {
+async function choosePorts(
+  before: State | undefined,
+  withHomeserver: boolean,
+): Promise<{ service: number; homeserver: number }> {
   const wished = {
     service: wishedPort() ?? before?.ports.service ?? usualPorts.service,
     homeserver: before?.ports.homeserver ?? usualPorts.homeserver,
   }
   const service = await choosePort(wished.service)
   if (service !== wished.service) print(`Port ${wished.service} is taken; the service uses ${service}.`)
+  if (!withHomeserver) return { ...wished, service }
   const homeserver = await choosePort(wished.homeserver, [service])
   if (homeserver !== wished.homeserver) print(`Port ${wished.homeserver} is taken; the homeserver uses ${homeserver}.`)
   return { service, homeserver }
