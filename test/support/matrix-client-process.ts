@@ -1,4 +1,5 @@
 // The process of matrix-client.ts: matrix-js-sdk, spoken to in lines of JSON.
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ClientEvent,
   createClient,
@@ -10,7 +11,6 @@ import {
 } from 'matrix-js-sdk'
 import {
   AllDevicesIsolationMode,
-  CryptoEvent,
   EventShieldColour,
   EventShieldReason,
   OnlySignedDevicesIsolationMode,
@@ -27,8 +27,6 @@ for (const name of ['log', 'info', 'debug', 'trace'] as const) console[name] = (
 
 let client: MatrixClient
 let storageKey: [string, Uint8Array<ArrayBuffer>] | undefined
-/** Room keys that are not in the backup yet; unknown before the first are. */
-let notBackedUp: number | undefined
 const seen: MatrixEvent[] = []
 const changed = new EventTarget()
 const change = () => changed.dispatchEvent(new Event('change'))
@@ -94,10 +92,6 @@ serveJson({
       change()
     })
     client.on(ClientEvent.Sync, change)
-    client.on(CryptoEvent.KeyBackupSessionsRemaining, (remaining) => {
-      notBackedUp = remaining
-      change()
-    })
     client.on(RoomEvent.MyMembership, (room, membership) => {
       if (membership === 'invite' && autoJoin) void client.joinRoom(room.roomId).catch(() => {})
       change()
@@ -200,8 +194,15 @@ serveJson({
     await crypto.bootstrapSecretStorage({ createSecretStorageKey: async () => key, setupNewKeyBackup: true })
     return key.encodedPrivateKey
   },
-  untilBackedUp: (timeoutMs: number) =>
-    until(timeoutMs, () => notBackedUp === 0, 'the backup of room keys').then(() => null),
+  async untilBackedUp(timeoutMs: number) {
+    const crypto = client.getCrypto()!
+    const keys = (await crypto.exportRoomKeys()).length
+    // The client uploads when it likes to, within ten seconds or so, and says nothing of the last piece.
+    for (const end = Date.now() + timeoutMs; Date.now() < end; await sleep(500)) {
+      if (((await crypto.getKeyBackupInfo())?.count ?? 0) >= keys) return
+    }
+    throw new Error('the room keys did not get into the backup')
+  },
   signOut: () => client.logout(true).then(() => null),
   newRoomKey: (room: string) => client.getCrypto()!.forceDiscardSession(room),
 })
