@@ -45,6 +45,9 @@ async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
   await deleteWelcomes(ctx, now - retentionMs)
   await deleteInBatches(ctx, 'link', 'expires_at < $1', now)
   await deleteInBatches(ctx, 'approach', 'hour < $1', Math.floor(now / 3_600_000) - 24)
+  await deleteInBatches(ctx, 'guest_entry', 'at < $1', now - ctx.settings.guestEntryMs)
+  await deleteInBatches(ctx, 'invite', 'coalesce(revoked_at, expires_at) < $1', now - ctx.settings.guestEndedMs)
+  await deleteEnded(ctx, now - ctx.settings.guestEndedMs)
   await proposeForgotten(ctx, mostProposals)
 }
 
@@ -62,6 +65,29 @@ async function deleteInBatches(
     )
     if (deleted.length > 0) metrics.count('cleaned', { table })
     if (deleted.length < cleanRows) return
+  }
+}
+
+/** Chats of guests that ended long ago: nobody comes for the reason any more. */
+async function deleteEnded({ database, settings: { cleanRows } }: HubContext, before: number): Promise<void> {
+  for (;;) {
+    const gone = await database.transaction(async (tx) => {
+      const rows = await tx.query<{ account: string; room_no: number }>(
+        `delete from hub.guest where ctid = any(array(
+           select ctid from hub.guest where ended is not null and ended_at < $1 limit $2)) returning account, room_no`,
+        [before, cleanRows],
+      )
+      const accounts = rows.map(({ account }) => account)
+      const rooms = rows.map((row) => row.room_no)
+      for (const table of ['device', 'manifest', 'member'])
+        await tx.query(`delete from hub.${table} where account = any($1::text[])`, [accounts])
+      await tx.query('delete from hub.member where room_no = any($1::int8[])', [rooms])
+      await tx.query('delete from hub.room where no = any($1::int8[])', [rooms])
+      await tx.query('delete from hub.block where owner = any($1::text[]) or blocked = any($1::text[])', [accounts])
+      await tx.query('delete from hub.account where address = any($1::text[])', [accounts])
+      return rows.length
+    })
+    if (gone < cleanRows) return
   }
 }
 

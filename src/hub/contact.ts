@@ -26,6 +26,8 @@ export type ContactDecision =
 export function decideContact(contact: Contact): ContactDecision {
   const { asker, target } = contact
   if (contact.askerBlocksTarget) return refuse('blocked')
+  // A guest has the one chat that the link has opened.
+  if (asker.kind === 'guest' || target.kind === 'guest') return refuse('not-reachable')
   if (asker.kind === 'edge' && target.kind === 'edge') return refuse('not-reachable')
   if (target.kind === 'edge' && !asker.optedIn) return refuse('not-opted-in')
   if (asker.kind === 'edge' && !target.optedIn) return refuse('not-reachable')

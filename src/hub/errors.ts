@@ -1,3 +1,5 @@
+import type { GuestEnd } from './guests/reasons.ts'
+
 /** Why the hub refuses: the error codes of the messenger protocol, see schemas/messenger/v1/messenger.proto. */
 export type HubErrorCode =
   | 'malformed'
@@ -26,6 +28,8 @@ export type HubErrorCode =
   | 'unlinked'
   | 'unavailable'
   | 'unsupported'
+  | 'wrong-pin'
+  | 'ended'
 
 /** What a developer is told, and whether the same request can succeed later without anybody changing their mind. */
 const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
@@ -55,6 +59,8 @@ const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
   unlinked: { message: 'this device was unlinked', retry: false },
   unavailable: { message: 'a passing fault; nothing was stored', retry: true },
   unsupported: { message: 'not supported by this provider', retry: false },
+  'wrong-pin': { message: 'not the PIN of this link; the try was counted', retry: false },
+  ended: { message: "this guest's chat is over", retry: false },
 }
 
 export interface HubErrorDetails {
@@ -66,6 +72,8 @@ export interface HubErrorDetails {
   readonly proposals?: readonly Uint8Array[]
   /** wrong-epoch: the room's epoch. */
   readonly epoch?: number
+  /** ended: why. */
+  readonly ended?: GuestEnd
 }
 
 /**
@@ -80,6 +88,7 @@ export class HubError extends Error {
   readonly room: string
   readonly proposals: readonly Uint8Array[]
   readonly epoch: number
+  readonly ended: GuestEnd | undefined
 
   constructor(code: HubErrorCode, details: HubErrorDetails = {}) {
     super(meanings[code].message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -89,5 +98,6 @@ export class HubError extends Error {
     this.room = details.room ?? ''
     this.proposals = details.proposals ?? []
     this.epoch = details.epoch ?? 0
+    this.ended = details.ended
   }
 }

@@ -1,6 +1,6 @@
 import { decodeCredential, IdentityError, readCertificate, readEndorsement, verifyLeaf } from '../identity/index.ts'
 import { type KeyPackageView, MlsError, readKeyPackage } from '../mls/public.ts'
-import type { Queryable } from '../store/index.ts'
+import type { Queryable, Transaction } from '../store/index.ts'
 import { freshEndorsement } from './accounts/endorsements.ts'
 import { approach } from './admission.ts'
 import type { Asker, HubContext } from './context.ts'
@@ -114,31 +114,43 @@ export async function claimKeyPackages(ctx: HubContext, asker: Asker, account: s
     if (!target) throw new HubError('not-reachable')
     if (!target.decision.allowed) throw new HubError(target.decision.code)
     if (target.decision.standing === 'requested') await countStranger(ctx, tx, asker)
-    const [manifest] = await tx.query<{ document: Uint8Array }>(
-      'select document from hub.manifest where account = $1 and number = $2',
-      [account, target.manifestNumber],
-    )
-    // A manifest past its time is not accepted into any room.
-    if (!manifest || target.manifestUntil <= ctx.clock()) throw new HubError('no-key-packages')
-    const devices = await tx.query<{ device_id: string }>(
-      'select device_id from hub.device where account = $1 and unlinked_at is null and device_id <> $2 order by device_id',
-      [account, asker.device],
-    )
-    const keyPackages: Uint8Array[] = []
-    for (const { device_id } of devices) {
-      const body = await takeOne(ctx, tx, device_id)
-      if (body) keyPackages.push(body)
-    }
-    if (keyPackages.length === 0 && account !== asker.account) throw new HubError('no-key-packages')
-    const low: string[] = []
-    for (const { device_id } of devices)
-      if ((await countKeyPackages(ctx, tx, device_id)) < ctx.settings.keyPackagesLow) low.push(device_id)
-    tx.afterCommit(() => {
-      for (const device of low) wake(ctx.bus, device, { kind: 'key-packages' })
-    })
-    return { manifest: manifest.document, keyPackages }
+    return takeKeyPackages(ctx, tx, account, asker)
   })
-  return { ...claimed, endorsement: await freshEndorsement(ctx, account) }
+  const { manifest, packages: keyPackages } = claimed
+  return { manifest, keyPackages, endorsement: await freshEndorsement(ctx, account) }
+}
+
+/** The account's manifest and a KeyPackage of each device but the asker's, handed out. Errors: no-key-packages. */
+export async function takeKeyPackages(
+  ctx: HubContext,
+  tx: Transaction,
+  account: string,
+  asker?: Pick<Asker, 'account' | 'device'>,
+): Promise<{ manifest: Uint8Array; packages: Uint8Array[] }> {
+  // A manifest past its time is not accepted into any room.
+  const [manifest] = await tx.query<{ document: Uint8Array }>(
+    `select m.document from hub.account a join hub.manifest m on m.account = a.address and m.number = a.manifest_number
+      where a.address = $1 and a.manifest_until > $2`,
+    [account, ctx.clock()],
+  )
+  if (!manifest) throw new HubError('no-key-packages')
+  const devices = await tx.query<{ device_id: string }>(
+    'select device_id from hub.device where account = $1 and unlinked_at is null and device_id <> $2 order by device_id',
+    [account, asker?.device ?? ''],
+  )
+  const packages: Uint8Array[] = []
+  for (const { device_id } of devices) {
+    const body = await takeOne(ctx, tx, device_id)
+    if (body) packages.push(body)
+  }
+  if (packages.length === 0 && account !== asker?.account) throw new HubError('no-key-packages')
+  const low: string[] = []
+  for (const { device_id } of devices)
+    if ((await countKeyPackages(ctx, tx, device_id)) < ctx.settings.keyPackagesLow) low.push(device_id)
+  tx.afterCommit(() => {
+    for (const device of low) wake(ctx.bus, device, { kind: 'key-packages' })
+  })
+  return { manifest: manifest.document, packages }
 }
 
 async function takeOne(ctx: HubContext, tx: Queryable, device: string): Promise<Uint8Array | undefined> {

@@ -10,6 +10,10 @@ import { openCleaning } from './cleaning.ts'
 import { answerConsent, readConsents, requestConsent } from './consent.ts'
 import type { Asker, HubContext, HubMetrics } from './context.ts'
 import { HubError } from './errors.ts'
+import { createGuestRoom, type GuestCreation } from './guests/create.ts'
+import { openEndings } from './guests/end.ts'
+import { enterInvite } from './guests/enter.ts'
+import { answerGuest, listInvites, openInvite, putInvite, revokeInvite, waitingGuests } from './guests/invites.ts'
 import { claimKeyPackages, countKeyPackages, publishKeyPackages } from './key-packages.ts'
 import { completeLink, openLink } from './links.ts'
 import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'
@@ -73,6 +77,7 @@ export function openHub(options: HubOptions) {
     },
   }
   const cleaning = openCleaning(ctx)
+  const endings = openEndings(ctx)
   /** What is in the log and has not been answered. */
   const accepted = async (answer: Promise<Accepted>): Promise<Accepted> => {
     const given = await answer
@@ -92,6 +97,14 @@ export function openHub(options: HubOptions) {
         }
     }
 
+  /** What a guest has no use for is refused before it is looked at. */
+  const notForGuests =
+    <A extends unknown[], R>(operation: (ctx: HubContext, asker: Asker, ...args: A) => Promise<R>) =>
+    async (asker: Asker, ...args: A): Promise<R> => {
+      if (asker.accountKind === 'guest') throw new HubError('not-allowed')
+      return guarded(operation)(asker, ...args)
+    }
+
   return {
     provider,
     providerKey: providerKeyPair.publicKey,
@@ -105,12 +118,12 @@ export function openHub(options: HubOptions) {
     openLink: guarded(openLink),
     completeLink: guarded(completeLink),
 
-    findByHandle: guarded(findByHandle),
-    checkForeignLookUp: guarded(checkForeignLookUp),
-    acceptForeign: guarded(acceptForeign),
+    findByHandle: notForGuests(findByHandle),
+    checkForeignLookUp: notForGuests(checkForeignLookUp),
+    acceptForeign: notForGuests(acceptForeign),
 
-    publishKeyPackages: guarded(publishKeyPackages),
-    claimKeyPackages: guarded(claimKeyPackages),
+    publishKeyPackages: notForGuests(publishKeyPackages),
+    claimKeyPackages: notForGuests(claimKeyPackages),
     countKeyPackages: guarded((_, device: DeviceId) => countKeyPackages(ctx, ctx.database, device)),
 
     createRoom: guarded((_, asker: Asker, creation: RoomCreation) => accepted(createRoom(ctx, asker, creation))),
@@ -139,11 +152,24 @@ export function openHub(options: HubOptions) {
     ),
 
     getPreferences: guarded(getPreferences),
-    putPreferences: guarded((_, asker: Asker, change: PreferenceChange) => putPreferences(ctx, asker, change)),
+    putPreferences: notForGuests((_, asker, change: PreferenceChange) => putPreferences(ctx, asker, change)),
     block: guarded(block),
-    requestConsent: guarded(requestConsent),
-    answerConsent: guarded(answerConsent),
+    requestConsent: notForGuests(requestConsent),
+    answerConsent: notForGuests(answerConsent),
     readConsents: guarded(readConsents),
+
+    putInvite: guarded(putInvite),
+    listInvites: notForGuests(listInvites),
+    revokeInvite: notForGuests(revokeInvite),
+    answerGuest: notForGuests(answerGuest),
+    waitingGuests: guarded(waitingGuests),
+    openInvite: guarded(openInvite),
+    enterInvite: guarded(enterInvite),
+    createGuestRoom: guarded(async (_, guest: GuestCreation) => {
+      const { accepted: answer, endsAt } = await createGuestRoom(ctx, guest)
+      endings.plan(endsAt)
+      return accepted(Promise.resolve(answer))
+    }),
 
     /** Calls `onNews` for what concerns a device from now on. Returns a function that ends it. */
     listen: (device: DeviceId, onNews: (news: News[]) => void) => listen(ctx.bus, device, onNews),
@@ -151,9 +177,13 @@ export function openHub(options: HubOptions) {
     takeOver: (device: DeviceId, by: string) => wake(ctx.bus, device, { kind: 'taken-over', by }),
 
     /** Deletes what is past its time, now; runs by itself from time to time. */
-    clean: guarded(() => cleaning.clean()),
+    clean: guarded(async () => {
+      await endings.look()
+      await cleaning.clean()
+    }),
     /** Stops cleaning and waits for what runs in the background. The database stays open: it is the caller's. */
     async close(): Promise<void> {
+      await endings.close()
       await cleaning.close()
       await Promise.all(background)
     },

@@ -1,6 +1,7 @@
 import type { FirstContact } from './contact.ts'
 import type { Asker, HubContext } from './context.ts'
 import { HubError } from './errors.ts'
+import { endGuests } from './guests/end.ts'
 
 export interface Preferences {
   firstContact: FirstContact
@@ -108,5 +109,6 @@ export async function block(ctx: HubContext, asker: Asker, account: string, bloc
       asker.account,
       account,
     ])
+    await endGuests(ctx, tx, { between: [asker.account, account] }, 'blocked')
   })
 }

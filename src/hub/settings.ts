@@ -53,6 +53,31 @@ export interface HubSettings {
   /** Pause between cleanings, and rows that one statement deletes: long enough apart and small enough to disturb nobody. */
   cleanEveryMs: number
   cleanRows: number
+  /** How long a link lets somebody in when its maker does not say, and at most. */
+  inviteMs: number
+  inviteMostMs: number
+  /** How long nothing may be said in a guest's chat before it ends, likewise. */
+  guestIdleMs: number
+  guestIdleMostMs: number
+  /** Open links of an account. */
+  invites: number
+  /** Wrong PINs that a link takes before it is closed: four digits are not to be tried out. */
+  pinTries: number
+  /** Guests that come by one link which is not for single use. */
+  guestsPerInvite: number
+  /** Who asks to come in by one link at a time, and how long such an asking is kept. */
+  guestEntries: number
+  guestEntryMs: number
+  /** How often one who asks is handed KeyPackages of the host: answers get lost, a supply must not be used up. */
+  guestClaims: number
+  /** Messages of a guest before the host has accepted the chat: it was asked for, so more than a stranger's. */
+  guestMessages: number
+  /** One MLSMessage in a guest's chat: text alone. */
+  guestMessageBytes: number
+  /** What is sealed under a link's secret: a name and a few words. */
+  guestDocumentBytes: number
+  /** How long the browser of a chat that ended is told why. */
+  guestEndedMs: number
   /** How often evaluating a commit is begun anew because the room changed meanwhile. */
   commitAttempts: number
 }
@@ -83,5 +108,19 @@ export const defaultHubSettings: HubSettings = {
   readBytes: 1024 * 1024,
   cleanEveryMs: 30 * second,
   cleanRows: 1000,
+  inviteMs: 10 * day,
+  inviteMostMs: 90 * day,
+  guestIdleMs: 10 * day,
+  guestIdleMostMs: 90 * day,
+  invites: 100,
+  pinTries: 5,
+  guestsPerInvite: 50,
+  guestEntries: 20,
+  guestEntryMs: 1 * day,
+  guestClaims: 3,
+  guestMessages: 20,
+  guestMessageBytes: 16 * 1024,
+  guestDocumentBytes: 1024,
+  guestEndedMs: 30 * day,
   commitAttempts: 3,
 }

@@ -2,7 +2,7 @@ import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type News } from '../hub/index.ts'
 import type { GatewayContext } from './context.ts'
 import { type Courier, openCourier } from './courier.ts'
-import { type Body, errorBody, numberOf, type Request } from './frames.ts'
+import { type Body, errorBody, numberOf, type Request, toGuestEnd } from './frames.ts'
 import { roomOf } from './names.ts'
 import { answerDevice } from './requests.ts'
 
@@ -62,7 +62,8 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
       const device = await hub.findDevice(asker.device).catch(() => 'unknown' as const)
       if (device !== 'unknown') {
         if (!open || device?.unlinked === false) return
-        send({ case: 'unlinked', value: {} })
+        if (device?.ended) send({ case: 'guestEnded', value: { reason: toGuestEnd(device.ended) } })
+        else send({ case: 'unlinked', value: {} })
         return close()
       }
       ctx.metrics.count('faults', { in: 'unlinking' })
@@ -118,6 +119,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
   }
 
   const takeForKind = (request: Request): number => {
+    if (asker.accountKind === 'guest') return ctx.rates.guests.take(asker.device)
     switch (request.case) {
       case 'lookUp':
         return ctx.rates.lookUps.take(asker.account)

@@ -19,6 +19,10 @@ export interface GatewayRates {
   /** By account. */
   readonly lookUps: Rates
   readonly commits: Rates
+  /** Of guests, by device. */
+  readonly guests: Rates
+  /** By link. */
+  readonly invites: Rates
 }
 
 export interface GatewayContext {

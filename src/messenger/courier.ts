@@ -37,6 +37,7 @@ export function openCourier(options: CourierOptions) {
   let lastWelcome = 0
   let consentsSince = 0
   const toldConsents = new Set<string>()
+  const toldGuests = new Set<string>()
 
   let running = false
   let again = false
@@ -169,6 +170,16 @@ export function openCourier(options: CourierOptions) {
       })),
     ].sort((one, other) => one.at - other.at)
     for (const { key, at, event } of events) tell(key, at, event)
+    return sendGuests()
+  }
+
+  const sendGuests = async () => {
+    if (asker.accountKind !== 'person' && asker.accountKind !== 'business') return true
+    for (const guest of await hub.waitingGuests(asker)) {
+      if (toldGuests.has(guest.account) || stopped) continue
+      toldGuests.add(guest.account)
+      send({ case: 'guestWaiting', value: guest })
+    }
     return true
   }
 

@@ -1,11 +1,18 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
-import { HubError, type HubErrorCode, type RoomKind as HubRoomKind, type Standing } from '../hub/index.ts'
+import {
+  HubError,
+  type HubErrorCode,
+  type GuestEnd as HubGuestEnd,
+  type RoomKind as HubRoomKind,
+  type Standing,
+} from '../hub/index.ts'
 import {
   type ClientFrame,
   ClientFrameSchema,
   EntryKind,
   ErrorCode,
   FirstContact,
+  GuestEnd,
   RoomKind,
   RoomStanding,
   ServerFrameSchema,
@@ -41,6 +48,7 @@ export function errorBody(error: HubError): Body {
       room: error.room,
       proposals: [...error.proposals],
       epoch: BigInt(error.epoch),
+      ended: error.ended ? toGuestEnd(error.ended) : GuestEnd.GUEST_END_UNSPECIFIED,
     },
   }
 }
@@ -70,6 +78,14 @@ const standings: Record<Standing, RoomStanding> = {
 const contacts = { anyone: FirstContact.ANYONE, consent: FirstContact.CONSENT, nobody: FirstContact.NOBODY } as const
 const entryKinds = { message: EntryKind.MESSAGE, commit: EntryKind.COMMIT, proposal: EntryKind.PROPOSAL } as const
 
+const guestEnds: Record<HubGuestEnd, GuestEnd> = {
+  idle: GuestEnd.IDLE,
+  revoked: GuestEnd.REVOKED,
+  blocked: GuestEnd.GUEST_BLOCKED,
+  left: GuestEnd.GUEST_LEFT,
+}
+
+export const toGuestEnd = (reason: HubGuestEnd): GuestEnd => guestEnds[reason]
 export const toRoomKind = (kind: HubRoomKind): RoomKind => roomKinds[kind]
 export const toStanding = (standing: Standing): RoomStanding => standings[standing]
 export const toFirstContact = (policy: keyof typeof contacts): FirstContact => contacts[policy]

@@ -1,10 +1,10 @@
 import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
-import { accountProofBytes, authenticationBytes } from '../protocol/index.ts'
+import { accountProofBytes, authenticationBytes, inviteProofBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import type { Body, Request } from './frames.ts'
 import { deviceOf } from './names.ts'
-import { putManifest } from './requests.ts'
+import { accepted, creationOf, putManifest } from './requests.ts'
 import type { Server } from './resolvers.ts'
 
 export interface OpenRequestsOptions {
@@ -35,11 +35,18 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     const device = id && (await hub.findDevice(id))
     const signed = authenticationBytes(challenge, hub.provider, deviceId)
     if (!device || !crypto.verify(device.deviceKey, signed, signature)) throw new HubError('unauthenticated')
+    if (device.ended) throw new HubError('ended', { ended: device.ended })
     if (device.unlinked) throw new HubError('unlinked')
     if (closed) throw new HubError('unauthenticated')
     const { deviceKey: _key, manifestNumber, keyPackages, unlinked: _unlinked, ...asker } = device
     const value = { account: asker.account, manifestNumber: BigInt(manifestNumber), keyPackages }
     return { case: 'authenticated', value: { ...value, channel: authenticated(asker) } }
+  }
+
+  /** Asked too often for one link, whether there is such a link or not. */
+  const admitInvite = (invite: string): void => {
+    const waitMs = ctx.rates.invites.take(invite.slice(0, 32))
+    if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
   }
 
   const verifyToken = async (token: string): Promise<TokenClaims> => {
@@ -119,6 +126,26 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
           return putManifest(hub, request.value)
         case 'openLink':
           return openLink(request.value.rendezvous)
+        case 'openInvite': {
+          admitInvite(request.value.invite)
+          const { expiresMs, idleMs, ...options } = await hub.openInvite(request.value.invite)
+          const value = { ...options, expiresMs: BigInt(expiresMs), idleMs: BigInt(idleMs) }
+          return { case: 'inviteOptions', value }
+        }
+        case 'enterInvite': {
+          const { invite, pin, accountKey, proof, introduction } = request.value
+          admitInvite(invite)
+          if (!crypto.verify(accountKey, inviteProofBytes(challenge, invite), proof))
+            throw new HubError('bad-certificate')
+          return { case: 'inviteEntry', value: await hub.enterInvite({ invite, pin, accountKey, introduction }) }
+        }
+        case 'createGuestRoom': {
+          const { invite, manifest, certificate, room } = request.value
+          admitInvite(invite)
+          if (!room) throw new HubError('malformed')
+          const creation = creationOf(room)
+          return accepted(await hub.createGuestRoom({ invite, manifest, certificate, creation }))
+        }
         case 'serveNetwork':
           return serveNetwork(request.value.network, request.value.accessToken)
         case 'answerResolve':

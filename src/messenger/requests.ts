@@ -1,5 +1,5 @@
 import { type Asker, type Hub, HubError } from '../hub/index.ts'
-import { IdentifierKind, type SubmitCommit } from '../protocol/index.ts'
+import { type CreateRoom, IdentifierKind, type SubmitCommit } from '../protocol/index.ts'
 import {
   type Body,
   fromFirstContact,
@@ -38,12 +38,8 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       return { case: 'claimedKeyPackages', value: await hub.claimKeyPackages(asker, accountOf(request.value.account)) }
     case 'lookUp':
       return { case: 'found', value: await lookUp(hub, resolvers, asker, request.value) }
-    case 'createRoom': {
-      const { room, kind, groupInfo, commit } = request.value
-      if (!commit) throw new HubError('malformed')
-      const creation = { room: roomOf(room), kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
-      return accepted(await hub.createRoom(asker, creation))
-    }
+    case 'createRoom':
+      return accepted(await hub.createRoom(asker, creationOf(request.value)))
     case 'submitCommit':
       return accepted(await hub.submitCommit(asker, commitOf(request.value)))
     case 'submitMessage': {
@@ -51,8 +47,8 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       return accepted(await hub.submitMessage(asker, { room: roomOf(room), key, message }))
     }
     case 'getGroupInfo': {
-      const { groupInfo, manifests, seq, at } = await hub.getGroupInfo(asker, roomOf(request.value.room))
-      return { case: 'groupInfo', value: { groupInfo, manifests, seq: BigInt(seq), timestampMs: BigInt(at) } }
+      const { groupInfo, manifests, seq, at, invite } = await hub.getGroupInfo(asker, roomOf(request.value.room))
+      return { case: 'groupInfo', value: { groupInfo, manifests, seq: BigInt(seq), timestampMs: BigInt(at), invite } }
     }
     case 'listRooms': {
       const rooms = await hub.listRooms(asker)
@@ -97,9 +93,40 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     case 'answerConsent':
       await hub.answerConsent(asker, accountOf(request.value.account), request.value.granted)
       return done
+    case 'putInvite': {
+      const { invite, pin, approval, singleUse, shown, replaces, expiresInMs, idleMs } = request.value
+      const times = { expiresInMs: numberOf(expiresInMs), idleMs: numberOf(idleMs) }
+      await hub.putInvite(asker, { invite, pin, approval, singleUse, shown, replaces, ...times })
+      return done
+    }
+    case 'listInvites':
+      return invites(await hub.listInvites(asker))
+    case 'revokeInvite':
+      await hub.revokeInvite(asker, request.value.invite, request.value.keepChats)
+      return done
+    case 'answerGuest': {
+      const { invite, account, accept } = request.value
+      await hub.answerGuest(asker, { invite, account: accountOf(account), accept })
+      return done
+    }
     default:
       throw new HubError('unsupported')
   }
+}
+
+function invites(all: Awaited<ReturnType<Hub['listInvites']>>): Body {
+  const list = all.map(({ expiresMs, idleMs, ...each }) => ({
+    ...each,
+    expiresMs: BigInt(expiresMs),
+    idleMs: BigInt(idleMs),
+  }))
+  return { case: 'invites', value: { invites: list } }
+}
+
+/** A room with its first commit. Errors: malformed. */
+export function creationOf({ room, kind, groupInfo, commit }: CreateRoom) {
+  if (!commit) throw new HubError('malformed')
+  return { room: roomOf(room), kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
 }
 
 export async function putManifest(
@@ -127,7 +154,7 @@ function commitOf({ room, idempotencyKey: key, commit, welcome, groupInfo }: Sub
   return { room: roomOf(room), key, commit, welcome, groupInfo }
 }
 
-function accepted({ seq, at }: { seq: number; at: number }): Body {
+export function accepted({ seq, at }: { seq: number; at: number }): Body {
   return { case: 'accepted', value: { seq: BigInt(seq), timestampMs: BigInt(at) } }
 }
 

@@ -36,6 +36,9 @@ export interface GatewaySettings {
    */
   commitsPerMinute: number
   commitBurst: number
+  /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
+  guestRequestsPerMinute: number
+  inviteRequestsPerMinute: number
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
@@ -75,6 +78,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   lookUpsPerMinute: 60,
   commitsPerMinute: 60,
   commitBurst: 300,
+  guestRequestsPerMinute: 120,
+  inviteRequestsPerMinute: 60,
   window: 64,
   largestWindow: 1024,
   acknowledgements: 2048,

@@ -4,4 +4,4 @@
  */
 export * from './messenger_pb.js'
 export type { FramePipe } from './pipe.ts'
-export { accountProofBytes, authenticationBytes } from './signed-bytes.ts'
+export { accountProofBytes, authenticationBytes, inviteProofBytes } from './signed-bytes.ts'

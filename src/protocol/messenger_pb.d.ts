@@ -197,6 +197,48 @@ export declare type ClientFrame = Message<"silta.messenger.v1.ClientFrame"> & {
      */
     value: AnswerConsent;
     case: "answerConsent";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.PutInvite put_invite = 50;
+     */
+    value: PutInvite;
+    case: "putInvite";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.ListInvites list_invites = 51;
+     */
+    value: ListInvites;
+    case: "listInvites";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.RevokeInvite revoke_invite = 52;
+     */
+    value: RevokeInvite;
+    case: "revokeInvite";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.AnswerGuest answer_guest = 53;
+     */
+    value: AnswerGuest;
+    case: "answerGuest";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.OpenInvite open_invite = 54;
+     */
+    value: OpenInvite;
+    case: "openInvite";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.EnterInvite enter_invite = 55;
+     */
+    value: EnterInvite;
+    case: "enterInvite";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.CreateGuestRoom create_guest_room = 56;
+     */
+    value: CreateGuestRoom;
+    case: "createGuestRoom";
   } | { case: undefined; value?: undefined };
 };
 
@@ -305,6 +347,24 @@ export declare type ServerFrame = Message<"silta.messenger.v1.ServerFrame"> & {
     case: "pong";
   } | {
     /**
+     * @generated from field: silta.messenger.v1.Invites invites = 23;
+     */
+    value: Invites;
+    case: "invites";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.InviteOptions invite_options = 24;
+     */
+    value: InviteOptions;
+    case: "inviteOptions";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.InviteEntry invite_entry = 25;
+     */
+    value: InviteEntry;
+    case: "inviteEntry";
+  } | {
+    /**
      * events
      *
      * @generated from field: silta.messenger.v1.Hello hello = 40;
@@ -377,6 +437,18 @@ export declare type ServerFrame = Message<"silta.messenger.v1.ServerFrame"> & {
      */
     value: GoingAway;
     case: "goingAway";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.GuestWaiting guest_waiting = 52;
+     */
+    value: GuestWaiting;
+    case: "guestWaiting";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.GuestEnded guest_ended = 53;
+     */
+    value: GuestEnded;
+    case: "guestEnded";
   } | { case: undefined; value?: undefined };
 };
 
@@ -645,6 +717,13 @@ export declare type Error = Message<"silta.messenger.v1.Error"> & {
    * @generated from field: uint64 epoch = 7;
    */
   epoch: bigint;
+
+  /**
+   * ENDED
+   *
+   * @generated from field: silta.messenger.v1.GuestEnd ended = 8;
+   */
+  ended: GuestEnd;
 };
 
 /**
@@ -1219,6 +1298,11 @@ export declare type GroupInfoDocument = Message<"silta.messenger.v1.GroupInfoDoc
    * @generated from field: uint64 timestamp_ms = 4;
    */
   timestampMs: bigint;
+
+  /**
+   * @generated from field: string invite = 5;
+   */
+  invite: string;
 };
 
 /**
@@ -1735,6 +1819,473 @@ export declare type ConsentAnswered = Message<"silta.messenger.v1.ConsentAnswere
 export declare const ConsentAnsweredSchema: GenMessage<ConsentAnswered>;
 
 /**
+ * A person registers the id of a link and its options. The link's secret never gets here: pin and shown were derived from
+ * it or sealed under it. The same again is the same; `replaces` closes the link that this one is issued for anew.
+ *
+ * @generated from message silta.messenger.v1.PutInvite
+ */
+export declare type PutInvite = Message<"silta.messenger.v1.PutInvite"> & {
+  /**
+   * base64url of 16 random bytes
+   *
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * what the right PIN gives (docs/messenger-protocol.md), 32 bytes; empty: none is asked
+   *
+   * @generated from field: bytes pin = 2;
+   */
+  pin: Uint8Array;
+
+  /**
+   * somebody of the account has to let each guest in
+   *
+   * @generated from field: bool approval = 3;
+   */
+  approval: boolean;
+
+  /**
+   * @generated from field: bool single_use = 4;
+   */
+  singleUse: boolean;
+
+  /**
+   * from now: then it lets nobody in any more; 0: the provider's default
+   *
+   * @generated from field: uint64 expires_in_ms = 5;
+   */
+  expiresInMs: bigint;
+
+  /**
+   * a chat ends when nothing was said for so long; 0: the provider's default
+   *
+   * @generated from field: uint64 idle_ms = 6;
+   */
+  idleMs: bigint;
+
+  /**
+   * who invites, sealed under the link's secret; up to 1024 bytes
+   *
+   * @generated from field: bytes shown = 7;
+   */
+  shown: Uint8Array;
+
+  /**
+   * @generated from field: string replaces = 8;
+   */
+  replaces: string;
+};
+
+/**
+ * Describes the message silta.messenger.v1.PutInvite.
+ * Use `create(PutInviteSchema)` to create a new message.
+ */
+export declare const PutInviteSchema: GenMessage<PutInvite>;
+
+/**
+ * @generated from message silta.messenger.v1.ListInvites
+ */
+export declare type ListInvites = Message<"silta.messenger.v1.ListInvites"> & {
+};
+
+/**
+ * Describes the message silta.messenger.v1.ListInvites.
+ * Use `create(ListInvitesSchema)` to create a new message.
+ */
+export declare const ListInvitesSchema: GenMessage<ListInvites>;
+
+/**
+ * @generated from message silta.messenger.v1.Invites
+ */
+export declare type Invites = Message<"silta.messenger.v1.Invites"> & {
+  /**
+   * @generated from field: repeated silta.messenger.v1.Invite invites = 1;
+   */
+  invites: Invite[];
+};
+
+/**
+ * Describes the message silta.messenger.v1.Invites.
+ * Use `create(InvitesSchema)` to create a new message.
+ */
+export declare const InvitesSchema: GenMessage<Invites>;
+
+/**
+ * @generated from message silta.messenger.v1.Invite
+ */
+export declare type Invite = Message<"silta.messenger.v1.Invite"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: bool pin = 2;
+   */
+  pin: boolean;
+
+  /**
+   * @generated from field: bool approval = 3;
+   */
+  approval: boolean;
+
+  /**
+   * @generated from field: bool single_use = 4;
+   */
+  singleUse: boolean;
+
+  /**
+   * @generated from field: uint64 expires_ms = 5;
+   */
+  expiresMs: bigint;
+
+  /**
+   * @generated from field: uint64 idle_ms = 6;
+   */
+  idleMs: bigint;
+
+  /**
+   * whether it still lets anybody in
+   *
+   * @generated from field: bool open = 7;
+   */
+  open: boolean;
+
+  /**
+   * @generated from field: bool revoked = 8;
+   */
+  revoked: boolean;
+
+  /**
+   * left
+   *
+   * @generated from field: uint32 pin_tries = 9;
+   */
+  pinTries: number;
+
+  /**
+   * @generated from field: repeated silta.messenger.v1.GuestWaiting waiting = 10;
+   */
+  waiting: GuestWaiting[];
+
+  /**
+   * @generated from field: repeated silta.messenger.v1.GuestChat chats = 11;
+   */
+  chats: GuestChat[];
+};
+
+/**
+ * Describes the message silta.messenger.v1.Invite.
+ * Use `create(InviteSchema)` to create a new message.
+ */
+export declare const InviteSchema: GenMessage<Invite>;
+
+/**
+ * @generated from message silta.messenger.v1.GuestChat
+ */
+export declare type GuestChat = Message<"silta.messenger.v1.GuestChat"> & {
+  /**
+   * @generated from field: string account = 1;
+   */
+  account: string;
+
+  /**
+   * @generated from field: string room = 2;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message silta.messenger.v1.GuestChat.
+ * Use `create(GuestChatSchema)` to create a new message.
+ */
+export declare const GuestChatSchema: GenMessage<GuestChat>;
+
+/**
+ * Chats that began by the link end with it, unless they are kept.
+ *
+ * @generated from message silta.messenger.v1.RevokeInvite
+ */
+export declare type RevokeInvite = Message<"silta.messenger.v1.RevokeInvite"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: bool keep_chats = 2;
+   */
+  keepChats: boolean;
+};
+
+/**
+ * Describes the message silta.messenger.v1.RevokeInvite.
+ * Use `create(RevokeInviteSchema)` to create a new message.
+ */
+export declare const RevokeInviteSchema: GenMessage<RevokeInvite>;
+
+/**
+ * @generated from message silta.messenger.v1.GuestWaiting
+ */
+export declare type GuestWaiting = Message<"silta.messenger.v1.GuestWaiting"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: string account = 2;
+   */
+  account: string;
+
+  /**
+   * @generated from field: bytes introduction = 3;
+   */
+  introduction: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.GuestWaiting.
+ * Use `create(GuestWaitingSchema)` to create a new message.
+ */
+export declare const GuestWaitingSchema: GenMessage<GuestWaiting>;
+
+/**
+ * @generated from message silta.messenger.v1.AnswerGuest
+ */
+export declare type AnswerGuest = Message<"silta.messenger.v1.AnswerGuest"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: string account = 2;
+   */
+  account: string;
+
+  /**
+   * @generated from field: bool accept = 3;
+   */
+  accept: boolean;
+};
+
+/**
+ * Describes the message silta.messenger.v1.AnswerGuest.
+ * Use `create(AnswerGuestSchema)` to create a new message.
+ */
+export declare const AnswerGuestSchema: GenMessage<AnswerGuest>;
+
+/**
+ * The rest is asked on channel 0, by somebody who has nothing but a link. Unknown, used, expired and revoked links and
+ * those without PIN tries left all give NOT_FOUND. Opening uses nothing up.
+ *
+ * @generated from message silta.messenger.v1.OpenInvite
+ */
+export declare type OpenInvite = Message<"silta.messenger.v1.OpenInvite"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+};
+
+/**
+ * Describes the message silta.messenger.v1.OpenInvite.
+ * Use `create(OpenInviteSchema)` to create a new message.
+ */
+export declare const OpenInviteSchema: GenMessage<OpenInvite>;
+
+/**
+ * @generated from message silta.messenger.v1.InviteOptions
+ */
+export declare type InviteOptions = Message<"silta.messenger.v1.InviteOptions"> & {
+  /**
+   * @generated from field: bool pin = 1;
+   */
+  pin: boolean;
+
+  /**
+   * left
+   *
+   * @generated from field: uint32 pin_tries = 2;
+   */
+  pinTries: number;
+
+  /**
+   * @generated from field: bool approval = 3;
+   */
+  approval: boolean;
+
+  /**
+   * @generated from field: bool single_use = 4;
+   */
+  singleUse: boolean;
+
+  /**
+   * @generated from field: uint64 expires_ms = 5;
+   */
+  expiresMs: bigint;
+
+  /**
+   * @generated from field: uint64 idle_ms = 6;
+   */
+  idleMs: bigint;
+
+  /**
+   * @generated from field: bytes shown = 7;
+   */
+  shown: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.InviteOptions.
+ * Use `create(InviteOptionsSchema)` to create a new message.
+ */
+export declare const InviteOptionsSchema: GenMessage<InviteOptions>;
+
+/**
+ * Asks for an account. proof: Ed25519 by the account key over "silta messenger v1 invite" 0x00 || challenge || invite.
+ * The same key asks again for what became of it. introduction: who asks, sealed under the link's secret.
+ *
+ * @generated from message silta.messenger.v1.EnterInvite
+ */
+export declare type EnterInvite = Message<"silta.messenger.v1.EnterInvite"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: bytes pin = 2;
+   */
+  pin: Uint8Array;
+
+  /**
+   * @generated from field: bytes account_key = 3;
+   */
+  accountKey: Uint8Array;
+
+  /**
+   * @generated from field: bytes proof = 4;
+   */
+  proof: Uint8Array;
+
+  /**
+   * up to 1024 bytes
+   *
+   * @generated from field: bytes introduction = 5;
+   */
+  introduction: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.EnterInvite.
+ * Use `create(EnterInviteSchema)` to create a new message.
+ */
+export declare const EnterInviteSchema: GenMessage<EnterInvite>;
+
+/**
+ * @generated from message silta.messenger.v1.InviteEntry
+ */
+export declare type InviteEntry = Message<"silta.messenger.v1.InviteEntry"> & {
+  /**
+   * somebody was asked to let the guest in; nothing else is said until then
+   *
+   * @generated from field: bool waiting = 1;
+   */
+  waiting: boolean;
+
+  /**
+   * @generated from field: string account = 2;
+   */
+  account: string;
+
+  /**
+   * @generated from field: bytes endorsement = 3;
+   */
+  endorsement: Uint8Array;
+
+  /**
+   * @generated from field: string host = 4;
+   */
+  host: string;
+
+  /**
+   * the host's
+   *
+   * @generated from field: bytes manifest = 5;
+   */
+  manifest: Uint8Array;
+
+  /**
+   * @generated from field: bytes host_endorsement = 6;
+   */
+  hostEndorsement: Uint8Array;
+
+  /**
+   * @generated from field: repeated bytes key_packages = 7;
+   */
+  keyPackages: Uint8Array[];
+};
+
+/**
+ * Describes the message silta.messenger.v1.InviteEntry.
+ * Use `create(InviteEntrySchema)` to create a new message.
+ */
+export declare const InviteEntrySchema: GenMessage<InviteEntry>;
+
+/**
+ * Makes account, device and room in one step; only this uses the link up. The manifest lists one device, of kind guest.
+ *
+ * @generated from message silta.messenger.v1.CreateGuestRoom
+ */
+export declare type CreateGuestRoom = Message<"silta.messenger.v1.CreateGuestRoom"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: bytes manifest = 2;
+   */
+  manifest: Uint8Array;
+
+  /**
+   * @generated from field: bytes certificate = 3;
+   */
+  certificate: Uint8Array;
+
+  /**
+   * @generated from field: silta.messenger.v1.CreateRoom room = 4;
+   */
+  room?: CreateRoom | undefined;
+};
+
+/**
+ * Describes the message silta.messenger.v1.CreateGuestRoom.
+ * Use `create(CreateGuestRoomSchema)` to create a new message.
+ */
+export declare const CreateGuestRoomSchema: GenMessage<CreateGuestRoom>;
+
+/**
+ * @generated from message silta.messenger.v1.GuestEnded
+ */
+export declare type GuestEnded = Message<"silta.messenger.v1.GuestEnded"> & {
+  /**
+   * @generated from field: silta.messenger.v1.GuestEnd reason = 1;
+   */
+  reason: GuestEnd;
+};
+
+/**
+ * Describes the message silta.messenger.v1.GuestEnded.
+ * Use `create(GuestEndedSchema)` to create a new message.
+ */
+export declare const GuestEndedSchema: GenMessage<GuestEnded>;
+
+/**
  * @generated from enum silta.messenger.v1.ErrorCode
  */
 export enum ErrorCode {
@@ -1908,6 +2459,20 @@ export enum ErrorCode {
    * @generated from enum value: UNSUPPORTED = 26;
    */
   UNSUPPORTED = 26,
+
+  /**
+   * the try was counted; OpenInvite says how many are left
+   *
+   * @generated from enum value: WRONG_PIN = 27;
+   */
+  WRONG_PIN = 27,
+
+  /**
+   * this guest's chat is over; `ended` says why
+   *
+   * @generated from enum value: ENDED = 28;
+   */
+  ENDED = 28,
 }
 
 /**
@@ -2069,4 +2634,39 @@ export enum FirstContact {
  * Describes the enum silta.messenger.v1.FirstContact.
  */
 export declare const FirstContactSchema: GenEnum<FirstContact>;
+
+/**
+ * @generated from enum silta.messenger.v1.GuestEnd
+ */
+export enum GuestEnd {
+  /**
+   * @generated from enum value: GUEST_END_UNSPECIFIED = 0;
+   */
+  GUEST_END_UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: IDLE = 1;
+   */
+  IDLE = 1,
+
+  /**
+   * @generated from enum value: REVOKED = 2;
+   */
+  REVOKED = 2,
+
+  /**
+   * @generated from enum value: GUEST_BLOCKED = 3;
+   */
+  GUEST_BLOCKED = 3,
+
+  /**
+   * @generated from enum value: GUEST_LEFT = 4;
+   */
+  GUEST_LEFT = 4,
+}
+
+/**
+ * Describes the enum silta.messenger.v1.GuestEnd.
+ */
+export declare const GuestEndSchema: GenEnum<GuestEnd>;
 

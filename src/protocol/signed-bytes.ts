@@ -10,6 +10,11 @@ export function accountProofBytes(challenge: Uint8Array, accessToken: string): U
   return concatBytes(utf8('silta messenger v1 account\0'), challenge, utf8(accessToken))
 }
 
+/** What a guest's account key signs to ask for an account by a link. */
+export function inviteProofBytes(challenge: Uint8Array, invite: string): Uint8Array {
+  return concatBytes(utf8('silta messenger v1 invite\0'), challenge, utf8(invite))
+}
+
 function sized(text: string): Uint8Array {
   const bytes = utf8(text)
   return concatBytes(Uint8Array.of(bytes.length >> 8, bytes.length & 0xff), bytes)

@@ -1,5 +1,6 @@
 import type { AccountAddress, AccountKind, DeviceId, DeviceKind } from '../../identity/index.ts'
 import type { Asker, HubContext } from '../context.ts'
+import type { GuestEnd } from '../guests/reasons.ts'
 
 /** What the gateway needs to recognise a device. */
 export interface KnownDevice extends Asker {
@@ -7,6 +8,8 @@ export interface KnownDevice extends Asker {
   manifestNumber: number
   keyPackages: number
   unlinked: boolean
+  /** Of a guest whose chat is over: why. */
+  ended?: GuestEnd
 }
 
 /** A device by its id; undefined when there has never been one. */
@@ -22,11 +25,13 @@ export async function findDevice(ctx: HubContext, device: string): Promise<Known
     network: string | null
     manifest_number: number
     key_packages: number
+    ended: GuestEnd | null
   }>(
     `select d.device_id, d.device_key, d.kind, d.unlinked_at, d.account, a.kind as account_kind, a.operator, a.network,
-            a.manifest_number, (select count(*)::int4 from hub.key_package k
+            a.manifest_number, g.ended, (select count(*)::int4 from hub.key_package k
                                  where k.device_id = d.device_id and not k.last_resort and k.not_after > $2) as key_packages
-       from hub.device d join hub.account a on a.address = d.account where d.device_id = $1`,
+       from hub.device d join hub.account a on a.address = d.account
+       left join hub.guest g on g.device_id = d.device_id where d.device_id = $1`,
     [device, ctx.clock() + ctx.settings.keyPackageMarginMs],
   )
   if (!row) return undefined
@@ -41,5 +46,6 @@ export async function findDevice(ctx: HubContext, device: string): Promise<Known
     manifestNumber: row.manifest_number,
     keyPackages: row.key_packages,
     unlinked: row.unlinked_at !== null,
+    ...(row.ended === null ? {} : { ended: row.ended }),
   }
 }

@@ -45,6 +45,17 @@ export async function putManifest(
   ctx: HubContext,
   documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
 ): Promise<void> {
+  const unlinked = await ctx.database.transaction((tx) => putManifestIn(ctx, tx, documents))
+  // A device may have been in thousands of rooms. Until it is proposed there, whoever speaks first causes it.
+  if (unlinked.devices.length > 0) ctx.later(() => proposeRemovals(ctx, unlinked.account))
+}
+
+/** The same inside a transaction. Gives the devices that were unlinked, which are told after the commit. */
+export async function putManifestIn(
+  ctx: HubContext,
+  tx: Transaction,
+  documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
+): Promise<{ account: AccountAddress; devices: DeviceId[] }> {
   const { manifest: document } = documents
   const all = [document, ...documents.certificates]
   if (all.length > 1 + maxManifestDevices) throw new HubError('malformed')
@@ -52,38 +63,36 @@ export async function putManifest(
   const { manifest, verify } = reading('malformed', () => openManifest(document))
   const now = ctx.clock()
 
-  const unlinked = await ctx.database.transaction(async (tx) => {
-    const [account] = await tx.query<AccountRow>(
-      `select address, account_key, kind, manifest_number, manifest_hash from hub.account where address = $1 for update`,
-      [manifest.account],
+  const [account] = await tx.query<AccountRow>(
+    `select address, account_key, kind, manifest_number, manifest_hash from hub.account where address = $1 for update`,
+    [manifest.account],
+  )
+  if (!account) throw new HubError('not-found')
+  reading('bad-certificate', () => verify(ctx.crypto, account.account_key))
+  const hash = manifestHash(ctx.crypto, document)
+  if (acceptNumber(account, manifest, hash) === 'newer') {
+    checkDevices(ctx, account, manifest, now)
+    await tx.query('insert into hub.manifest (account, number, hash, document) values ($1, $2, $3, $4)', [
+      manifest.account,
+      manifest.number,
+      hash,
+      document,
+    ])
+    await tx.query(
+      'update hub.account set manifest_number = $2, manifest_hash = $3, manifest_until = $4 where address = $1',
+      [manifest.account, manifest.number, hash, manifest.notAfter * 1000],
     )
-    if (!account) throw new HubError('not-found')
-    reading('bad-certificate', () => verify(ctx.crypto, account.account_key))
-    const hash = manifestHash(ctx.crypto, document)
-    if (acceptNumber(account, manifest, hash) === 'newer') {
-      checkDevices(ctx, account, manifest, now)
-      await tx.query('insert into hub.manifest (account, number, hash, document) values ($1, $2, $3, $4)', [
-        manifest.account,
-        manifest.number,
-        hash,
-        document,
-      ])
-      await tx.query(
-        'update hub.account set manifest_number = $2, manifest_hash = $3, manifest_until = $4 where address = $1',
-        [manifest.account, manifest.number, hash, manifest.notAfter * 1000],
-      )
-      await tx.query('delete from hub.manifest where account = $1 and number <= $2', [
-        manifest.account,
-        manifest.number - ctx.settings.manifests,
-      ])
-    }
-    await linkDevices(ctx, tx, account, manifest, documents.certificates)
-    return unlinkMissing(ctx, tx, manifest, now)
+    await tx.query('delete from hub.manifest where account = $1 and number <= $2', [
+      manifest.account,
+      manifest.number - ctx.settings.manifests,
+    ])
+  }
+  await linkDevices(ctx, tx, account, manifest, documents.certificates)
+  const devices = await unlinkMissing(ctx, tx, manifest, now)
+  tx.afterCommit(() => {
+    for (const device of devices) wake(ctx.bus, device, { kind: 'unlinked' })
   })
-
-  for (const device of unlinked) wake(ctx.bus, device, { kind: 'unlinked' })
-  // A device may have been in thousands of rooms. Until it is proposed there, whoever speaks first causes it.
-  if (unlinked.length > 0) ctx.later(() => proposeRemovals(ctx, manifest.account))
+  return { account: manifest.account, devices }
 }
 
 function acceptNumber(account: AccountRow, manifest: Manifest, hash: Uint8Array): 'same' | 'newer' {
@@ -97,7 +106,8 @@ function checkDevices(ctx: HubContext, account: AccountRow, manifest: Manifest, 
   const seconds = now / 1000
   if (seconds > manifest.notAfter || seconds < manifest.notBefore - ctx.settings.clockToleranceMs / 1000)
     throw new HubError('bad-certificate')
-  if (account.kind !== 'business' && manifest.devices.length > ctx.settings.devices) throw new HubError('not-allowed')
+  const most = account.kind === 'guest' ? 1 : ctx.settings.devices
+  if (account.kind !== 'business' && manifest.devices.length > most) throw new HubError('not-allowed')
   if (manifest.devices.some(({ kind }) => !kindsAgree(account.kind, kind))) throw new HubError('bad-certificate')
 }
 

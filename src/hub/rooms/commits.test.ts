@@ -261,7 +261,7 @@ describe('a commit is refused', () => {
       hub.createRoom(it.alice.asker, { ...moved, commit: { ...moved.commit, room: moved.room } }),
       refusal('malformed'),
     )
-    await assert.rejects(hub.createRoom(it.alice.asker, { ...creation, kind: 'guest' }), refusal('unsupported'))
+    await assert.rejects(hub.createRoom(it.alice.asker, { ...creation, kind: 'guest' }), refusal('not-allowed'))
     const alone = await it.alice.prepareRoom('direct', [])
     await assert.rejects(hub.createRoom(it.alice.asker, alone), refusal('not-allowed'))
     assert.equal((await hub.listRooms(it.alice.asker)).length, 1)

@@ -27,6 +27,8 @@ class Overtaken extends Error {}
  * Errors: as submitCommit; direct-room-exists, unsupported.
  */
 export async function createRoom(ctx: HubContext, asker: Asker, creation: RoomCreation): Promise<Accepted> {
+  // A guest's room comes with its account (guests/create.ts), and a guest has no other.
+  if (creation.kind === 'guest' || asker.accountKind === 'guest') throw new HubError('not-allowed')
   checkCreation(ctx, creation)
   const earlier = await earlierCreation(ctx, asker, creation)
   if (earlier) return earlier
@@ -64,21 +66,21 @@ export async function createRoom(ctx: HubContext, asker: Asker, creation: RoomCr
   throw new HubError('unavailable')
 }
 
-function checkCreation(ctx: HubContext, { room, kind, groupInfo, commit }: RoomCreation): void {
+/** Errors: malformed, wrong-epoch, too-large. */
+export function checkCreation(ctx: HubContext, { room, groupInfo, commit }: RoomCreation): void {
   try {
     if (providerOf(parseRoomId(room)) !== ctx.provider || commit.room !== room) throw new HubError('malformed')
   } catch (cause) {
     if (cause instanceof IdentityError) throw new HubError('malformed', { cause })
     throw cause
   }
-  if (kind === 'guest') throw new HubError('unsupported')
   if (readCommitHead(ctx, commit) !== 0) throw new HubError('wrong-epoch')
   if (groupInfo.length > ctx.settings.firstGroupInfoBytes) throw new HubError('too-large')
   requireGroupInfo(groupInfo)
 }
 
 /** The answer to the same creation when it came before. A room of somebody else's by that id is refused. */
-async function earlierCreation(ctx: HubContext, asker: Asker, { room, commit }: RoomCreation) {
+export async function earlierCreation(ctx: HubContext, asker: Asker, { room, commit }: RoomCreation) {
   return ctx.database.transaction(async (tx) => {
     const existing = await lockRoom(tx, room)
     if (!existing) return undefined
@@ -112,7 +114,7 @@ async function claimPair(tx: Transaction, [first, second]: Pair, room: RoomRow):
   return claimed.length > 0
 }
 
-async function insertRoom(
+export async function insertRoom(
   tx: Transaction,
   asker: Asker,
   { room, kind }: RoomCreation,
@@ -127,7 +129,13 @@ async function insertRoom(
 }
 
 /** The creator reads its own log from the start. Whoever opens a direct room consents to the other. */
-async function insertCreator(tx: Transaction, room: RoomRow, asker: Asker, leaf: number, accounts: readonly string[]) {
+export async function insertCreator(
+  tx: Transaction,
+  room: RoomRow,
+  asker: Asker,
+  leaf: number,
+  accounts: readonly string[],
+) {
   await tx.query(
     "insert into hub.member (room_no, account, standing, allowance, inviter) values ($1, $2, 'accepted', 0, $2)",
     [room.no, asker.account],

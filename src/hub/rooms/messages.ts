@@ -24,6 +24,8 @@ export async function submitMessage(ctx: HubContext, asker: Asker, submission: M
     if (place.standing === undefined) throw new HubError('not-found')
     if (place.leaf === undefined || place.standing === 'declined' || place.standing === 'left')
       throw new HubError('not-allowed')
+    if (room.kind === 'guest' && submission.message.length > ctx.settings.guestMessageBytes)
+      throw new HubError('too-large')
     if (epoch !== room.epoch) throw new HubError('wrong-epoch', { epoch: room.epoch })
     if (place.removals) return { pendingIn: room.no }
     if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker)

@@ -22,6 +22,8 @@ export interface CommitRecord {
   at: number
   /** Of the asker's account; undefined while the room is being created. */
   standing: Standing | undefined
+  /** Who has invited the asker, and where they stand: nothing else is asked about the two. */
+  invited?: { account: AccountAddress; standing: 'requested' | 'accepted' }
 }
 
 /**
@@ -116,7 +118,7 @@ function checkNewest({ announced, roster }: Evaluation, approached: Map<string, 
 
 /** Where each account that comes in will stand, or why it does not. */
 function admit(
-  { room, evaluation: { external }, standing }: CommitRecord,
+  { room, evaluation: { external }, standing, invited }: CommitRecord,
   joined: readonly AccountAddress[],
   approached: Map<string, Approached>,
 ): Map<AccountAddress, Standing> {
@@ -125,6 +127,7 @@ function admit(
     throw new HubError('not-allowed')
   return new Map(
     joined.map((account) => {
+      if (account === invited?.account) return [account, invited.standing]
       const decision = approached.get(account)?.decision
       if (!decision?.allowed) throw new HubError(decision?.code ?? 'not-reachable')
       // Among many a stranger's words cannot be held back, nor refused: a request is a room of two.
@@ -168,12 +171,14 @@ async function storeMembers(
   { room, asker, evaluation }: CommitRecord,
   standings: Map<AccountAddress, Standing>,
 ): Promise<void> {
+  const { guestMessages, requestMessages } = ctx.settings
+  const allowance = room.kind === 'guest' ? guestMessages : requestMessages
   for (const [account, standing] of standings)
     await tx.query(
       `insert into hub.member (room_no, account, standing, allowance, inviter) values ($1, $2, $3, $4, $5)
         on conflict (room_no, account) do update
           set standing = excluded.standing, allowance = excluded.allowance, inviter = excluded.inviter`,
-      [room.no, account, standing, ctx.settings.requestMessages, asker.account],
+      [room.no, account, standing, allowance, asker.account],
     )
   if (evaluation.gone.length === 0) return
   await tx.query("update hub.member set standing = 'left' where room_no = $1 and account = any($2::text[])", [

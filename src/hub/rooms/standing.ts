@@ -4,6 +4,7 @@ import { answeredAt } from '../consent.ts'
 import type { Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
+import { endGuests } from '../guests/end.ts'
 import { wake } from '../wake-ups.ts'
 import { proposeInRoom } from './removals.ts'
 import { lockRoom, type RoomKind, type RoomRow, wakeMembers } from './rows.ts'
@@ -38,6 +39,8 @@ export interface JoinDocuments {
   /** Of the commit that made the epoch. */
   seq: number
   at: number
+  /** Of a guest's room: the link by which it began; a hint at which pre-shared key is meant, no proof. */
+  invite: string
 }
 
 /** What a device of a member needs to join by external commit. Errors: not-found, unlinked. */
@@ -48,19 +51,21 @@ export async function getGroupInfo(ctx: HubContext, asker: Asker, room: string):
     seq: number
     at: number
     unlinked: boolean
+    invite: string
   }>(
-    `select g.group_info, g.roster, g.seq, g.at, d.unlinked_at is not null as unlinked
+    `select g.group_info, g.roster, g.seq, g.at, coalesce(i.invite, '') as invite, d.unlinked_at is not null as unlinked
        from hub.room r
        join hub.room_group g on g.room_no = r.no
        join hub.member m on m.room_no = r.no and m.account = $2 and m.standing <> 'left'
        join hub.device d on d.device_id = $3
+       left join hub.guest i on i.room_no = r.no
       where r.id = $1`,
     [room, asker.account, asker.device],
   )
   if (!row) throw new HubError('not-found')
   if (row.unlinked) throw new HubError('unlinked')
   const manifests = rosterDocuments(decodeRoster(row.roster))
-  return { groupInfo: row.group_info, manifests, seq: row.seq, at: row.at }
+  return { groupInfo: row.group_info, manifests, seq: row.seq, at: row.at, invite: row.invite }
 }
 
 export interface StandingNews {
@@ -93,7 +98,7 @@ export async function answerRoom(ctx: HubContext, asker: Asker, roomId: string, 
     const { room, standing } = await lockStanding(tx, asker, roomId)
     if (standing === 'left') throw new HubError('not-allowed')
     // Among many, declining is leaving: nobody should go on sending to somebody who does not read.
-    if (!accept && room.kind === 'group') return 'leave'
+    if (!accept && (room.kind === 'group' || room.kind === 'guest')) return 'leave'
     await setStanding(ctx, tx, room, asker, accept ? 'accepted' : 'declined')
     return 'done'
   })
@@ -121,6 +126,10 @@ export async function leaveRoom(ctx: HubContext, asker: Asker, roomId: string): 
     const { room, standing } = await lockStanding(tx, asker, roomId)
     if (room.kind === 'self') throw new HubError('not-allowed')
     if (standing === 'left') return undefined
+    if (room.kind === 'guest') {
+      await endGuests(ctx, tx, { room: room.no }, 'left')
+      return undefined
+    }
     await tx.query(
       `insert into hub.removal (room_no, device_id, account, leaf, manifest_number)
         select room_no, device_id, account, leaf, 0 from hub.mailbox

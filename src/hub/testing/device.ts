@@ -161,7 +161,14 @@ export function makeDevice<Owner extends DeviceOwner>(
   const prepareRoom = async (
     roomKind: RoomKind,
     others: readonly Pick<DeviceOwner, 'address'>[],
-    change: { room?: string; stated?: RoomKind; senders?: Uint8Array; manifests?: Uint8Array[] } = {},
+    change: {
+      room?: string
+      stated?: RoomKind
+      senders?: Uint8Array
+      manifests?: Uint8Array[]
+      /** KeyPackages that came another way. */
+      add?: CommitPlan['add']
+    } = {},
   ): Promise<RoomCreation> => {
     const room = change.room ?? newRoom()
     const state = await createGroup(mls, {
@@ -175,7 +182,7 @@ export function makeDevice<Owner extends DeviceOwner>(
     })
     rooms.set(room, { state, roster: emptyRoster })
     const groupInfo = await groupInfoOf(mls, state)
-    const add = await claim(others)
+    const add = change.add ?? (await claim(others))
     const submission = await commit(room, { add, manifests: change.manifests ?? [account.manifest] })
     return { room, kind: roomKind, groupInfo, commit: submission }
   }

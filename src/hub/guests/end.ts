@@ -1,0 +1,121 @@
+import type { AccountAddress, DeviceId } from '../../identity/index.ts'
+import type { Transaction } from '../../store/index.ts'
+import type { HubContext } from '../context.ts'
+import { lockRoomNo } from '../rooms/rows.ts'
+import { wake } from '../wake-ups.ts'
+import type { GuestEnd } from './reasons.ts'
+
+interface GuestRow {
+  account: AccountAddress
+  device_id: DeviceId
+  room_no: number
+  host: string
+  idle_ms: number
+}
+
+/** Which chats: those of a link, of a room, or between two accounts. */
+export type WhichGuests = { invite: string } | { room: number } | { between: readonly [string, string] }
+
+/** Ends these chats. */
+export async function endGuests(ctx: HubContext, tx: Transaction, which: WhichGuests, reason: GuestEnd): Promise<void> {
+  const [condition, parameters] =
+    'invite' in which
+      ? (['invite = $1', [which.invite]] as const)
+      : 'room' in which
+        ? (['room_no = $1', [which.room]] as const)
+        : (['((account = $1 and host = $2) or (account = $2 and host = $1))', which.between] as const)
+  const rows = await tx.query<GuestRow>(`select * from hub.guest where ended is null and ${condition}`, parameters)
+  for (const guest of rows) await endGuest(ctx, tx, guest, reason)
+}
+
+/**
+ * Invariant: with the reason, the guest's device is cut off and everything that was said is gone. The room's row and who
+ * was in it stay for a while, so that both sides can be told.
+ */
+async function endGuest(ctx: HubContext, tx: Transaction, guest: GuestRow, reason: GuestEnd): Promise<void> {
+  await lockRoomNo(tx, guest.room_no)
+  const now = ctx.clock()
+  const ended = await tx.query(
+    'update hub.guest set ended = $2, ended_at = $3 where account = $1 and ended is null returning 1',
+    [guest.account, reason, now],
+  )
+  if (ended.length === 0) return
+  await tx.query('update hub.device set unlinked_at = $2 where device_id = $1', [guest.device_id, now])
+  await tx.query("update hub.member set standing = 'left' where room_no = $1", [guest.room_no])
+  for (const table of ['log', 'submission', 'room_group', 'removal', 'mailbox', 'welcome', 'welcome_body'])
+    await tx.query(`delete from hub.${table} where room_no = $1`, [guest.room_no])
+  const hosts = await tx.query<{ device_id: string }>(
+    'select device_id from hub.device where account = $1 and unlinked_at is null',
+    [guest.host],
+  )
+  tx.afterCommit(() => {
+    wake(ctx.bus, guest.device_id, { kind: 'unlinked' })
+    for (const { device_id } of hosts) wake(ctx.bus, device_id, { kind: 'standing', room: guest.room_no })
+  })
+}
+
+/** Rows looked at in one go. */
+const atOnce = 100
+
+/** Ends the chats in which nothing was said for too long. Gives the time of the next one to look at, if there is one. */
+async function endDue(ctx: HubContext): Promise<number | undefined> {
+  for (;;) {
+    const due = await ctx.database.query<GuestRow>(
+      'select * from hub.guest where ended is null and ends_at <= $1 order by ends_at limit $2',
+      [ctx.clock(), atOnce],
+    )
+    for (const guest of due)
+      await ctx.database.transaction(async (tx) => {
+        const room = await lockRoomNo(tx, guest.room_no)
+        const end = (room?.last_at ?? 0) + guest.idle_ms
+        // Something was said meanwhile: writing moves the end without writing it down.
+        if (end > ctx.clock())
+          await tx.query('update hub.guest set ends_at = $2 where account = $1', [guest.account, end])
+        else await endGuest(ctx, tx, guest, 'idle')
+      })
+    if (due.length === atOnce) continue
+    const [next] = await ctx.database.query<{ at: number | null }>(
+      'select min(ends_at) as at from hub.guest where ended is null',
+    )
+    return next?.at ?? undefined
+  }
+}
+
+/** Ends chats when they are due: by a timer while the service runs, and whatever became due before it started. */
+export function openEndings(ctx: HubContext) {
+  let timer: NodeJS.Timeout | undefined
+  let at = Number.POSITIVE_INFINITY
+  let closed = false
+  let running: Promise<void> = Promise.resolve()
+  const run = async () => {
+    at = Number.POSITIVE_INFINITY
+    // Another process may have let somebody in: looked at now and then in any case.
+    const next = await endDue(ctx)
+    plan(Math.min(next ?? Number.POSITIVE_INFINITY, ctx.clock() + ctx.settings.cleanEveryMs))
+  }
+  const look = () => {
+    running = running.then(run).catch(() => {
+      ctx.metrics.count('faults', { in: 'guests' })
+      plan(ctx.clock() + ctx.settings.cleanEveryMs)
+    })
+    return running
+  }
+  const plan = (when: number) => {
+    if (closed || when >= at) return
+    at = when
+    clearTimeout(timer)
+    timer = setTimeout(() => void look(), Math.max(0, when - ctx.clock()))
+    timer.unref()
+  }
+  plan(ctx.clock())
+  return {
+    /** There is a chat that ends at this time. */
+    plan,
+    look,
+    async close(): Promise<void> {
+      closed = true
+      clearTimeout(timer)
+      await running
+    },
+  }
+}

@@ -1,0 +1,2 @@
+/** Why a guest's chat is over. */
+export type GuestEnd = 'idle' | 'revoked' | 'blocked' | 'left'

@@ -1,0 +1,44 @@
+import type { KeyPair } from '../../crypto/index.ts'
+import { nodeCrypto as crypto } from '../../crypto/node.ts'
+import { type AccountAddress, type DeviceKind, issueCertificate, issueManifest } from '../../identity/index.ts'
+import type { GuestCreation, InviteEntry } from '../index.ts'
+import { type DeviceOwner, type DeviceWorld, makeDevice } from './device.ts'
+
+const day = 24 * 3600
+
+/** Somebody who holds a link and was let in, with what it takes to make the room. */
+export async function openGuest(world: DeviceWorld, invite: string, entry: InviteEntry, keys: KeyPair) {
+  const seconds = () => Math.floor(world.clock.now / 1000)
+  const address = entry.account as AccountAddress
+  const owner: DeviceOwner & { devices?: DeviceKind[] } = {
+    world,
+    address,
+    kind: 'guest',
+    endorsement: entry.endorsement,
+    manifest: new Uint8Array(),
+    seconds,
+    certify: (deviceKey, kind) =>
+      issueCertificate(crypto, keys.privateKey, {
+        account: address,
+        accountKey: keys.publicKey,
+        deviceKey,
+        kind,
+        notBefore: seconds() - day,
+        notAfter: seconds() + 30 * day,
+      }),
+  }
+  const device = makeDevice(owner, 'guest')
+  owner.manifest = issueManifest(crypto, keys.privateKey, {
+    account: address,
+    number: 1,
+    previous: new Uint8Array(),
+    devices: [{ deviceKey: device.keys.publicKey, kind: 'guest' }],
+    notBefore: seconds() - 60,
+    notAfter: seconds() + 13 * day,
+  })
+  const add = { keyPackages: entry.keyPackages, manifests: [entry.manifest] }
+  const creation = await device.prepareRoom('guest', [], { add })
+  const { manifest } = owner
+  const guest: GuestCreation = { invite, manifest, certificate: device.certificate, creation }
+  return { device, room: creation.room, creation: guest }
+}
