@@ -360,12 +360,12 @@ describe('linking', () => {
   })
 
   test('a rendezvous ends with its time, and keeps its connection until then', async () => {
-    await using service = await open({ unauthenticatedMs: 20 })
+    await using service = await open({ unauthenticatedMs: 1_000 })
     const primary = await service.world.device()
     const waiting = await service.connect()
     const rendezvous = crypto.randomBytes(16)
     await waiting.expect('done', { case: 'openLink', value: { rendezvous } })
-    await sleep(60)
+    await sleep(1_500)
     assert.equal(waiting.closed, undefined)
     service.world.clock.now += 10 * 60_000 + 1
     const phone = await service.connect()
