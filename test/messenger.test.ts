@@ -359,6 +359,32 @@ describe('a device', () => {
     await until('its word', () => heardByBob.texts.at(-1) === 'new here')
   })
 
+  test('enters a room in which somebody has been away for so long that their documents have run out', async () => {
+    const day = 24 * 60 * 60 * 1000
+    let ahead = 0
+    await using later = await testProvider({ clock: () => Date.now() + ahead })
+    const alice = await later.register('alice')
+    const bob = await later.register('bob')
+    const room = await alice.device.createDirectRoom(bob.device.address)
+    await until('the room', async () => (await bob.device.room(room))?.joined === true)
+    await bob.device.accept(room)
+    await bob.crash()
+    for (ahead = 10 * day; ahead <= 150 * day; ahead += 20 * day) {
+      alice.cut()
+      await (await alice.device.send(room, text('are you there?'))).accepted
+    }
+    const tablet = await later.link(alice.device)
+    await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
+
+    // Who was away comes back, renews what has run out, and can be reached.
+    const back = await later.reopen(bob.storage)
+    await back.device.ready()
+    const carol = await later.register('carol')
+    const other = await carol.device.createDirectRoom(bob.device.address)
+    await until('the other room', async () => (await back.device.room(other))?.joined === true)
+    await (await back.device.send(room, text('I am back'))).accepted
+  })
+
   test('gives one message for one key, however often it is asked', async () => {
     const { alice, room, heardByBob } = await pair()
     const key = new Uint8Array(16).fill(7)

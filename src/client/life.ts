@@ -1,6 +1,6 @@
 import type { RoomId } from '../identity/index.ts'
 import { refillKeyPackages } from './account/key-packages.ts'
-import { forgetSentKeys, keepUp, refreshManifest, renewEndorsement } from './account/upkeep.ts'
+import { forgetSentKeys, keepUp, refreshManifest } from './account/upkeep.ts'
 import { backOff, pause } from './connection/pause.ts'
 import type { Channel } from './connection/types.ts'
 import { type Answer, expect } from './connection/wire.ts'
@@ -42,8 +42,9 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
     events.tell('unlinked')
   }
   const upkeep = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
-    if (!(await keepUp(context, authenticated))) return unlinked()
-    for (const room of await renewEndorsement(context)) workers.send(room as RoomId)
+    const renewed = await keepUp(context, authenticated)
+    if (!renewed) return unlinked()
+    for (const room of renewed) workers.send(room)
     await forgetSentKeys(context)
   }
   const opened = async (authenticated: { manifestNumber: number; keyPackages: number }) => {

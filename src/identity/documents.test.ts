@@ -22,6 +22,7 @@ import {
   readManifest,
   readVerifiedLeaf,
   verifyLeaf,
+  verifySettledLeaf,
 } from './index.ts'
 
 const provider = testProvider(crypto)
@@ -120,6 +121,24 @@ describe('a leaf', () => {
       assert.throws(() => check(identity, phone.keys.publicKey, now + 11), refusedAs('expired'))
       assert.throws(() => check(identity, phone.keys.publicKey, Number.NaN), refusedAs('not-yet-valid'))
     }
+  })
+
+  test('that lies in a group already stays when its documents run out, if both were ever valid together', () => {
+    const settled = (identity: Uint8Array, at: number) =>
+      verifySettledLeaf(crypto, provider.trust, identity, phone.keys.publicKey, at)
+    const endorsed = (validity: { notBefore: number; notAfter: number }) =>
+      encodeCredential({
+        certificate: issueCertificate(crypto, account.keys.privateKey, certificate()),
+        endorsement: issueEndorsement(crypto, provider.keys.privateKey, { ...endorsement(), ...validity }),
+      })
+    const identity = endorsed({ notBefore: now, notAfter: now + 5 })
+    assert.throws(() => settled(identity, now - 1), refusedAs('not-yet-valid'))
+    for (const at of [now, now + 5, now + 6, now + 1000]) assert.ok(settled(identity, at))
+    const never = endorsed({ notBefore: now + 11, notAfter: now + 20 })
+    assert.throws(() => settled(never, now + 1000), refusedAs('not-yet-valid'))
+    const forged = issueEndorsement(crypto, account.keys.privateKey, endorsement())
+    const unsigned = encodeCredential({ certificate: phone.certificate, endorsement: forged })
+    assert.throws(() => settled(unsigned, now), refusedAs('bad-signature'))
   })
 
   test('signed with another key than the certificate names is refused', () => {

@@ -30,6 +30,7 @@ export {
   type ProviderTrust,
   readVerifiedLeaf,
   verifyLeaf,
+  verifySettledLeaf,
 } from './leaf.ts'
 export {
   acceptManifest,

@@ -63,14 +63,38 @@ export function verifyLeaf(
   signatureKey: Uint8Array,
   at: number,
 ): Leaf {
+  const { certificate, endorsement } = verifiedDocuments(crypto, trust, identity, signatureKey)
+  requireValid('device certificate', certificate, at)
+  requireValid('endorsement', endorsement, at)
+  return leafOf(crypto, certificate, endorsement)
+}
+
+/**
+ * The same for a leaf that lies in a group already, at whoever joins it at `at`. Its members and its hub have judged the
+ * leaf when it came in, and it stays when its documents run out: its device may have been away since. So there must have
+ * been a time, up to `at`, at which both were valid. Throws as `verifyLeaf` does.
+ */
+export function verifySettledLeaf(
+  crypto: Crypto,
+  trust: ProviderTrust,
+  identity: Uint8Array,
+  signatureKey: Uint8Array,
+  at: number,
+): Leaf {
+  const { certificate, endorsement } = verifiedDocuments(crypto, trust, identity, signatureKey)
+  const last = Math.min(at, certificate.notAfter, endorsement.notAfter)
+  requireValid('device certificate', certificate, last)
+  requireValid('endorsement', endorsement, last)
+  return leafOf(crypto, certificate, endorsement)
+}
+
+function verifiedDocuments(crypto: Crypto, trust: ProviderTrust, identity: Uint8Array, signatureKey: Uint8Array) {
   const { certificate: certificateBytes, endorsement: endorsementBytes } = decodeCredential(identity)
   const certificate = readCertificate(crypto, certificateBytes)
   const providerKeys = trust.providerKeys(providerOf(certificate.account))
   const endorsement = readEndorsement(crypto, endorsementBytes, providerKeys)
   requireAgreement(certificate, endorsement, signatureKey)
-  requireValid('device certificate', certificate, at)
-  requireValid('endorsement', endorsement, at)
-  return leafOf(crypto, certificate, endorsement)
+  return { certificate, endorsement }
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   readManifest,
   readVerifiedLeaf,
   verifyLeaf,
+  verifySettledLeaf,
 } from '../../identity/index.ts'
 import type { AuthenticateLeaf, LeafClaim } from '../../mls/index.ts'
 import { type Context, seconds } from '../context.ts'
@@ -31,9 +32,16 @@ export interface Admission {
 /**
  * Verifies leaves at the log's time (seconds) and against the account keys that this device knows. `strict`: another key
  * at a known address is refused. Otherwise, where the log has decided and refusing would only split the room, it is
- * noted in `changed`, and the caller must tell.
+ * noted in `changed`, and the caller must tell. `settled`: the leaves are those of a group that is joined.
  */
-export function admission(context: Context, tx: StorageTx, at: number, strict: boolean): Admission {
+export function admission(
+  context: Context,
+  tx: StorageTx,
+  at: number,
+  strict: boolean,
+  { settled = false } = {},
+): Admission {
+  const verify = settled ? verifySettledLeaf : verifyLeaf
   const verified = new Map<string, { identity: Uint8Array; leaf: Leaf }>()
   const seen = new Map<AccountAddress, Uint8Array>()
   const changed = new Set<AccountAddress>()
@@ -42,7 +50,7 @@ export function admission(context: Context, tx: StorageTx, at: number, strict: b
     async authenticate({ identity, signatureKey }) {
       const key = toHex(signatureKey)
       if (equalBytes(verified.get(key)?.identity ?? new Uint8Array(), identity)) return
-      const leaf = verifyLeaf(context.crypto, context.trust, identity, signatureKey, at)
+      const leaf = verify(context.crypto, context.trust, identity, signatureKey, at)
       const { address, accountKey } = leaf
       const known = seen.get(address) ?? (await accounts.get(tx, address))?.accountKey
       if (known && !equalBytes(known, accountKey)) {

@@ -8,18 +8,20 @@ import { refillKeyPackages } from './key-packages.ts'
 import { changeDevices, currentManifest, publishManifest, receiveOwnManifest } from './manifests.ts'
 
 /**
- * What a device looks after whenever the provider has recognised it: its account's manifest, the supply of KeyPackages.
- * Returns whether this device still belongs to the account.
+ * What a device looks after whenever the provider has recognised it: its account's manifest, its endorsement, and after
+ * these, since they stand in every one of them, the supply of KeyPackages. Gives the rooms in which the own leaf has to be
+ * renewed; undefined when this device no longer belongs to the account.
  */
 export async function keepUp(
   context: Context,
   authenticated: { manifestNumber: number; keyPackages: number },
-): Promise<boolean> {
+): Promise<RoomId[] | undefined> {
   const own = await context.storage.transaction((tx) => currentManifest(context, tx))
-  if (authenticated.manifestNumber > own.number && !(await refreshManifest(context))) return false
+  if (authenticated.manifestNumber > own.number && !(await refreshManifest(context))) return undefined
   await renewManifest(context)
+  const renewed = await renewEndorsement(context)
   await refillKeyPackages(context, authenticated.keyPackages)
-  return true
+  return renewed
 }
 
 /** Takes the account's newest manifest from the provider. Returns whether this device is in it. */
@@ -44,7 +46,7 @@ async function renewManifest(context: Context): Promise<void> {
  * A fresh endorsement before the present one ends. It goes into new KeyPackages at once, and into the device's leaves by
  * a commit in each room. Gives those rooms.
  */
-export async function renewEndorsement(context: Context): Promise<RoomId[]> {
+async function renewEndorsement(context: Context): Promise<RoomId[]> {
   const { self, crypto, settings } = context
   const keys = context.trust.providerKeys(self.provider)
   const now = seconds(context.clock())

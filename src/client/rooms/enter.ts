@@ -57,7 +57,7 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
   if (known?.joined && !known.enter) return
   const record = recordOf(context, event, known)
   work.begin(record)
-  const admitted = admission(context, work.tx, seconds(Number(event.timestampMs)), true)
+  const admitted = admission(context, work.tx, seconds(Number(event.timestampMs)), true, { settled: true })
   let joined: Awaited<ReturnType<typeof openWelcome>>
   try {
     joined = await openWelcome(context, work, event, admitted)
@@ -103,7 +103,7 @@ export async function prepareEntry(
   document: GroupInfoDocument,
 ): Promise<PendingCommitRecord> {
   const at = seconds(Number(document.timestampMs))
-  const admitted = admission(context, work.tx, at, true)
+  const admitted = admission(context, work.tx, at, true, { settled: true })
   const { authenticate } = admitted
   const group = await openPublicGroup(context.mls, document.groupInfo, authenticate)
   const { extensions } = await checkGroupInfo(context.mls, group, document.groupInfo)
