@@ -9,6 +9,7 @@ import {
   person,
   type RunningEdge,
   textsSeen,
+  untilRoom,
   untilSeen,
 } from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
@@ -104,6 +105,29 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     assert.equal((await alice.untilReceived('kept')).failure, undefined)
   })
 
+  it('enters no room that is for everybody, and opens one of its own', async () => {
+    const other = await person(world, 'crowd')
+    await other.device.setHandle('crowd')
+    const ghost = await ghostOf('crowd')
+    const bot = `@${synapse.registration.botLocalpart}:${synapse.registration.domain}`
+    const before = await alice.joined()
+    const { room_id: square } = await asAlice('POST', 'createRoom', { preset: 'public_chat', invite: [ghost, bot] })
+    const found = await untilRoom(alice, [...before, String(square)])
+    await alice.untilJoined(found, ghost)
+    const membership = async (user: string) =>
+      (await alice.members(String(square))).find((member) => member.user === user)?.membership
+    await until(
+      'both to decline',
+      async () => (await membership(ghost)) === 'leave' && (await membership(bot)) === 'leave',
+    )
+    const path = `rooms/${encodeURIComponent(String(square))}/messages?dir=b&limit=50`
+    const { chunk } = (await asAlice('GET', path)) as { chunk: { sender: string; content: { membership?: string } }[] }
+    assert.deepEqual(
+      chunk.filter(({ sender, content }) => [ghost, bot].includes(sender) && content.membership === 'join'),
+      [],
+    )
+  })
+
   it('answers the bot chat again after a command that nothing could be made of', async () => {
     const bot = `@${synapse.registration.botLocalpart}:${synapse.registration.domain}`
     const chat = await alice.createRoom({ invite: [bot], direct: true })
@@ -124,7 +148,7 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
   }
 
   /** A call that no client library makes easily. */
-  const asAlice = async (method: string, path: string, body: object): Promise<void> => {
+  const asAlice = async (method: string, path: string, body?: object): Promise<Record<string, unknown>> => {
     const base = `${synapse.url}/_matrix/client/v3/`
     const identifier = { type: 'm.id.user', user: 'alice' }
     const login = await fetch(`${base}login`, {
@@ -135,8 +159,10 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     const answer = await fetch(base + path, {
       method,
       headers: { authorization: `Bearer ${token}` },
-      body: JSON.stringify(body),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    assert.equal(answer.status, 200, await answer.text())
+    const text = await answer.text()
+    assert.equal(answer.status, 200, text)
+    return JSON.parse(text)
   }
 })

@@ -14,6 +14,7 @@ import { readBounded } from './bounded.ts'
  * is for its handlers. It must never answer a transaction with an error because of what is in it: Synapse repeats it
  * without the room keys that came with it.
  */
+export { leadsToPublic } from './appservice/body.ts'
 export type { AppserviceHandlers, AppserviceOptions, StoredEvent } from './appservice/types.ts'
 
 export interface Appservice {

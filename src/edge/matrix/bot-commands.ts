@@ -130,6 +130,8 @@ async function block(asker: Asker, argument: string, blocked: boolean): Promise<
     await context.users.check(tx, portal.account)
     if (portal.state === 'ended') return
     await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'blocked-here' })
+    // What has not reached the Matrix room yet is not to reach it any more.
+    await context.outbox.clear(tx, portal.id)
     await context.outbox.add(tx, portal.id, 'notice', botWords.blocked(name))
   })
   context.wake(portal.id)

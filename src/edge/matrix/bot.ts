@@ -3,7 +3,7 @@
  * machine of its own, so that it can be talked to in encrypted rooms; it takes part in no conversation.
  */
 import { codeOf, type Portals, sayInRoom } from '../portals/index.ts'
-import type { StoredEvent } from './appservice.ts'
+import { leadsToPublic, type StoredEvent } from './appservice.ts'
 import { type Answer, type Command, parseCommand, runCommand } from './bot-commands.ts'
 import { botWords } from './bot-words.ts'
 import { type GhostId, isDecrypted } from './ghosts.ts'
@@ -100,6 +100,10 @@ export function openBot({ portals, network }: BotOptions): Bot {
   return {
     async invited(stored) {
       const bot = await ghosts.ensureBot()
+      if (leadsToPublic(stored)) {
+        await goOut(bot, stored.room)
+        return finish(stored)
+      }
       try {
         await homeserver.join({ user: bot }, stored.room)
       } catch (error) {

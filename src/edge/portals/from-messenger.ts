@@ -137,7 +137,8 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
     if (report !== undefined) {
       const reached = report.filter(({ status }) => status === 'delivered' || status === 'read')
       for (const { messageId } of reached.slice(-reportedAtOnce)) {
-        const eventId = await messages.eventOf(sql, portal.id, messageId)
+        // Once for each message, however many devices report it, and however often.
+        const eventId = await messages.tellArrived(sql, portal.id, messageId)
         if (eventId !== undefined)
           await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'SUCCESS' }))
       }

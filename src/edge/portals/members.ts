@@ -1,6 +1,6 @@
 import type { AccountAddress } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
-import type { StoredEvent } from '../matrix/appservice.ts'
+import { leadsToPublic, type StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
@@ -120,11 +120,13 @@ export async function ghostInvited(
   const { room, sender } = stored
   const done = () => database.transaction((tx) => context.finishEvent(tx, stored.id))
   const as = await asGhost(context, ghost)
-  if (!(await joined(homeserver.join(as, room)))) return done()
+  // A room for everybody may be of any size, and cannot be the portal's: it is not even entered.
+  const isPublic = leadsToPublic(stored)
+  if (!isPublic && !(await joined(homeserver.join(as, room)))) return done()
   const user = await users.ensure(sender)
   const there = await portals.byPair(database, user.account, peer)
   const isPortal = there?.matrixRoom === room
-  const fit = isPortal || fitness(await homeserver.getRoomState(as, room), ghost, sender) === 'fit'
+  const fit = isPortal || (!isPublic && fitness(await homeserver.getRoomState(as, room), ghost, sender) === 'fit')
   const taken = !isPortal && there?.matrixRoom !== undefined && there.userIn && there.state !== 'ended'
   const beginning = await beginPortal(context, user, peer, fit && !taken ? { matrixRoom: room, ghost } : undefined)
   const said =
@@ -137,7 +139,7 @@ export async function ghostInvited(
           ? undefined
           : words.elsewhere()
   if (said !== undefined) {
-    await sayIfPossible(context, ghost, room, said, stored.eventId)
+    if (!isPublic) await sayIfPossible(context, ghost, room, said, stored.eventId)
     await leaveRoom(context, ghost, room)
     return done()
   }

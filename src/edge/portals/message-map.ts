@@ -9,6 +9,8 @@ export interface MessageMap {
   ): Promise<void>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   messageOf(on: Queryable, portal: number, eventId: string): Promise<Uint8Array | undefined>
+  /** The event of a message from Matrix whose arrival is told for the first time now; undefined when it was told before. */
+  tellArrived(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   /** Messages that reached Matrix and whose sender was not told yet; at most `limit`. */
   unreported(on: Queryable, portal: number, limit: number): Promise<Uint8Array[]>
   setReported(on: Queryable, portal: number, messageIds: readonly Uint8Array[]): Promise<void>
@@ -36,6 +38,14 @@ export function messageMap(clock: () => number): MessageMap {
         [portal, eventId],
       )
       return row?.message_id
+    },
+    async tellArrived(on, portal, messageId) {
+      const [row] = await on.query<{ event_id: string }>(
+        `update portal_message set reported = true
+         where portal = $1 and message_id = $2 and from_matrix and not reported returning event_id`,
+        [portal, messageId],
+      )
+      return row?.event_id
     },
     async unreported(on, portal, limit) {
       const rows = await on.query<{ message_id: Uint8Array }>(

@@ -50,6 +50,8 @@ const decoder = new TextDecoder()
 export interface OutboxTable {
   /** Adds an item at the end. One that carries a message which is there already is not added again. */
   add(on: Queryable, portal: number, kind: OutboxKind, body: Uint8Array | string, messageId?: Uint8Array): Promise<void>
+  /** Whether something of this kind waits. */
+  has(on: Queryable, portal: number, kind: OutboxKind): Promise<boolean>
   /** The oldest items of a portal, at most `limit`. */
   waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
   /** Keeps the event that was made of an item, so that a repetition sends the very same one. */
@@ -76,6 +78,10 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
          on conflict (portal, message_id) do nothing`,
         [portal, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
       )
+    },
+    async has(on, portal, kind) {
+      const rows = await on.query('select 1 from portal_outbox where portal = $1 and kind = $2 limit 1', [portal, kind])
+      return rows.length > 0
     },
     async waiting(on, portal, limit) {
       const rows = await on.query<Row>(

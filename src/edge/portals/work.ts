@@ -1,6 +1,6 @@
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { replacePlaceholders } from './from-matrix.ts'
-import { closePortal, openPortal } from './opening.ts'
+import { closePortal, openPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { tellHeld } from './reports.ts'
 import { sendWaiting } from './sending.ts'
@@ -20,6 +20,7 @@ export async function workOn(context: PortalContext, id: number, keysCame: boole
   }
   if (open.state === 'open' && open.peerName !== undefined && open.peerName !== open.shownName)
     await showName(context, open)
+  await owePosture(context, open)
   if (keysCame) await replacePlaceholders(context, open)
   await tellHeld(context, open)
   for (
@@ -41,6 +42,16 @@ export async function opened(context: PortalContext, portal: Portal): Promise<Op
   if (ghost === undefined || matrixRoom === undefined || !portal.userIn) return undefined
   const mxid = await context.users.mxidOf(context.database, portal.account)
   return mxid === undefined ? undefined : { ...portal, ghost, matrixRoom, mxid }
+}
+
+/** Who can read is told in each room, also where a crash or a late consent came in between. */
+async function owePosture(context: PortalContext, portal: OpenPortal): Promise<void> {
+  const { outbox, database } = context
+  if (portal.posture !== undefined || portal.state === 'ended') return
+  if (await outbox.has(database, portal.id, 'posture')) return
+  const posture = await postureOf(context, portal)
+  if (posture === undefined) return
+  await owned(context, portal.account, (tx) => outbox.add(tx, portal.id, 'posture', posture))
 }
 
 /** The ghost is called in this room what the account calls itself there. Elsewhere it has no name. */

@@ -119,3 +119,17 @@ function byDevice<T>(value: unknown, read: (value: unknown) => T | undefined): R
   }
   return users
 }
+
+/** Whether an invitation is to a room that everybody may enter, as far as the state that comes with it says so. */
+export function leadsToPublic({ event }: Pick<StoredEvent, 'event'>): boolean {
+  const { unsigned } = event
+  const state = isObject(unsigned) ? unsigned.invite_room_state : undefined
+  if (!Array.isArray(state)) return false
+  return state.some(
+    (entry) =>
+      isObject(entry) &&
+      entry.type === 'm.room.join_rules' &&
+      isObject(entry.content) &&
+      entry.content.join_rule === 'public',
+  )
+}
