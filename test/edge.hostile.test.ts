@@ -105,6 +105,20 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     assert.equal((await alice.untilReceived('kept')).failure, undefined)
   })
 
+  it('passes on a message once, however often the homeserver hands it over', async () => {
+    const { heard, matrixRoom } = await conversation(world, 'replay', alice)
+    const eventId = await alice.send(matrixRoom, 'once')
+    await until('the message', () => heard.texts.includes('once'))
+    const original = await asAlice(
+      'GET',
+      `rooms/${encodeURIComponent(matrixRoom)}/event/${encodeURIComponent(eventId)}`,
+    )
+    await alice.sendRaw(matrixRoom, 'm.room.encrypted', original.content as object)
+    await alice.send(matrixRoom, 'after')
+    await until('what came after', () => heard.texts.includes('after'))
+    assert.deepEqual(heard.texts, ['once', 'after'])
+  })
+
   it('enters no room that is for everybody, and opens one of its own', async () => {
     const other = await person(world, 'crowd')
     await other.device.setHandle('crowd')

@@ -35,6 +35,12 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
     })
   }
   if ('said' in read) return refuse(context, portal, stored, read.said)
+  const { origin } = read
+  if (origin !== undefined && (await context.messages.isReplay(context.database, portal.id, origin, stored.eventId))) {
+    // A homeserver can hand an old message over anew; the encryption alone does not show it.
+    context.counters.count('faults', { code: 'replayed' })
+    return finish(context, portal, stored)
+  }
   const result = await translate(context, portal, read)
   if ('nothing' in result) return finish(context, portal, stored)
   if (isRefused(result)) {
@@ -42,7 +48,7 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
     return refuse(context, portal, stored, untranslatableWords(result.code))
   }
   context.counters.count('messages', { way: 'from-matrix' })
-  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses))
+  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses), origin)
 }
 
 /** Nobody has been asked yet, or consented: the message waits, as its author was told. */
@@ -55,6 +61,8 @@ async function holdBack(context: PortalContext, portal: Portal, stored: StoredEv
 interface Plain {
   type: string
   content: Json
+  /** Names the encrypted message that it was (Matrix specification, "m.megolm.v1.aes-sha2": replays). */
+  origin?: Uint8Array | undefined
 }
 type Read = Plain | { retryAfterMs: number } | { placeholder: true } | { said: string }
 
@@ -65,13 +73,25 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
     return type === 'm.room.message' || type === 'm.sticker' ? { said: words.unencrypted() } : { type, content }
   }
   const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
-  if (isDecrypted(result)) return { type: result.type, content: withRelation(result.content, content) }
+  if (isDecrypted(result))
+    return { type: result.type, content: withRelation(result.content, content), origin: originOf(context, content) }
   if ('failed' in result) {
     context.counters.count('faults', { code: result.failed })
     return { said: words.undecryptable() }
   }
   const left = context.settings.missingKeyMs - (context.clock() - stored.receivedAt)
   return left > 0 ? { retryAfterMs: left } : { placeholder: true }
+}
+
+/** Session and index of a Megolm message: a byte for the version, then 0x08 and the index as a varint. */
+function originOf({ crypto }: PortalContext, { session_id: session, ciphertext }: Json): Uint8Array | undefined {
+  if (typeof session !== 'string' || typeof ciphertext !== 'string') return undefined
+  const [, tag, ...index] = Buffer.from(ciphertext.slice(0, 16), 'base64')
+  if (tag !== 0x08) return undefined
+  const end = index.findIndex((byte) => byte < 0x80)
+  return crypto.sha256(
+    concatBytes(utf8(`silta megolm message\0${session}\0`), Uint8Array.from(index.slice(0, end + 1))),
+  )
 }
 
 /** The relation may stand outside of what is encrypted only (Matrix specification, m.room.encrypted). */
@@ -96,6 +116,7 @@ async function submit(
   stored: StoredEvent,
   content: ContentDraft,
   also: (tx: Transaction, messageId: Uint8Array) => Promise<void>,
+  origin?: Uint8Array,
 ): Promise<Handled> {
   const { users, messages } = context
   if (portal.room === undefined) return { retryAfterMs: context.settings.retryMaxMs }
@@ -105,7 +126,7 @@ async function submit(
       key: keyOf(context, 'event', portal, stored.eventId),
       async within(device, messageId) {
         const tx = device.application as Transaction
-        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true })
+        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true, origin })
         await also(tx, messageId)
         await context.finishEvent(tx, stored.id)
       },

@@ -5,8 +5,16 @@ export interface MessageMap {
   add(
     on: Queryable,
     portal: number,
-    entry: { messageId: Uint8Array; eventId: string; fromMatrix: boolean; reported?: boolean },
+    entry: {
+      messageId: Uint8Array
+      eventId: string
+      fromMatrix: boolean
+      reported?: boolean
+      origin?: Uint8Array | undefined
+    },
   ): Promise<void>
+  /** Whether another event was made of the same encrypted message. */
+  isReplay(on: Queryable, portal: number, origin: Uint8Array, eventId: string): Promise<boolean>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   messageOf(on: Queryable, portal: number, eventId: string): Promise<Uint8Array | undefined>
   /** The event of a message from Matrix whose arrival is told for the first time now; undefined when it was told before. */
@@ -18,12 +26,19 @@ export interface MessageMap {
 
 export function messageMap(clock: () => number): MessageMap {
   return {
-    async add(on, portal, { messageId, eventId, fromMatrix, reported = false }) {
+    async add(on, portal, { messageId, eventId, fromMatrix, reported = false, origin }) {
       await on.query(
-        `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at)
-         values ($1, $2, $3, $4, $5, $6) on conflict do nothing`,
-        [portal, messageId, eventId, fromMatrix, reported, clock()],
+        `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at, origin)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
+        [portal, messageId, eventId, fromMatrix, reported, clock(), origin ?? null],
       )
+    },
+    async isReplay(on, portal, origin, eventId) {
+      const rows = await on.query(
+        'select 1 from portal_message where portal = $1 and origin = $2 and event_id <> $3 limit 1',
+        [portal, origin, eventId],
+      )
+      return rows.length > 0
     },
     async eventOf(on, portal, messageId) {
       const [row] = await on.query<{ event_id: string }>(
