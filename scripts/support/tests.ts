@@ -28,7 +28,7 @@ export async function runTests(
   { concurrency, print, signal }: { concurrency: number; print: (line: string) => void; signal?: AbortSignal },
 ): Promise<Totals> {
   const totals: Totals = { passed: 0, failures: [], skips: [], files: [] }
-  if (files.length === 0) return totals
+  if (files.length === 0 || signal?.aborted) return totals
   const printed = new Map<string, string>()
   const counts = new Map<string, number>()
   const finished = new Map<string, number>()
