@@ -18,7 +18,6 @@ import {
   externalSenderExtension,
   generateKeyPackage,
   manifestsExtension,
-  type RoomKind,
   roomExtension,
 } from '../src/mls/index.ts'
 import {
@@ -317,7 +316,7 @@ describe('the provider', () => {
   })
 
   /** A group that an account makes under any name, with the other's device in it. All of it is signed and listed. */
-  async function madeUp(maker: TestDevice, other: TestDevice, room: string, kind: RoomKind) {
+  async function madeUp(maker: TestDevice, other: TestDevice, room: string, kind: 'direct' | 'self') {
     const [self, manifest] = await maker.storage.transaction(async (tx) => [
       (await selfRecord.get(tx))!,
       (await ownManifest.get(tx))!.bytes,
@@ -331,7 +330,7 @@ describe('the provider', () => {
       keyPair: { publicKey: self.deviceKey, privateKey: self.devicePrivateKey },
       extensions: [
         externalSenderExtension(provider.providerKeyPair.publicKey, new TextEncoder().encode(provider.provider)),
-        roomExtension(kind),
+        roomExtension({ kind }),
       ],
     })
     const marks = new Map([

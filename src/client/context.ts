@@ -4,6 +4,7 @@ import type { MlsProvider } from '../mls/index.ts'
 import type { Connection } from './connection/types.ts'
 import type { Answer, Request } from './connection/wire.ts'
 import type { Events } from './events.ts'
+import type { Changes } from './rooms/changes.ts'
 import type { Sends } from './rooms/sends.ts'
 import type { ClientSettings } from './settings.ts'
 import type { KeyedMutex } from './state/mutex.ts'
@@ -38,6 +39,8 @@ export interface Context {
   readonly watchers: Set<(room: RoomId) => void>
   /** Promises of `send` that wait for what the provider says. */
   readonly sends: Sends
+  /** Changes of groups that wait for their turn. */
+  readonly changes: Changes
 }
 
 export const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

@@ -10,6 +10,8 @@ import { ClientError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createLife } from './life.ts'
 import { createAcknowledgements } from './rooms/acknowledge.ts'
+import { createChanges } from './rooms/changes.ts'
+import { groupCalls } from './rooms/group-calls.ts'
 import { roomCalls } from './rooms/room-calls.ts'
 import { createSends } from './rooms/sends.ts'
 import { createWorkers } from './rooms/workers.ts'
@@ -81,6 +83,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     signal: ended.signal,
     watchers: new Set(),
     sends: createSends(),
+    changes: createChanges(),
     clock: options.clock ?? Date.now,
     request(request, requestOptions) {
       if (!channel) return Promise.reject(new ClientError('closed', 'the device is not started'))
@@ -112,6 +115,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     channel?.close()
     const error = new ClientError('closed', 'the device is closed')
     context.sends.end(error)
+    context.changes.end(error)
     life.end(error)
     await workers.ended()
   }
@@ -129,6 +133,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     [Symbol.asyncDispose]: close,
     ...account,
     ...room,
+    ...groupCalls(context, workers),
     conversationWith: async (target) => room.createDirectRoom(await account.lookUp(target)),
   }
 }

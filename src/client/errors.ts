@@ -48,6 +48,7 @@ export type LocalCode =
   | 'bad-identity' // certificate, endorsement or KeyPackage that does not hold
   | 'bad-code' // a linking code that cannot be read
   | 'not-primary' // only the primary device can do this
+  | 'policy-broken' // a commit that the room's rule forbids, and the provider let pass
   | 'not-joined' // this device has no leaf in the room
   | 'no-such-room'
   | 'no-device' // storage holds no device
@@ -97,6 +98,8 @@ const sentences: Record<ClientErrorCode, string> = {
   'bad-identity': 'The proof of identity of a device does not hold.',
   'bad-code': 'This code cannot be read. Copy it whole from the new device.',
   'not-primary': 'Only the first device of the account can do this.',
+  'policy-broken':
+    'The service let through a change that this conversation does not allow. This device takes no further part in it.',
   'not-joined': 'This device is not part of that conversation (yet).',
   'no-such-room': 'There is no such conversation.',
   'no-device': 'There is no account on this device yet.',

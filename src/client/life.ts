@@ -38,6 +38,7 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
     const error = new ClientError('unlinked')
     ready.reject(error)
     context.sends.end(error)
+    context.changes.end(error)
     channel()?.close()
     events.tell('unlinked')
   }

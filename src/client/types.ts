@@ -7,6 +7,7 @@ import type {
   DeviceKind,
   Posture,
   ProviderTrust,
+  Role,
   RoomId,
 } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
@@ -79,8 +80,12 @@ export interface Room {
   joined: boolean
   /** The other account of a direct room. */
   other?: AccountAddress
-  /** Who made the room, when another account did. */
+  /** Who made the room or brought this account into it, when another account did. */
   inviter?: AccountAddress
+  /** Of a group. */
+  name?: string
+  /** What this account is in a group. */
+  role?: Role
 }
 
 export interface DeviceInfo {
@@ -99,6 +104,8 @@ export interface Member {
   network?: string
   /** What the account said of itself, once it did. */
   profile?: Profile
+  /** In a group. */
+  role?: Role
 }
 
 export interface AccountSettings {
@@ -171,6 +178,21 @@ export interface PostureChange {
   previous?: Posture
 }
 
+/** What one commit changed of a group. */
+export interface GroupChange extends LogPosition {
+  /** Who did it; of those who left, who carried it out. */
+  by: AccountAddress
+  added: AccountAddress[]
+  /** Taken out by `by`; this account itself, when it was. */
+  removed: AccountAddress[]
+  /** Gone by themselves. */
+  left: AccountAddress[]
+  /** The name from now on, when it changed. */
+  name?: string
+  /** What they are from now on, those for whom that changed. */
+  roles: { account: AccountAddress; role: Role }[]
+}
+
 /** Something that was refused: by the provider what we sent, or by this device what somebody presented. */
 export interface Refusal {
   room?: RoomId
@@ -197,6 +219,8 @@ export interface DeviceEvents {
   room: (room: Room, tx: StorageTx) => void | Promise<void>
   /** A stranger's room that waits for accept or decline. Also reported as `room`. */
   request: (room: Room, tx: StorageTx) => void | Promise<void>
+  /** Members, name or roles of a group changed, by this device or by others. */
+  group: (change: GroupChange, tx: StorageTx) => void | Promise<void>
   posture: (change: PostureChange, tx: StorageTx) => void | Promise<void>
   /** An account of this room stands under another account key than before: the safety number is new. */
   keyChanged: (event: { room: RoomId; account: AccountAddress }, tx: StorageTx) => void | Promise<void>
@@ -248,6 +272,22 @@ export interface Device extends AsyncDisposable {
   createDirectRoom(address: AccountAddress): Promise<RoomId>
   /** `lookUp`, then `createDirectRoom`. */
   conversationWith(target: Target): Promise<RoomId>
+  /**
+   * A new group with these accounts (all their devices) in it; this one is its owner. A stranger has to consent first.
+   * Errors: consent-required, not-reachable, no-key-packages, …; malformed, too-large (name).
+   */
+  createGroup(group: { name: string; members: readonly AccountAddress[] }): Promise<RoomId>
+  /**
+   * Changes of a group. Each resolves when it stands in the log, or is so already; where another change came first it is
+   * made again on top of that, and waits for a link as long as it takes. After a restart nobody waits: a change whose
+   * commit was made is sent all the same. Who may do what: `judgeCommit` in src/identity/room-policy.ts. Errors:
+   * not-allowed, not-found, not-joined, closed, and as `createGroup`.
+   */
+  addMembers(room: RoomId, members: readonly AccountAddress[]): Promise<void>
+  /** Takes an account out, with all its devices. */
+  removeMember(room: RoomId, account: AccountAddress): Promise<void>
+  rename(room: RoomId, name: string): Promise<void>
+  setRole(room: RoomId, account: AccountAddress, role: Role): Promise<void>
   accept(room: RoomId): Promise<void>
   decline(room: RoomId): Promise<void>
   leave(room: RoomId): Promise<void>

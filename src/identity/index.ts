@@ -1,6 +1,6 @@
 /**
- * Who is who: addresses, the signed documents that bind an account's key and devices to its address, the rule by which
- * they hold in a group, and what a person is shown of it (safety number, posture).
+ * Who is who: addresses, the signed documents that bind an account's key and devices to its address, the rules by which
+ * they hold in a group and by which a group is changed, and what a person is shown of it (safety number, posture).
  *
  * Pure: functions from values to values over the primitives they are given. Time comes in as an argument and is the
  * log's. This room knows no group state, no network and no storage, and believes no document that it has not verified.
@@ -46,6 +46,17 @@ export {
   readManifest,
 } from './manifest.ts'
 export { describePosture, type Posture, posture, type Reader } from './posture.ts'
+export {
+  type GroupRoom,
+  judgeCommit,
+  type Role,
+  type RoomCommit,
+  type RoomRefusal,
+  type RoomState,
+  rolesIn,
+  sameRoom,
+  withoutAbsent,
+} from './room-policy.ts'
 export {
   applyManifests,
   emptyRoster,

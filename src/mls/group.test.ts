@@ -49,7 +49,7 @@ for (const [name, mls] of Object.entries(providers)) {
     let a = await createGroup(mls, {
       groupId: utf8('room'),
       ...ada,
-      extensions: [externalSenderExtension(hub.publicKey, utf8('hub.example')), roomExtension('direct')],
+      extensions: [externalSenderExtension(hub.publicKey, utf8('hub.example')), roomExtension({ kind: 'direct' })],
     })
     const first = await generateKeyPackage(mls, ben)
     const added = await createCommit(mls, a, { add: [first.publicPart], aad: utf8('manifest') })

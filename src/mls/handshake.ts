@@ -118,7 +118,10 @@ export function commitView(before: RatchetTree, after: RatchetTree, commit: Reso
     added,
     removed,
     updated,
-    proposals: proposals.map(viewOf),
+    proposals: proposals.map((sent) => ({
+      ...viewOf(sent),
+      ...(sent.senderLeafIndex !== undefined && { by: sent.senderLeafIndex }),
+    })),
     external,
   }
 }

@@ -171,7 +171,7 @@ function psk(room: TestRoom, names: { next: number }) {
 
 function extensionChoice(room: TestRoom, choice: number): Extension[] | undefined {
   const hub = externalSenderExtension(room.hubKeys.publicKey, utf8('hub.example'))
-  return [[], [hub, roomExtension('group')], [hub], [roomExtension('direct')]][choice % 12]
+  return [[], [hub, roomExtension({ kind: 'self' })], [hub], [roomExtension({ kind: 'direct' })]][choice % 12]
 }
 
 function pick(room: TestRoom, choice: number): TestDevice {

@@ -55,6 +55,7 @@ export {
 } from './own-key-package.ts'
 export { type MessagePeek, peekMessage } from './peek.ts'
 export { type Processed, type ProcessOptions, processMessage } from './process.ts'
+export { judgeRoomCommit } from './room-commit.ts'
 export {
   decodeCommitData,
   encodeCommitData,
@@ -65,6 +66,7 @@ export {
   readManifests,
   readRoom,
   roomExtension,
+  withRoom,
 } from './room-extensions.ts'
 export { decodeState, type EncodedState, encodeRatchetsOf, encodeState } from './state.ts'
 export type { MlsProvider, SuiteName } from './suite.ts'

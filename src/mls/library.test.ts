@@ -131,7 +131,7 @@ test('§12.4.3.2: external_pub holds an HPKEPublicKey, which has a length of its
 
 test('§12.4.1 and §12.1.7: new extensions are those under which the path is encrypted, and none clears them', async () => {
   const { devices, commit, state } = await roomOf(3)
-  await commit(devices[1]!, { extensions: [roomExtension('group')] })
+  await commit(devices[1]!, { extensions: [roomExtension({ kind: 'self' })] })
   await commit(devices[2]!, { extensions: [] })
   assert.deepEqual(extensionsOf(state(devices[0]!)), [])
 })
@@ -156,7 +156,7 @@ test('§12.1.7: what members must support are the extensions after the commit, b
   const [a, b] = devices as [TestDevice, TestDevice]
   const required = requiredExtensionsExtension([extensionTypes.siltaRoom, extensionTypes.externalSenders])
   const hub = externalSenderExtension(room.hubKeys.publicKey, utf8('hub'))
-  const ours = [required, roomExtension('group'), hub]
+  const ours = [required, roomExtension({ kind: 'self' }), hub]
   await commit(a, { extensions: ours })
   const plain = testDevice('plain')
   const add = [await plainPackage(room, plain)]
@@ -190,7 +190,7 @@ test('§12.2: proposals that exclude each other do not keep a member from commit
   await propose(b, { add })
   await propose(c, { add })
   await propose(b, { extensions: [] })
-  await propose(c, { extensions: [roomExtension('group')] })
+  await propose(c, { extensions: [roomExtension({ kind: 'self' })] })
   await propose(c, { psk: { id: utf8('nobody knows it') } })
   await commit(a)
   assert.deepEqual(

@@ -26,6 +26,7 @@ export {
   publicPendingProposals,
 } from './public-group.ts'
 export { decodePublicGroup, encodePublicGroup } from './public-state.ts'
+export { judgeRoomCommit } from './room-commit.ts'
 export {
   decodeCommitData,
   type ManifestMark,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeCbor } from '../cbor/index.ts'
 import { utf8 } from '../crypto/index.ts'
+import type { AccountAddress, RoomState } from '../identity/index.ts'
 import {
   decodeCommitData,
   encodeCommitData,
@@ -9,6 +10,8 @@ import {
   readManifests,
   readRoom,
   roomExtension,
+  sameButRoom,
+  withRoom,
 } from './room-extensions.ts'
 
 const hash = new Uint8Array(32).fill(7)
@@ -18,14 +21,56 @@ test('marks, room kind and commit data come back as they were', () => {
     ['mimi://a.example/u/1', { number: 3, hash }],
     ['mimi://b.example/u/2', { number: 1, hash }],
   ])
-  assert.deepEqual(readManifests([roomExtension('self'), manifestsExtension(marks)]), marks)
+  assert.deepEqual(readManifests([roomExtension({ kind: 'self' }), manifestsExtension(marks)]), marks)
   assert.deepEqual(readManifests([]), new Map())
-  assert.deepEqual(readRoom([roomExtension('guest')]), { kind: 'guest' })
+  assert.deepEqual(readRoom([roomExtension({ kind: 'guest' })]), { kind: 'guest' })
   assert.equal(readRoom([]), undefined)
   const manifests = [utf8('one'), utf8('two')]
   assert.deepEqual(decodeCommitData(encodeCommitData({ manifests })), { manifests })
   assert.equal(encodeCommitData({ manifests: [] }).length, 0)
   assert.deepEqual(decodeCommitData(new Uint8Array()), { manifests: [] })
+})
+
+const address = 'mimi://a.example/u/AAAAAAAAAAAAAAAAAAAAAA' as AccountAddress
+
+test('a group has a name and roles, in one form only', () => {
+  const group: RoomState = { kind: 'group', name: 'Fünf Freunde', roles: new Map([[address, 'owner']]) }
+  assert.deepEqual(readRoom([roomExtension(group)]), group)
+  const before = [{ type: 3, data: utf8('x') }, roomExtension(group)]
+  const renamed = withRoom(before, { ...group, name: 'Sechs' })
+  assert.deepEqual(readRoom(renamed), { ...group, name: 'Sechs' })
+  assert.ok(sameButRoom(before, renamed))
+  assert.ok(!sameButRoom(before, renamed.slice(1)))
+  assert.throws(() => roomExtension({ ...group, name: 'ü'.repeat(201) }), { code: 'too-large' })
+  assert.throws(() => roomExtension({ ...group, name: 'two\nlines' }), { code: 'malformed' })
+  const many = Array.from(
+    { length: 101 },
+    (_, i) => `mimi://a.example/u/${String(i).padStart(22, 'A')}` as AccountAddress,
+  )
+  assert.throws(() => roomExtension({ ...group, roles: new Map(many.map((each) => [each, 'admin'])) }), {
+    code: 'too-large',
+  })
+  const written = (change: [string, unknown][]) => () => {
+    const fields = new Map<string, unknown>([
+      ['kind', 'group'],
+      ['v', 1],
+      ['name', ''],
+      ['roles', new Map()],
+      ...change,
+    ])
+    return readRoom([{ type: 0xf002, data: encodeCbor(fields) }])
+  }
+  assert.deepEqual(written([])(), { kind: 'group', name: '', roles: new Map() })
+  for (const change of [
+    [['v', 2]],
+    [['more', 1]],
+    [['kind', 'direct']],
+    [['name', 1]],
+    [['roles', []]],
+    [['roles', new Map([[address, 'member']])]],
+    [['roles', new Map([['somebody', 'owner']])]],
+  ] as [string, unknown][][])
+    assert.throws(written(change), { code: 'malformed' })
 })
 
 test('what is not exactly of their shape is refused', () => {

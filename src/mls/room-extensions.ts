@@ -1,4 +1,12 @@
 import { CborError, type CborLimits, decodeCbor, encodeCbor } from '../cbor/index.ts'
+import { toHex, utf8 } from '../crypto/index.ts'
+import {
+  type AccountAddress,
+  type GroupRoom,
+  IdentityError,
+  parseAccountAddress,
+  type RoomState,
+} from '../identity/index.ts'
 import { MlsError } from './errors.ts'
 import { extensionTypes } from './extensions.ts'
 import type { Extension } from './types.ts'
@@ -12,13 +20,18 @@ export interface ManifestMark {
 /** Account address → manifest in force. */
 export type ManifestMarks = ReadonlyMap<string, ManifestMark>
 
-export type RoomKind = 'direct' | 'group' | 'guest' | 'self'
+export type RoomKind = RoomState['kind']
 
 const roomKinds: readonly RoomKind[] = ['direct', 'group', 'guest', 'self']
 
 // One mark for each account of the largest tree; two levels: the map and a mark in it
 const marksLimits: CborLimits = { bytes: 1024 * 1024, depth: 2, items: 4 * 4096 + 1 }
-const roomLimits: CborLimits = { bytes: 256, depth: 1, items: 16 }
+// Every commit of a group that changes it carries the whole, so it is kept small
+const mostRoles = 100
+const maxNameBytes = 400
+const roomLimits: CborLimits = { bytes: 40 * 1024, depth: 2, items: 16 + 2 * mostRoles }
+/** Of the form in which a group's name and roles are written; another one is not read. */
+const groupVersion = 1
 // Signed manifests of one commit: several accounts, dozens of devices each
 const commitDataLimits: CborLimits = { bytes: 256 * 1024, depth: 2, items: 64 + 3 }
 const hashLength = 32
@@ -48,19 +61,75 @@ export function readManifests(extensions: readonly Extension[]): Map<string, Man
   return marks
 }
 
-/** GroupContext extension 0xF002: CBOR map {"kind": …}. */
-export function roomExtension(kind: RoomKind): Extension {
-  return { type: extensionTypes.siltaRoom, data: encodeCbor(new Map([['kind', kind]])) }
+/**
+ * GroupContext extension 0xF002, what the room is: CBOR map {"kind": …}; of a group also "v": 1, "name" (up to 400 bytes
+ * of UTF-8, no control characters) and "roles", a map of address to "owner" or "admin", 100 at most. Throws MlsError
+ * 'malformed' or 'too-large' for what `readRoom` would not take.
+ */
+export function roomExtension(room: RoomState): Extension {
+  const map = new Map<string, unknown>([['kind', room.kind]])
+  if (room.kind === 'group') map.set('v', groupVersion).set('name', room.name).set('roles', new Map(room.roles))
+  const extension = { type: extensionTypes.siltaRoom, data: encodeCbor(map) }
+  readRoom([extension])
+  return extension
 }
 
-/** The room's kind from a list of GroupContext extensions; undefined when it is no room of ours. */
-export function readRoom(extensions: readonly Extension[]): { kind: RoomKind } | undefined {
+/** What the room is, from a list of GroupContext extensions; undefined when it is no room of ours. */
+export function readRoom(extensions: readonly Extension[]): RoomState | undefined {
   const extension = extensions.find(({ type }) => type === extensionTypes.siltaRoom)
   if (extension === undefined) return undefined
   const value = decoded(extension.data, roomLimits)
   const kind = value instanceof Map ? roomKinds.find((each) => each === value.get('kind')) : undefined
-  if (kind === undefined) throw malformed()
-  return { kind }
+  if (!(value instanceof Map) || kind === undefined) throw malformed()
+  if (kind !== 'group') {
+    if (value.size !== 1) throw malformed()
+    return { kind }
+  }
+  if (value.size !== 4 || value.get('v') !== groupVersion) throw malformed()
+  return { kind, name: readName(value.get('name')), roles: readRoles(value.get('roles')) }
+}
+
+function readName(name: unknown): string {
+  if (typeof name !== 'string' || /\p{Cc}/u.test(name)) throw malformed()
+  if (utf8(name).length > maxNameBytes) throw new MlsError('too-large', 'the name of a group')
+  return name
+}
+
+function readRoles(value: unknown): GroupRoom['roles'] {
+  if (!(value instanceof Map)) throw malformed()
+  if (value.size > mostRoles) throw new MlsError('too-large', 'the roles of a group')
+  const roles = new Map<AccountAddress, 'owner' | 'admin'>()
+  for (const [address, role] of value) {
+    if (typeof address !== 'string' || (role !== 'owner' && role !== 'admin')) throw malformed()
+    roles.set(readAddress(address), role)
+  }
+  return roles
+}
+
+function readAddress(address: string): AccountAddress {
+  try {
+    return parseAccountAddress(address)
+  } catch (cause) {
+    if (cause instanceof IdentityError) throw malformed()
+    throw cause
+  }
+}
+
+/** The GroupContext's extensions with another state of the room. */
+export function withRoom(extensions: readonly Extension[], room: RoomState): Extension[] {
+  const next = roomExtension(room)
+  return extensions.map((each) => (each.type === next.type ? next : each))
+}
+
+/** Whether two lists of extensions are the same, but for the room's state. */
+export function sameButRoom(a: readonly Extension[], b: readonly Extension[]): boolean {
+  const rest = (list: readonly Extension[]) =>
+    list
+      .filter(({ type }) => type !== extensionTypes.siltaRoom)
+      .map(({ type, data }) => `${type} ${toHex(data)}`)
+      .sort()
+      .join()
+  return rest(a) === rest(b)
 }
 
 /** Authenticated data of a commit: CBOR map {1: signed manifests}; nothing at all when there are none. */

@@ -53,6 +53,7 @@ export interface CommitView {
   added: LeafView[]
   removed: LeafView[]
   updated: LeafView[]
-  proposals: ProposalView[]
+  /** `by`: the leaf that made it; absent for the hub's, and for those of a new member's own commit. */
+  proposals: (ProposalView & { by?: number })[]
   external: boolean
 }

@@ -47,7 +47,12 @@ export class MixedRoom {
   extensions(choice: number): Extension[] {
     const hub = externalSenderExtension(this.#hubKeys.publicKey, utf8('hub.example'))
     const required = requiredExtensionsExtension([extensionTypes.siltaRoom])
-    return [[], [hub, required, roomExtension('group')], [hub], [required, roomExtension('direct'), hub]][choice % 4]!
+    return [
+      [],
+      [hub, required, roomExtension({ kind: 'self' })],
+      [hub],
+      [required, roomExtension({ kind: 'direct' }), hub],
+    ][choice % 4]!
   }
 
   /** `followed`: all handshakes are public, so that the hub can follow. */

@@ -37,7 +37,9 @@ export async function sendProfileIfOwed(context: Context, work: RoomWork): Promi
   const profile = await ownProfile.get(work.tx)
   work.update({ profileOwed: false })
   // Who accepts writes one even without a name: that is how a stranger who was offline learns of it.
-  if (profile || record.inviter) await addSubmission(context, work, profileMessage(profile ?? {}))
+  // In a group nobody waits for that.
+  if (profile || (record.inviter && record.kind !== 'group'))
+    await addSubmission(context, work, profileMessage(profile ?? {}))
 }
 
 /** A new profile, owed to every room from now on. Gives the rooms. */

@@ -7,7 +7,7 @@ import { postureOf, samePosture } from './roster.ts'
 
 /** A room as an application sees it. */
 export function roomView(id: RoomId, record: RoomRecord): Room {
-  const { kind, standing, answered, joined, other, otherStanding, inviter } = record
+  const { kind, standing, answered, joined, other, otherStanding, inviter, group } = record
   return {
     id,
     kind,
@@ -17,6 +17,7 @@ export function roomView(id: RoomId, record: RoomRecord): Room {
     ...(other && { other }),
     ...(otherStanding && { otherStanding }),
     ...(inviter && { inviter }),
+    ...(group && { name: group.name, role: group.role }),
   }
 }
 

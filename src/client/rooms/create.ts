@@ -5,6 +5,7 @@ import {
   encodeRoster,
   newRoomId,
   type RoomId,
+  type RoomState,
   readEndorsement,
   verifyLeaf,
 } from '../../identity/index.ts'
@@ -14,11 +15,12 @@ import {
   encodeCommitData,
   encodeState,
   epochOf,
+  extensionTypes,
   externalSenderExtension,
   groupInfoOf,
-  type LeafClaim,
   leavesOf,
   readKeyPackage,
+  requiredExtensionsExtension,
   roomExtension,
 } from '../../mls/index.ts'
 import type { ClaimedKeyPackages } from '../../protocol/index.ts'
@@ -30,16 +32,11 @@ import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
 import { accounts, pendingCommits } from '../state/records.ts'
 import { inRoom } from '../state/room-work.ts'
-import type { RoomKind, StorageTx } from '../types.ts'
+import type { StorageTx } from '../types.ts'
+import type { Invitation } from './changes.ts'
 import { groupIdFor } from './enter.ts'
+import { groupIn } from './group-state.ts'
 import { rosterAfter, statedIn } from './roster.ts'
-
-/** KeyPackages of an account's devices, each of which was found in the account's manifest. */
-export interface Invitation {
-  address: AccountAddress
-  manifest: Uint8Array
-  keyPackages: { bytes: Uint8Array; claim: LeafClaim }[]
-}
 
 /**
  * Claims a KeyPackage of every device of an account. Nothing that the provider hands out is believed: the endorsement
@@ -94,12 +91,14 @@ async function admitClaim(
  */
 export async function prepareRoom(
   context: Context,
-  kind: RoomKind,
+  state: RoomState,
   hubKey: Uint8Array,
   invitations: readonly Invitation[],
 ): Promise<RoomId> {
   const room = newRoomId(context.crypto, context.self.provider)
-  const other = invitations.find(({ address }) => address !== context.self.address)?.address
+  const { kind } = state
+  const other =
+    kind === 'direct' ? invitations.find(({ address }) => address !== context.self.address)?.address : undefined
   const identity = credentialOf(context)
   await inRoom(context, room, async (work) => {
     const group = await createGroup(context.mls, {
@@ -108,7 +107,8 @@ export async function prepareRoom(
       keyPair: signatureKeys(context),
       extensions: [
         externalSenderExtension(hubKey, new TextEncoder().encode(context.self.provider)),
-        roomExtension(kind),
+        requiredExtensionsExtension([extensionTypes.siltaRoom]),
+        roomExtension(state),
       ],
     })
     const at = seconds(context.clock())
@@ -132,11 +132,14 @@ export async function prepareRoom(
     work.begin({
       kind,
       standing: 'accepted',
-      answered: false,
+      // Who is in a group has accepted it.
+      answered: kind === 'group',
       joined: false,
       cursor: 0,
       creating: true,
-      ...(other && { other, profileOwed: true }),
+      ...(other && { other }),
+      ...(kind !== 'self' && { profileOwed: true }),
+      ...groupIn(state),
     })
     await pendingCommits.put(work.tx, room, {
       kind: 'create',

@@ -45,6 +45,7 @@ import {
 import type { RoomWork } from '../state/room-work.ts'
 import type { RoomKind } from '../types.ts'
 import { roomView, tellPosture, tellRoom } from './announce.ts'
+import { noteGroup } from './group-state.ts'
 import { ownLeaf, rosterAfter, statedIn } from './roster.ts'
 
 /**
@@ -54,7 +55,10 @@ import { ownLeaf, rosterAfter, statedIn } from './roster.ts'
  */
 export async function receiveWelcome(context: Context, work: RoomWork, event: WelcomeEvent): Promise<void> {
   const known = work.record
-  if (known?.joined && !known.enter) return
+  const seq = Number(event.seq)
+  // One that is newer than what was read: this device was taken out and is back, and was away for both.
+  const returned = known?.joined === true && !known.enter && known.cursor < seq
+  if (known?.joined && !known.enter && !returned) return
   const record = recordOf(context, event, known)
   work.begin(record)
   const admitted = admission(context, work.tx, seconds(Number(event.timestampMs)), true, { settled: true })
@@ -68,13 +72,17 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
   if (usedKeyPackage) await keyPackages.delete(work.tx, usedKeyPackage)
   const { refused: _, ...kept } = record
   const other = otherOf(context, record, roster.leaves)
-  work.begin({ ...kept, joined: true, enter: false, cursor: Number(event.seq), ...other })
+  work.begin({ ...kept, joined: true, enter: false, cursor: seq, proposals: [], ...other })
   work.advance(state, 'whole')
   work.setRoster(roster)
   await pendingCommits.delete(work.tx, work.id)
   await admitted.remember()
   await noteManifests(work.tx, manifests)
+  await noteGroup(context, work)
+  if (record.kind === 'group') work.update({ profileOwed: true })
   await tellRoom(context, work)
+  const timestampMs = Number(event.timestampMs)
+  if (returned) await context.events.run('gap', { room: work.id, seq, timestampMs }, work.tx)
   await tellPosture(context, work, undefined, roster)
   if (record.standing === 'requested' && work.record)
     await context.events.run('request', roomView(work.id, work.record), work.tx)

@@ -19,6 +19,7 @@ import {
 import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
 import { commitIfDue } from './commits.ts'
 import { cannotEnter, prepareEntry } from './enter.ts'
+import { commitChange } from './group-commit.ts'
 import { adoptPending } from './receive.ts'
 import { encrypted, firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
 
@@ -104,19 +105,47 @@ async function markOf(work: RoomWork): Promise<string> {
 
 async function nextOf(context: Context, work: RoomWork): Promise<Next> {
   const { record } = work
-  if (!record || record.standing === 'left' || record.standing === 'declined') return { what: 'nothing' }
+  if (!record || record.standing === 'left' || record.standing === 'declined') return ended(context, work)
   const pending = await pendingCommits.get(work.tx, work.id)
   if (pending) return pending.accepted ? { what: 'wait' } : { what: 'commit', pending }
   if (record.enter) return { what: 'enter' }
-  if (!record.joined) return { what: 'nothing' }
+  if (!record.joined) return ended(context, work)
   const due = await commitIfDue(context, work)
   if (due) return { what: 'commit', pending: due }
+  const change = await nextChange(context, work)
+  if (change) return { what: 'commit', pending: change }
   await sendProfileIfOwed(context, work)
   const first = await firstSubmission(work)
   if (!first) return { what: 'nothing' }
   const value = await encrypted(context, work, first.value)
   if (value !== first.value) await submissions.put(work.tx, first.key, value)
   return { what: 'message', key: first.key, value }
+}
+
+/** A room of which this device is no part: nobody waits for a change of it. */
+function ended(context: Context, work: RoomWork): Next {
+  context.changes.end(new ClientError('not-joined'), work.id)
+  return { what: 'nothing' }
+}
+
+/** The commit for the change of the group whose turn it is. What is so already, or may not be, is told on the way. */
+async function nextChange(context: Context, work: RoomWork): Promise<PendingCommitRecord | undefined> {
+  for (;;) {
+    const intent = context.changes.first(work.id)
+    if (!intent) return undefined
+    try {
+      const pending = await commitChange(context, work, intent)
+      if (pending) {
+        context.changes.begun(work.id, pending.key)
+        return pending
+      }
+      context.changes.settled(work.id)
+    } catch (error) {
+      const told = identityRefusalIn(error) ?? (error instanceof MlsError ? asClientError(error, 'bad-commit') : error)
+      if (!(told instanceof ClientError) || !isAboutIt(context, told)) throw error
+      context.changes.settled(work.id, told)
+    }
+  }
 }
 
 async function attemptNext(
@@ -249,9 +278,10 @@ async function afterFailure(
       work.update({ commitDue: false })
       return (work.record?.proposals ?? []).length > 0
     })
+    const told = context.changes.decided(room, next.pending.key, error)
     // Nothing else can be sent before the proposals are committed; without any, the room goes on as it is.
     if (needed) return { again: error }
-    context.events.tell('fault', error)
+    if (!told) context.events.tell('fault', error)
     return 'done'
   }
   await giveUp(context, room, next, error)

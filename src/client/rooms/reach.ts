@@ -1,4 +1,4 @@
-import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { AccountAddress, GroupRoom, RoomId } from '../../identity/index.ts'
 import { RoomStanding } from '../../protocol/index.ts'
 import { pause } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
@@ -8,6 +8,7 @@ import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
 import { pendingCommits, type RoomRecord, rooms } from '../state/records.ts'
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
 import { tellRoom } from './announce.ts'
+import type { Invitation } from './changes.ts'
 import { claim, prepareRoom } from './create.ts'
 import { sendPending } from './outbox.ts'
 import type { Workers } from './workers.ts'
@@ -32,7 +33,18 @@ export async function directRoom(context: Context, workers: Workers, address: Ac
   const others = await claim(context, address)
   const own = await claim(context, context.self.address)
   const { providerKey } = await context.connection.hello()
-  return submitRoom(context, workers, await prepareRoom(context, 'direct', providerKey, [others, own]))
+  return submitRoom(context, workers, await prepareRoom(context, { kind: 'direct' }, providerKey, [others, own]))
+}
+
+/** A new group with these accounts in it, of which this one is the owner. */
+export async function makeGroup(
+  context: Context,
+  workers: Workers,
+  state: GroupRoom,
+  invitations: readonly Invitation[],
+): Promise<RoomId> {
+  const { providerKey } = await context.connection.hello()
+  return submitRoom(context, workers, await prepareRoom(context, state, providerKey, invitations))
 }
 
 /** The account's devices among themselves. */
@@ -41,7 +53,7 @@ export async function selfRoom(context: Context, workers: Workers): Promise<void
   if (all.some(({ value }) => value.kind === 'self')) return
   const own = await claim(context, context.self.address)
   const { providerKey } = await context.connection.hello()
-  await submitRoom(context, workers, await prepareRoom(context, 'self', providerKey, [own]))
+  await submitRoom(context, workers, await prepareRoom(context, { kind: 'self' }, providerKey, [own]))
 }
 
 /**

@@ -1,11 +1,14 @@
 import { ContentError, decodeContent, type MimiContent, messageId } from '../../content/index.ts'
 import { equalBytes } from '../../crypto/index.ts'
-import type { RoomId } from '../../identity/index.ts'
+import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import {
+  type CommitView,
   decodeCommitData,
   decodeState,
   epochOf,
+  extensionsOf,
   type GroupState,
+  judgeRoomCommit,
   leavesOf,
   MlsError,
   peekMessage,
@@ -16,9 +19,10 @@ import { noteProfile } from '../account/profiles.ts'
 import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
-import { type PendingCommitRecord, pendingCommits } from '../state/records.ts'
+import { type PendingCommitRecord, pendingCommits, type RosterRecord } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import { tellPosture, tellRoom } from './announce.ts'
+import { accountsIn, type GroupEpoch, groupEpoch, tellGroup } from './group-state.ts'
 import { rosterAfter } from './roster.ts'
 import { firstSubmission, settleSubmission } from './submissions.ts'
 
@@ -103,7 +107,13 @@ async function openMessage(context: Context, group: GroupState, message: Uint8Ar
 
 async function receiveProposal(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
   const admitted = admission(context, work.tx, seconds(Number(entry.timestampMs)), false)
-  const done = await attempt(async () => processMessage(context.mls, await work.group(), entry.message, admitted))
+  const done = await attempt(async () => {
+    const processed = await processMessage(context.mls, await work.group(), entry.message, admitted)
+    // A proposal that was kept would go into the next commit of this device, whoever made it.
+    if (processed.kind === 'proposal' && processed.sender.type === 'external' && processed.proposal.type === 'remove')
+      return processed
+    throw new MlsError('invalid-proposal', 'a proposal other than a removal by the hub')
+  })
   // Should a commit take up what we could not, that commit is what cannot be followed.
   if (done instanceof ClientError) return context.events.tell('fault', done)
   // What is proposed here is committed by the next who speaks, so it is taken for nothing but what the hub is there for.
@@ -123,16 +133,27 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
     if ((peekMessage(entry.message).epoch ?? 0n) < epochOf(group)) return undefined
     const done = await processMessage(context.mls, group, entry.message, admitted)
     if (done.kind !== 'commit') throw new MlsError('invalid-commit', 'not a commit')
-    if (done.selfRemoved) return 'removed' as const
+    if (done.selfRemoved) return { removedBy: admitted.leafOf(done.committer).address }
     const { manifests } = decodeCommitData(done.aad)
     const { added, external } = done
     const after = leavesOf(done.state)
-    return { done, ...rosterAfter(context, before, { after, added, external, manifests, at }, admitted) }
+    const next = rosterAfter(context, before, { after, added, external, manifests, at }, admitted)
+    const by = admitted.leafOf(done.committer).address
+    const refusal = judgeRoomCommit(done, {
+      extensions: { before: extensionsOf(group), after: extensionsOf(done.state) },
+      sender: by,
+      leaves: { before: before.leaves, after: next.roster.leaves },
+      leafOf: admitted.leafOf,
+      roster: next.outcome.roster,
+    })
+    return { done, by, refusal, ...next }
   })
   if (step === undefined) return
   if (step instanceof ClientError) return cannotFollow(context, work, step)
-  if (step === 'removed') return leaveGroup(context, work)
-  const { done, roster, outcome } = step
+  const earlier = await groupEpoch(work)
+  if ('removedBy' in step) return leaveGroup(context, work, earlier, step.removedBy, entry)
+  const { done, by, refusal, roster, outcome } = step
+  if (refusal) return refuseRoom(context, work, by, refusal)
   work.advance(done.state, 'whole')
   work.setRoster(roster)
   work.update({ proposals: [] })
@@ -142,7 +163,29 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   if (outcome.announced.length > 0) await noteManifests(work.tx, outcome.roster)
   for (const account of new Set([...outcome.keyChanged, ...admitted.changed]))
     await context.events.run('keyChanged', { room: work.id, account }, work.tx)
+  const left = new Set(goneByProposal(done, before))
+  await tellGroup(context, work, earlier, { ...position(work.id, entry), by, left })
   await tellPosture(context, work, before, roster)
+}
+
+/** Whom the hub's proposals took out: those who left, and those whose device was unlinked. */
+function goneByProposal({ external, proposals }: CommitView, { leaves }: RosterRecord): AccountAddress[] {
+  const places = new Set(
+    proposals.flatMap((each) => (each.type === 'remove' && !external && each.by === undefined ? [each.index] : [])),
+  )
+  return leaves.filter(({ index }) => places.has(index)).map(({ address }) => address)
+}
+
+/**
+ * The provider let a commit pass that the room's rule forbids. Entering anew would be to accept what it made of the room,
+ * so this device takes no further part in it, until somebody adds it again.
+ */
+async function refuseRoom(context: Context, work: RoomWork, account: AccountAddress, refusal: string): Promise<void> {
+  const error = new ClientError('policy-broken', refusal)
+  work.forgetGroup()
+  work.update({ joined: false, enter: false, refused: error.code, proposals: [] })
+  await tellRoom(context, work)
+  await context.events.run('refused', { room: work.id, account, error }, work.tx)
 }
 
 /** What the log's bytes make impossible comes back as an error; a failing storage or application comes through. */
@@ -170,10 +213,20 @@ async function cannotFollow(context: Context, work: RoomWork, error: ClientError
 }
 
 /** This device's leaf was removed. Whether it may come back is seen when the provider is asked for the rooms. */
-async function leaveGroup(context: Context, work: RoomWork): Promise<void> {
+async function leaveGroup(
+  context: Context,
+  work: RoomWork,
+  group: GroupEpoch | undefined,
+  by: AccountAddress,
+  entry: Deliver,
+): Promise<void> {
   work.forgetGroup()
   work.update({ joined: false, enter: false, proposals: [] })
   await tellRoom(context, work)
+  if (!group) return
+  const at = position(work.id, entry)
+  const nothing = { added: [], left: [], roles: [] }
+  await context.events.run('group', { ...at, by, removed: [context.self.address], ...nothing }, work.tx)
 }
 
 /** Our own commit came back in its place: the state that was kept with it is the room's now. */
@@ -203,7 +256,9 @@ export async function adoptPending(
   pending: PendingCommitRecord,
   at: { seq: number; timestampMs: number },
 ): Promise<void> {
-  const before = work.record?.joined && !work.record.enter ? await work.roster() : undefined
+  const follows = work.record?.joined === true && !work.record.enter
+  const before = follows ? await work.roster() : undefined
+  const earlier = follows && pending.kind === 'commit' ? await groupEpoch(work) : undefined
   const entering = pending.kind !== 'commit'
   const rejoined = pending.kind === 'join' && work.record !== undefined && work.record.cursor > 0
   work.update({ joined: true, cursor: Math.max(at.seq, work.record?.cursor ?? 0), proposals: [], commitDue: false })
@@ -211,6 +266,11 @@ export async function adoptPending(
   work.advance(decodeState(pending), 'whole')
   work.setRoster(pending.roster)
   await pendingCommits.delete(work.tx, work.id)
+  work.afterwards(() => void context.changes.decided(work.id, pending.key))
+  const { address } = context.self
+  const after = accountsIn(pending.roster)
+  const left = [...(earlier?.accounts ?? [])].filter((each) => !after.has(each) && !pending.removes?.includes(each))
+  await tellGroup(context, work, earlier, { ...at, by: address, left: new Set(left) })
   if (entering) await tellRoom(context, work)
   if (rejoined) await context.events.run('gap', { room: work.id, ...at }, work.tx)
   await tellPosture(context, work, before, pending.roster)

@@ -1,4 +1,4 @@
-import { type AccountAddress, safetyNumber } from '../../identity/index.ts'
+import { type AccountAddress, type Role, rolesIn, safetyNumber } from '../../identity/index.ts'
 import { expect } from '../connection/wire.ts'
 import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
@@ -6,6 +6,7 @@ import { accounts, type MemberLeaf, ownProfile, rooms } from '../state/records.t
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
 import type { Device, Member, RoomStanding, Sent, StorageTx } from '../types.ts'
 import { roomView, tellRoom, visible } from './announce.ts'
+import { groupEpoch } from './group-state.ts'
 import { directRoom } from './reach.ts'
 import { postureOf } from './roster.ts'
 import { addSubmission, alreadySent } from './submissions.ts'
@@ -94,7 +95,11 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
 
     posture: (room) => lookIntoRoom(context, room, async (work) => postureOf(await work.roster(), context.settings)),
     members: (room) =>
-      lookIntoRoom(context, room, async (work) => membersOf(context, work.tx, (await work.roster()).leaves)),
+      lookIntoRoom(context, room, async (work) => {
+        const { leaves } = await work.roster()
+        const group = await groupEpoch(work)
+        return membersOf(context, work.tx, leaves, group && rolesIn(group.room, group.accounts))
+      }),
     safetyNumber: (room) =>
       lookIntoRoom(context, room, async ({ tx, record }) => {
         if (!record) throw new ClientError('no-such-room')
@@ -106,11 +111,17 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
   }
 }
 
-async function membersOf(context: Context, tx: StorageTx, leaves: readonly MemberLeaf[]): Promise<Member[]> {
+async function membersOf(
+  context: Context,
+  tx: StorageTx,
+  leaves: readonly MemberLeaf[],
+  roles?: ReadonlyMap<AccountAddress, Role>,
+): Promise<Member[]> {
   const members = new Map<AccountAddress, Member>()
   for (const { address, accountKind, deviceId, deviceKind, operator, network } of leaves) {
     const own = address === context.self.address
     const profile = own ? await ownProfile.get(tx) : (await accounts.get(tx, address))?.profile
+    const role = roles?.get(address)
     const member = members.get(address) ?? {
       address,
       accountKind,
@@ -119,6 +130,7 @@ async function membersOf(context: Context, tx: StorageTx, leaves: readonly Membe
       ...(operator && { operator }),
       ...(network && { network }),
       ...(profile && { profile }),
+      ...(role && { role }),
     }
     member.devices.push({ deviceId, kind: deviceKind })
     members.set(address, member)

@@ -1,6 +1,6 @@
 import { type CborLimits, decodeCbor, encodeCbor } from '../../cbor/index.ts'
 import type { Profile } from '../../content/index.ts'
-import type { AccountAddress, AccountKind, DeviceKind, Leaf, RoomId } from '../../identity/index.ts'
+import type { AccountAddress, AccountKind, DeviceKind, Leaf, Role, RoomId } from '../../identity/index.ts'
 import { ClientError } from '../errors.ts'
 import type { RoomKind, RoomStanding, StorageTx } from '../types.ts'
 
@@ -80,6 +80,8 @@ export interface RoomRecord {
   profileOwed?: boolean
   /** Counts messages: the next one's place in the order of sending. */
   sends?: number
+  /** Of a group, as the last commit left it: its name, and what this account is in it. */
+  group?: { name: string; role: Role }
   /** Removals that the hub proposed, each with the manifest that its commit must carry. */
   proposals?: { manifests: Uint8Array[] }[]
 }
@@ -109,6 +111,8 @@ export interface PendingCommitRecord {
   group: Uint8Array
   ratchets: Uint8Array
   roster: RosterRecord
+  /** Accounts that it takes out because this one wants it. */
+  removes?: AccountAddress[]
   /** The provider took it; its place in the log is still to come. */
   accepted?: boolean
 }

@@ -14,6 +14,7 @@ import {
   checkGroupInfo,
   decodeCommitData,
   extensionTypes,
+  judgeRoomCommit,
   type LeafView,
   type ManifestMarks,
   MlsError,
@@ -30,7 +31,7 @@ import {
 import type { Asker, HubContext } from '../context.ts'
 import { HubError, type HubErrorCode } from '../errors.ts'
 import type { Evaluation, FollowedGroup, PlacedLeaf, RoomFacts } from './facts.ts'
-import { checkRoomPolicy } from './policy.ts'
+import { checkAccounts } from './policy.ts'
 import type { RoomKind } from './rows.ts'
 
 /**
@@ -80,9 +81,12 @@ export async function evaluateCommit(
     announced,
     gone: [...accountsOf(before)].filter((account) => !remaining.has(account)),
   }
-  const refused = checkRoomPolicy(asker, room, evaluation, applied.proposals, ctx.settings.roomLeaves)
+  const refused = checkAccounts(room, evaluation, ctx.settings.roomLeaves)
   if (refused) throw new HubError(refused)
-  checkGroupExtensions(ctx, room.kind, applied.group)
+  const extensions = { before: publicExtensionsOf(followed.group), after: publicExtensionsOf(applied.group) }
+  const leaves = { before, after }
+  if (judgeRoomCommit(applied, { extensions, sender: asker.account, leaves, leafOf: placed, roster }))
+    throw new HubError('not-allowed')
   await checkStatedManifests(ctx, applied.group, roster, submission.groupInfo)
   return evaluation
 }
@@ -105,7 +109,8 @@ export async function openGroup(
     publicLeaves(group).length === 1 &&
     new TextDecoder().decode(publicGroupIdOf(group)) === room.id
   if (!sound) throw new HubError('bad-commit')
-  checkGroupExtensions(ctx, room.kind, group)
+  const { address } = readVerifiedLeaf(ctx.crypto, publicLeaves(group)[0]!.identity)
+  checkFirstExtensions(ctx, room.kind, address, group)
   return group
 }
 
@@ -115,14 +120,26 @@ function authenticate(ctx: HubContext, seconds: number) {
   }
 }
 
-/** The hub, and nobody else, may propose from outside; a room does not change its kind. */
-function checkGroupExtensions(ctx: HubContext, kind: RoomKind, group: PublicGroup): void {
+/**
+ * The hub, and nobody else, may propose from outside; a group belongs to who makes it. None of it changes later but a
+ * group's name and roles (`judgeRoomCommit`), so it is looked at once.
+ */
+function checkFirstExtensions(ctx: HubContext, kind: RoomKind, creator: AccountAddress, group: PublicGroup): void {
   const extensions = publicExtensionsOf(group)
   const external = extensions.find(({ type }) => type === extensionTypes.externalSenders)
   const senders = external ? reading(() => readExternalSenders(external.data)) : []
   const own = senders.length === 1 && equalBytes(senders[0]!.signatureKey, ctx.providerKeyPair.publicKey)
-  if (!own || reading(() => readRoom(extensions))?.kind !== kind) throw new HubError('bad-commit')
+  const room = reading(() => readRoom(extensions))
+  const owned = room?.kind !== 'group' || (room.roles.size === 1 && room.roles.get(creator) === 'owner')
+  const known = extensions.every(({ type }) => firstExtensions.has(type))
+  if (!own || room?.kind !== kind || !owned || !known) throw new HubError('bad-commit')
 }
+
+const firstExtensions: ReadonlySet<number> = new Set([
+  extensionTypes.externalSenders,
+  extensionTypes.requiredCapabilities,
+  extensionTypes.siltaRoom,
+])
 
 function bindManifests(
   ctx: HubContext,

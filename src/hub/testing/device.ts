@@ -11,6 +11,7 @@ import {
   encodeCredential,
   joinRoster,
   type ProviderTrust,
+  type RoomState,
   type Roster,
   readVerifiedLeaf,
   statedManifests,
@@ -176,7 +177,7 @@ export function makeDevice<Owner extends DeviceOwner>(
       identity,
       keyPair: keys,
       extensions: [
-        roomExtension(change.stated ?? roomKind),
+        roomExtension(stateOf(change.stated ?? roomKind)),
         externalSenderExtension(change.senders ?? world.keyPair.publicKey, text(provider)),
       ],
     })
@@ -186,6 +187,9 @@ export function makeDevice<Owner extends DeviceOwner>(
     const submission = await commit(room, { add, manifests: change.manifests ?? [account.manifest] })
     return { room, kind: roomKind, groupInfo, commit: submission }
   }
+
+  const stateOf = (kind: RoomKind): RoomState =>
+    kind === 'group' ? { kind, name: '', roles: new Map([[account.address, 'owner']]) } : { kind }
 
   const claim = async (others: readonly Pick<DeviceOwner, 'address'>[]) => {
     const packages: Uint8Array[] = []
