@@ -137,6 +137,7 @@ serveJson({
       .getRooms()
       .filter((room) => room.getMyMembership() === 'join')
       .map((room) => room.roomId),
+  setDisplayName: (name: string) => client.setDisplayName(name).then(() => null),
   async send(room: string, message: string | Formatted, { replyTo, txnId }: { replyTo?: string; txnId?: string }) {
     const text = typeof message === 'string' ? { body: message } : { body: message.body }
     const formatted =

@@ -53,6 +53,7 @@ export interface MatrixClient extends AsyncDisposable {
   invites(): Promise<string[]>
   /** Rooms that it is in. */
   joined(): Promise<string[]>
+  setDisplayName(name: string): Promise<void>
   /** Gives the event id. */
   send(room: string, message: string | Formatted, options?: { replyTo?: string; txnId?: string }): Promise<string>
   sendRaw(room: string, type: string, content: object): Promise<string>
@@ -111,6 +112,7 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     untilJoined: (room, other, timeoutMs = 30_000) => call('untilJoined', room, other, timeoutMs),
     invites: () => call('invites'),
     joined: () => call('joined'),
+    setDisplayName: (displayName) => call('setDisplayName', displayName),
     send: (room, message, sendOptions = {}) => call('send', room, message, sendOptions),
     sendRaw: (room, type, content) => call('sendRaw', room, type, content),
     messages: (room) => call('messages', room),

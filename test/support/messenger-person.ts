@@ -1,5 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf'
 import {
+  type ClientError,
   type Connection,
   connect,
   type Device,
@@ -13,6 +14,7 @@ import { nodeCrypto } from '../../src/crypto/node.ts'
 import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
 import { type FramePipe, type ServerFrame, ServerFrameSchema } from '../../src/protocol/index.ts'
 import { type HeardFromMatrix, hear } from './edge-world.ts'
+import { until } from './provider.ts'
 
 /** A device of the messenger in this process, over a WebSocket to a service in another one, with what it hears. */
 export interface MessengerPerson extends AsyncDisposable {
@@ -58,7 +60,13 @@ export async function newPerson(service: string, name: string, options: PersonOp
 export async function linkedDevice(service: string, primary: Device): Promise<MessengerPerson & { code: string }> {
   const given = parts(service, {})
   const { code, completed } = startLink(given)
-  await primary.confirmLink(code)
+  // A person takes longer to scan a code than the new device to wait at the meeting place.
+  const confirmed = () =>
+    primary.confirmLink(code).then(
+      () => true,
+      (error: ClientError) => error.code !== 'not-found' && Promise.reject(error),
+    )
+  await until('the new device at the meeting place', confirmed)
   return { ...(await begin(await completed, given, '')), code }
 }
 

@@ -10,6 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export interface PostgresServer {
   /** Connection URL of its maintenance database. */
   readonly url: string
+  /** Everything that it writes. */
+  readonly folder: string
   /** Ends the server as a crash would: connections break, and nobody answers. */
   interrupt(): Promise<void>
   /** Starts it again at the same address, with its data. */
@@ -33,8 +35,10 @@ export function findPostgres(): string | undefined {
 /**
  * Starts a server in a temporary folder on a free loopback port. PostgreSQL refuses to run as root, so root hands it to
  * the user `postgres`, or to `nobody` where there is none. It is stopped by its process id, and killed with this process.
+ *
+ * @param more further settings, `name=value`
  */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(more: readonly string[] = []): Promise<PostgresServer> {
   const binaries = findPostgres()
   if (!binaries) throw new Error('PostgreSQL is not installed: no initdb in /usr/lib/postgresql or PATH')
   const folder = mkdtempSync(join(tmpdir(), 'silta-postgres-'))
@@ -51,7 +55,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
   )
   const port = await freePort()
-  const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'shared_buffers=64MB']
+  const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'shared_buffers=64MB', ...more]
   const parameters = ['-D', data, '-h', '127.0.0.1', '-p', String(port), '-k', folder]
   for (const setting of settings) parameters.push('-c', setting)
   const url = `postgres://silta@127.0.0.1:${port}/postgres`
@@ -76,6 +80,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   await resume()
   return {
     url,
+    folder,
     interrupt,
     resume,
     async stop() {

@@ -13,6 +13,8 @@ export interface TestSynapse extends Synapse, AsyncDisposable {
   readonly registration: RegistrationSettings
   /** Where it expects the appservice, on 127.0.0.1. */
   readonly appservicePort: number
+  /** Its database and its log. */
+  readonly folder: string
 }
 
 /** Why tests against Synapse are skipped here; false when they run (in CI always, and they fail when it is missing). */
@@ -46,5 +48,5 @@ export async function testSynapse(): Promise<TestSynapse> {
     await synapse.stop(2000)
     rmSync(folder, { recursive: true, force: true })
   }
-  return { ...synapse, registration, appservicePort, stop, [Symbol.asyncDispose]: stop }
+  return { ...synapse, registration, appservicePort, folder, stop, [Symbol.asyncDispose]: stop }
 }
