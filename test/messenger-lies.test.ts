@@ -259,6 +259,23 @@ describe('the log', () => {
     assert.deepEqual(heardByBob.faults, [])
   })
 
+  test('without one of its entries goes on, and shows the gap', async () => {
+    const { alice, bob, room, heardByBob } = await met()
+    const gaps: number[] = []
+    bob.device.on('gap', ({ seq }) => void gaps.push(seq))
+    await (await alice.device.send(room, text('first'))).accepted
+    await expectTexts(heardByBob, ['first'])
+    let lost: bigint | undefined
+    bob.tap.down = (frame) => {
+      if (frame.body.case !== 'deliver' || lost !== undefined) return frame
+      lost = frame.body.value.seq
+      return undefined
+    }
+    for (const each of ['lost', 'kept', 'kept too']) await (await alice.device.send(room, text(each))).accepted
+    await expectTexts(heardByBob, ['first', 'kept', 'kept too'])
+    assert.deepEqual(gaps, [Number(lost) + 1])
+  })
+
   test('with a message that cannot be opened goes on, and says so', async () => {
     const { alice, bob, room, heardByBob } = await met()
     let spoilt = false

@@ -213,7 +213,7 @@ export interface DeviceEvents {
   accepted: (sent: LogPosition & { messageId: Uint8Array }, tx: StorageTx) => void | Promise<void>
   /** A message that this device cannot open or read. The room goes on. */
   undecryptable: (event: LogPosition & { error: ClientError }, tx: StorageTx) => void | Promise<void>
-  /** This device had to join anew: messages may be missing before this place. */
+  /** Messages are or may be missing before this place: the provider no longer had them, or this device joined anew. */
   gap: (event: LogPosition, tx: StorageTx) => void | Promise<void>
   /** A room is new here, or its kind, standing, membership or `answered` changed. */
   room: (room: Room, tx: StorageTx) => void | Promise<void>

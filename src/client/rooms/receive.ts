@@ -34,6 +34,10 @@ export async function receiveEntry(context: Context, work: RoomWork, entry: Deli
   const seq = Number(entry.seq)
   await adoptIfTaken(context, work, entry)
   if (!work.record?.joined || work.record.enter || seq <= work.record.cursor) return
+  // Numbers have no holes. Where the log was shortened before this device came for it, or is kept back, that is said; a
+  // missing commit shows by itself, and is told of when the device has entered anew.
+  if (seq > work.record.cursor + 1 && (epochIn(entry.message) ?? 0) <= Number(epochOf(await work.group())))
+    await context.events.run('gap', position(work.id, entry), work.tx)
   if (entry.kind === EntryKind.MESSAGE) await receiveMessage(context, work, entry)
   else if (entry.kind === EntryKind.COMMIT) await receiveCommit(context, work, entry)
   else if (entry.kind === EntryKind.PROPOSAL) await receiveProposal(context, work, entry)
