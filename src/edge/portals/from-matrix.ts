@@ -20,7 +20,8 @@ export type Handled = 'done' | { retryAfterMs: number }
  * deletes the stored event. The event's id is the key of the submission, so that a repetition is the same message.
  */
 export async function passOn(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Handled> {
-  if (portal.room === undefined) return holdBack(context, portal, stored)
+  // A conversation that is begun anew still has the room of the last one.
+  if (portal.room === undefined || portal.state === 'wanted') return holdBack(context, portal, stored)
   const read = await readEvent(context, portal, stored)
   if ('retryAfterMs' in read) return read
   if ('placeholder' in read) {
