@@ -11,7 +11,7 @@ export interface Totals {
 }
 
 /** A test file that takes longer is ended, with what it started, and counts as failed. */
-const FILE_TIMEOUT_MS = 6 * 60_000
+const FILE_TIMEOUT_MS = 10 * 60_000
 
 /** Test files under the given folders whose path contains one of the patterns (all, when there are none). */
 export function testFiles(folders: readonly string[], patterns: readonly string[] = []): string[] {

@@ -58,7 +58,7 @@ const history = fc.record({
   steps: fc.array(step, { minLength: 4, maxLength: 16 }),
 })
 
-test('mixed groups with OpenMLS live through random histories', { timeout: 350_000 }, async (t) => {
+test('mixed groups with OpenMLS live through random histories', { timeout: 580_000 }, async (t) => {
   const reason = reasonToSkip()
   if (reason !== undefined) {
     assert.ok(['', '0', 'false', undefined].includes(process.env.CI), reason)
