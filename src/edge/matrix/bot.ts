@@ -2,7 +2,7 @@
  * The bot: how a Matrix user finds people on the messenger from any client. It is a Matrix user of ours with an Olm
  * machine of its own, so that it can be talked to in encrypted rooms; it takes part in no conversation.
  */
-import { codeOf, type Portals, sayInRoom } from '../portals/index.ts'
+import { codeOf, type Portals, sayInRoom, waitForKey } from '../portals/index.ts'
 import { leadsToPublic, type StoredEvent } from './appservice.ts'
 import { type Answer, type Command, parseCommand, runCommand } from './bot-commands.ts'
 import { botWords } from './bot-words.ts'
@@ -33,8 +33,8 @@ export function openBot({ portals, network }: BotOptions): Bot {
     if (stored.type !== 'm.room.encrypted') return undefined
     const result = await ghosts.decrypt(bot, stored.room, stored.event)
     if (isDecrypted(result)) return result.type === 'm.room.message' ? { content: result.content } : undefined
-    const left = settings.missingKeyMs - (clock() - stored.receivedAt)
-    if ('missingKey' in result && left > 0) return { retryAfterMs: left }
+    const left = 'missingKey' in result ? waitForKey(settings, clock(), stored, result) : 0
+    if (left > 0) return { retryAfterMs: left }
     return { unreadable: true }
   }
 

@@ -228,7 +228,7 @@ onBothDialects('ghosts', (open) => {
       const event = await s.client.encrypt(room, 'hello', [s.ghost])
       const early = await s.ghosts.decrypt(s.ghost, room, event)
       const session = (event.content as { session_id: string }).session_id
-      assert.deepEqual(early, { missingKey: true, sessionId: session })
+      assert.ok('missingKey' in early && early.sessionId === session)
       await s.deliver()
       assert.deepEqual(await arrived, [room, session])
       const result = await s.ghosts.decrypt(s.ghost, room, event)

@@ -7,6 +7,7 @@ import { fromMatrix, isRefused, type Loss, replyTargetOf } from '../matrix/trans
 import { owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
 import type { LateEvent } from './late-events.ts'
+import { waitForKey } from './missing-key.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { lossWords, placeholderText, refusalWords, untranslatableWords, words } from './words.ts'
 
@@ -80,7 +81,7 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
     context.counters.count('faults', { code: result.failed })
     return { said: words.undecryptable() }
   }
-  const left = context.settings.missingKeyMs - (context.clock() - stored.receivedAt)
+  const left = waitForKey(context.settings, context.clock(), stored, result)
   return left > 0 ? { retryAfterMs: left } : { placeholder: true }
 }
 

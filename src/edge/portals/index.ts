@@ -23,6 +23,7 @@ import { workOn } from './work.ts'
 
 export type { PortalContext } from './context.ts'
 export { holdLeases } from './leases.ts'
+export { waitForKey } from './missing-key.ts'
 export type { Portal } from './portal-table.ts'
 export { sayInRoom } from './say.ts'
 export { defaultPortalSettings, type PortalSettings } from './settings.ts'

@@ -2,6 +2,10 @@
 export interface PortalSettings {
   /** How long a message from Matrix whose key has not come holds its portal, in ms, before a placeholder goes out. */
   readonly missingKeyMs: number
+  /** The same, in ms, where the homeserver cannot be asked for keys: a room is not held for ever by one message. */
+  readonly missingKeyMostMs: number
+  /** How often a message that waits for its key is looked at again, in ms; each look may ask the homeserver. */
+  readonly missingKeyRetryMs: number
   /** How long a placeholder may still be replaced, in ms: keys do not come after weeks. */
   readonly lateKeyMs: number
   /** Messages for Matrix taken together: what is encrypted, and then what is noted as sent, in one transaction each. */
@@ -32,6 +36,8 @@ const day = 24 * 60 * minute
 
 export const defaultPortalSettings: PortalSettings = {
   missingKeyMs: 30_000,
+  missingKeyMostMs: 5 * minute,
+  missingKeyRetryMs: 3_000,
   lateKeyMs: 14 * day,
   outboxBatch: 20,
   retryMs: 500,

@@ -11,7 +11,7 @@ import type { Context } from './context.ts'
 import { follow, queryKeys, takeInbox } from './encrypt.ts'
 import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
-import { type DecryptResult, isDecrypted, type Shield } from './types.ts'
+import type { DecryptResult, Shield } from './types.ts'
 
 /** Sessions remembered as asked for; one forgotten costs one query more. */
 const askedLimit = 1000
@@ -29,14 +29,31 @@ export async function decryptEvent(
   if (typeof sender !== 'string' || sessionId === undefined) return { failed: 'malformed' }
   await takeInbox(context, ghost)
   await follow(context, ghost, [sender])
-  const result = await attempt(ghost, room, event, sessionId)
-  if (!isDecrypted(result) || !isStranger(result.shield) || ghost.asked.has(sessionId)) return result
+  let result = await attempt(ghost, room, event, sessionId)
+  if ('missingKey' in result) {
+    // Noted first and looked at after: a key that comes in between is found, and not counted as asked for in vain.
+    const inboxReadAt = await readInboxReadAt(context, ghost)
+    await takeInbox(context, ghost)
+    result = await attempt(ghost, room, event, sessionId)
+    if ('missingKey' in result) return { ...result, inboxReadAt }
+  }
+  if (!('content' in result) || !isStranger(result.shield) || ghost.asked.has(sessionId)) return result
   // The device may be so new that its list has not come: asked once for each session.
   if (ghost.asked.size >= askedLimit) ghost.asked.clear()
   ghost.asked.add(sessionId)
   await queryKeys(context, ghost, [sender])
-  return attempt(ghost, room, event, sessionId)
+  const again = await attempt(ghost, room, event, sessionId)
+  return 'missingKey' in again ? result : again
 }
+
+async function readInboxReadAt({ database }: Context, { mxid }: Loaded): Promise<number> {
+  const rows = await database.query<{ synced_at: number }>('select synced_at from ghost where mxid = $1', [mxid])
+  return rows[0]?.synced_at ?? 0
+}
+
+type Attempt =
+  | Exclude<DecryptResult, { readonly missingKey: true }>
+  | { readonly missingKey: true; readonly sessionId: string }
 
 function sessionOf(content: unknown): string | undefined {
   if (typeof content !== 'object' || content === null) return undefined
@@ -52,7 +69,7 @@ async function attempt(
   room: string,
   event: Record<string, unknown>,
   sessionId: string,
-): Promise<DecryptResult> {
+): Promise<Attempt> {
   try {
     // Untrusted: how far the device is trusted is told by the shield, and is not a reason to lose the message.
     const settings = new DecryptionSettings(TrustRequirement.Untrusted)
@@ -81,7 +98,7 @@ async function attempt(
   }
 }
 
-function refusal(error: MegolmDecryptionError, sessionId: string): DecryptResult {
+function refusal(error: MegolmDecryptionError, sessionId: string): Attempt {
   switch (error.code) {
     case DecryptionErrorCode.MissingRoomKey:
       // Without an Olm session the key may still come once there is one; any other reason is the sender's will.

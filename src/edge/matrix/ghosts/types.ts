@@ -27,7 +27,12 @@ export interface Decrypted {
 export type DecryptResult =
   | Decrypted
   /** The room key has not come (yet). `onRoomKey` tells when it has. */
-  | { readonly missingKey: true; readonly sessionId: string }
+  | {
+      readonly missingKey: true
+      readonly sessionId: string
+      /** When the homeserver was last asked for what it keeps for this ghost's device, ms since the epoch by the database. */
+      readonly inboxReadAt: number
+    }
   | { readonly failed: DecryptFailure }
 
 export const isDecrypted = (result: DecryptResult): result is Decrypted => 'content' in result
