@@ -41,6 +41,8 @@ export interface Context {
   readonly sends: Sends
   /** Changes of groups that wait for their turn. */
   readonly changes: Changes
+  /** What parts of the device tell each other of. */
+  readonly hooks: { invitesLearned?: () => Promise<void> }
 }
 
 export const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

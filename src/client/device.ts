@@ -1,5 +1,4 @@
 import { equalBytes } from '../crypto/index.ts'
-import { deviceIdOf } from '../identity/index.ts'
 import { accountCalls } from './account/account-calls.ts'
 import { beginLink } from './account/link.ts'
 import { publishManifest } from './account/manifests.ts'
@@ -7,19 +6,16 @@ import { register } from './account/register.ts'
 import type { Channel } from './connection/types.ts'
 import type { Context } from './context.ts'
 import { ClientError } from './errors.ts'
-import { createEvents } from './events.ts'
+import { enterAwaited, inviteCalls } from './guests/invites.ts'
+import { join } from './guests/join.ts'
 import { createLife } from './life.ts'
+import { makeContext } from './make-context.ts'
 import { createAcknowledgements } from './rooms/acknowledge.ts'
-import { createChanges } from './rooms/changes.ts'
 import { groupCalls } from './rooms/group-calls.ts'
 import { roomCalls } from './rooms/room-calls.ts'
-import { createSends } from './rooms/sends.ts'
 import { createWorkers } from './rooms/workers.ts'
-import { defaultSettings } from './settings.ts'
-import { groupCache } from './state/group-cache.ts'
-import { createKeyedMutex } from './state/mutex.ts'
 import { ownManifest, type SelfRecord, selfRecord } from './state/records.ts'
-import type { Device, DeviceOptions, GroupCache, Storage } from './types.ts'
+import type { Device, DeviceOptions, GuestOptions, Storage } from './types.ts'
 
 /** Whether a storage holds a device that can be opened. */
 export async function hasDevice(storage: Storage): Promise<boolean> {
@@ -46,53 +42,27 @@ export function startLink(options: DeviceOptions): { code: string; completed: Pr
   return { code, completed: device, cancel }
 }
 
-/** Devices opened in this process so far. */
-let openings = 0
-
 /**
- * A share of the cache for one opening of a device: between two openings another process may have had the device, and a
- * group state from before that must not be used again.
+ * Comes in by a link, as a guest: a device with one room, which `rooms()` gives. Errors: see guests/join.ts. With the same
+ * storage and link it goes on where it was broken off.
  */
-function ownShare(cache: GroupCache): GroupCache {
-  openings += 1
-  const opening = openings
-  return {
-    size: cache.size,
-    get: (key) => cache.get(`${opening} ${key}`),
-    set: (key, state) => cache.set(`${opening} ${key}`, state),
-    delete: (key) => cache.delete(`${opening} ${key}`),
-  }
+export async function joinByInvite(options: DeviceOptions & GuestOptions): Promise<Device> {
+  return createDevice(options, await join(options))
 }
 
 function createDevice(options: DeviceOptions, self: SelfRecord): Device {
-  const settings = { ...defaultSettings, ...options.settings }
-  const events = createEvents()
   const ended = new AbortController()
   let channel: Channel | undefined
-  const context: Context = {
-    ...options,
-    self,
-    deviceId: deviceIdOf(options.crypto, self.deviceKey),
-    settings,
-    trust: options.trust ?? {
-      providerKeys: (provider) => (provider === self.provider ? [self.providerKey] : []),
-    },
-    groupCache: ownShare(options.groupCache ?? groupCache(settings.cachedGroups)),
-    events,
-    alone: createKeyedMutex(),
+  const context = makeContext(options, self, {
     signal: ended.signal,
-    watchers: new Set(),
-    sends: createSends(),
-    changes: createChanges(),
-    clock: options.clock ?? Date.now,
     request(request, requestOptions) {
       if (!channel) return Promise.reject(new ClientError('closed', 'the device is not started'))
       return channel.request(request, requestOptions)
     },
     online: () => channel?.open === true && !ended.signal.aborted,
-    step: options.steps ?? (() => {}),
-  }
+  })
   const workers = createWorkers(context, createAcknowledgements(context))
+  context.hooks.invitesLearned = () => enterAwaited(context, workers)
   const life = createLife(context, workers, () => channel)
   const start = async () => {
     if (channel) return
@@ -126,7 +96,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     deviceId: context.deviceId,
     kind: self.kind,
     accountKey: self.accountKey,
-    on: events.on,
+    on: context.events.on,
     start,
     ready: life.ready,
     close,
@@ -134,6 +104,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     ...account,
     ...room,
     ...groupCalls(context, workers),
+    ...inviteCalls(context, workers),
     conversationWith: async (target) => room.createDirectRoom(await account.lookUp(target)),
   }
 }

@@ -27,6 +27,8 @@ const providerCodes = [
   'unlinked',
   'unavailable',
   'unsupported',
+  'wrong-pin',
+  'ended',
 ] as const
 
 /** What the provider refuses: the error codes of the messenger protocol. */
@@ -47,6 +49,10 @@ export type LocalCode =
   | 'manifest-changed' // two different manifests with one number
   | 'bad-identity' // certificate, endorsement or KeyPackage that does not hold
   | 'bad-code' // a linking code that cannot be read
+  | 'bad-link' // a guest link that cannot be read, or not all of it
+  | 'wrong-host' // the provider names another account than the link does
+  | 'not-invited' // a guest without a link of this account that is open
+  | 'text-only' // something else than a text in a guest's chat
   | 'not-primary' // only the primary device can do this
   | 'policy-broken' // a commit that the room's rule forbids, and the provider let pass
   | 'not-joined' // this device has no leaf in the room
@@ -88,6 +94,8 @@ const sentences: Record<ClientErrorCode, string> = {
   unlinked: 'This device was unlinked from its account.',
   unavailable: 'The service has a passing fault.',
   unsupported: 'The service does not know how to do this.',
+  'wrong-pin': 'This is not the PIN. Ask the person who gave you the link.',
+  ended: 'This chat has ended.',
   disconnected: 'There is no connection to the service.',
   timeout: 'The service did not answer in time.',
   closed: 'The app was closed while this was under way.',
@@ -97,6 +105,10 @@ const sentences: Record<ClientErrorCode, string> = {
   'manifest-changed': 'The service shows two different lists of devices for one account.',
   'bad-identity': 'The proof of identity of a device does not hold.',
   'bad-code': 'This code cannot be read. Copy it whole from the new device.',
+  'bad-link': 'This link is incomplete. Copy it whole.',
+  'wrong-host': 'The service names somebody else than the link does. Nothing was sent.',
+  'not-invited': 'Somebody tried to write to you as a guest without an invitation of yours that is open.',
+  'text-only': 'In a chat with a guest there can be text only.',
   'not-primary': 'Only the first device of the account can do this.',
   'policy-broken':
     'The service let through a change that this conversation does not allow. This device takes no further part in it.',
@@ -154,6 +166,8 @@ export type IdentityRefusalCode =
   | 'old-manifest'
   | 'not-in-manifest'
   | 'bad-identity'
+  | 'wrong-host'
+  | 'not-invited'
 
 /** What somebody presented as an identity and this device refuses, with whose it claims to be. */
 export class IdentityRefusal extends ClientError {

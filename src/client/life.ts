@@ -1,15 +1,17 @@
 import type { RoomId } from '../identity/index.ts'
+import type { GuestEnd } from '../protocol/index.ts'
 import { refillKeyPackages } from './account/key-packages.ts'
 import { forgetSentKeys, keepUp, refreshManifest } from './account/upkeep.ts'
 import { backOff, pause } from './connection/pause.ts'
 import type { Channel } from './connection/types.ts'
-import { type Answer, expect } from './connection/wire.ts'
-import { parseAddress, parseRoom } from './connection/wire-values.ts'
+import { type Answer, expect, ProviderRefusal } from './connection/wire.ts'
+import { endOf, parseAddress, parseRoom } from './connection/wire-values.ts'
 import type { Context } from './context.ts'
 import { asClientError, ClientError } from './errors.ts'
+import { guestWaiting, share } from './guests/invites.ts'
 import { reconcile, selfRoom } from './rooms/reach.ts'
 import type { Workers } from './rooms/workers.ts'
-import { pendingCommits, rooms, selfRecord, submissions } from './state/records.ts'
+import { eraseAll, pendingCommits, rooms, selfRecord, submissions } from './state/records.ts'
 
 /** What happens by itself while a device is started: after each log-in, at each event, now and then. */
 export function createLife(context: Context, workers: Workers, channel: () => Channel | undefined) {
@@ -42,6 +44,17 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
     channel()?.close()
     events.tell('unlinked')
   }
+  /** A guest's chat has ended: nothing of it stays here. */
+  const over = async (reason: GuestEnd) => {
+    if (context.self.unlinked) return
+    context.self.unlinked = true
+    channel()?.close()
+    const error = new ClientError('ended')
+    ready.reject(error)
+    context.sends.end(error)
+    await context.storage.transaction(eraseAll)
+    events.tell('ended', endOf(reason))
+  }
   const upkeep = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
     const renewed = await keepUp(context, authenticated)
     if (!renewed) return unlinked()
@@ -55,6 +68,7 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
     await insist(() => upkeep(authenticated))
     if (context.self.kind === 'primary')
       await insist(() => context.alone('self room', () => selfRoom(context, workers)))
+    await share(context, workers)
     workers.wake()
     await sendWhatWaits(context, workers)
     later()
@@ -95,6 +109,12 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
         keptUp = keptUp.then(() => insist(() => refillKeyPackages(context, available)))
         return
       }
+      case 'guestWaiting':
+        return void guestWaiting(context, event.value)
+          .then((guest) => events.tell('guest', guest))
+          .catch(fault)
+      case 'guestEnded':
+        return void over(event.value.reason).catch(fault)
       case 'unlinked':
         return void unlinked().catch(fault)
       case 'consentRequested':
@@ -123,7 +143,8 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
       onRefused(error: ClientError) {
         ready.reject(error)
         events.tell('online', false)
-        if (error.code === 'unlinked' || error.code === 'not-in-manifest') unlinked().catch(fault)
+        if (error instanceof ProviderRefusal && error.code === 'ended') over(error.ended).catch(fault)
+        else if (error.code === 'unlinked' || error.code === 'not-in-manifest') unlinked().catch(fault)
         else fault(error)
       },
     },

@@ -37,6 +37,11 @@ export interface ClientSettings {
   sentKeyMemory: number
   /** How often a device looks whether manifest or KeyPackages must be renewed. */
   upkeep: number
+  /** How long a guest link lets somebody in, and how long nothing may be said in its chat, when nothing else is chosen. */
+  inviteLifetime: number
+  guestIdle: number
+  /** How often one who waits for being let in asks again. */
+  approvalPoll: number
   /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
   plaintextNetworks: readonly string[]
   /** Bytes of a decrypted message: what a decoder is given at most. */
@@ -65,6 +70,9 @@ export const defaultSettings: ClientSettings = {
   attempts: 20,
   sentKeyMemory: 30 * day * 1000,
   upkeep: 60 * 60 * 1000,
+  inviteLifetime: 10 * day * 1000,
+  guestIdle: 10 * day * 1000,
+  approvalPoll: 2_000,
   plaintextNetworks: [],
   contentBytes: 256 * 1024,
 }

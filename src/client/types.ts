@@ -150,6 +150,71 @@ export interface NetworkServer {
   resolve: (value: string) => Promise<AccountAddress | undefined>
 }
 
+/** How a guest link is to be. */
+export interface InviteChoices {
+  /** Asked of the guest; told to them another way than the link. */
+  pin?: string
+  /** Somebody of this account lets each guest in. */
+  approval?: boolean
+  /** One guest, as it is unless said otherwise. */
+  singleUse?: boolean
+  /** Milliseconds: how long it lets somebody in, and how long nothing may be said before a chat ends. */
+  expiresInMs?: number
+  idleMs?: number
+  /** For this account alone. */
+  label?: string
+  /** Who invites, shown to whoever has the link. */
+  name?: string
+  /** Where the page for guests is; https://provider unless said otherwise. */
+  base?: string
+}
+
+export interface Invite {
+  id: string
+  /** Whoever has it can come in: to be given to the guest, and to nobody else. */
+  link: string
+  label?: string
+  pin: boolean
+  approval: boolean
+  singleUse: boolean
+  /** Milliseconds since the epoch. */
+  expiresAt: number
+  idleMs: number
+  /** Whether it still lets somebody in. */
+  open: boolean
+  revoked: boolean
+  /** Wrong PINs that it still takes. */
+  pinTries: number
+  waiting: { account: AccountAddress; name?: string }[]
+  chats: { account: AccountAddress; room: RoomId }[]
+}
+
+/** What a link offers to whoever opens it. */
+export interface OpenedInvite {
+  pin: boolean
+  pinTries: number
+  approval: boolean
+  singleUse: boolean
+  expiresAt: number
+  idleMs: number
+  /** As far as the host agreed. */
+  hostName?: string
+}
+
+export interface GuestOptions {
+  link: string
+  pin?: string
+  /** As the host will see it. */
+  name?: string
+  /** Somebody was asked to let the guest in. */
+  onWaiting?: () => void
+  /** Ends the waiting. */
+  signal?: AbortSignal
+}
+
+/** Why a guest's chat is over. */
+export type GuestEnd = 'idle' | 'revoked' | 'blocked' | 'left'
+
 // ---- events
 
 /** What every event that stands in a room's log has. */
@@ -232,6 +297,10 @@ export interface DeviceEvents {
   online: (online: boolean) => void | Promise<void>
   /** This device was unlinked; it will neither send nor receive any more. */
   unlinked: () => void | Promise<void>
+  /** Somebody with a link waits to be let in: `answerGuest`. */
+  guest: (guest: { invite: string; account: AccountAddress; name?: string }) => void | Promise<void>
+  /** Of a guest: the chat is over, and nothing of it is left in the storage. */
+  ended: (reason: GuestEnd) => void | Promise<void>
   /** A fault that stopped no one but should be known: the code only, never a value. */
   fault: (error: ClientError) => void | Promise<void>
 }
@@ -312,4 +381,15 @@ export interface Device extends AsyncDisposable {
   block(address: AccountAddress, blocked?: boolean): Promise<void>
   requestConsent(address: AccountAddress): Promise<void>
   answerConsent(address: AccountAddress, granted: boolean): Promise<void>
+
+  /** A link by which somebody without an account comes into a chat with this one. Its secret stays on this account's devices. */
+  createInvite(choices?: InviteChoices): Promise<Invite>
+  /** Links of this account, newest first. */
+  invites(): Promise<Invite[]>
+  /** Closes a link at once and ends its chats, unless they are kept. */
+  revokeInvite(invite: string, options?: { keepChats?: boolean }): Promise<void>
+  /** Another link in the place of one, whose chats go on. A PIN has to be given anew. */
+  reissueInvite(invite: string, choices?: InviteChoices): Promise<Invite>
+  /** Lets a guest in who waits, or not. */
+  answerGuest(guest: { invite: string; account: AccountAddress }, accept: boolean): Promise<void>
 }

@@ -37,6 +37,8 @@ export interface WelcomeResult {
   usedReference: Uint8Array
   /** Without the ratchet tree. */
   groupInfoExtensions: Extension[]
+  /** Ids of the external pre-shared keys that went into the epoch: whoever made the Welcome has all of them. */
+  pskIds: Uint8Array[]
 }
 
 /**
@@ -50,12 +52,12 @@ export async function joinByWelcome(mls: MlsProvider, options: WelcomeOptions): 
   const privateKeys = decodePrivate(stored.privatePart)
   const pskIndex = pskIndexOf(undefined, options.psks)
   const tree = options.ratchetTree && decodeTree(options.ratchetTree)
-  await checkBeforeJoining(mls, welcome, reference, privateKeys.initPrivateKey, pskIndex, tree)
+  const pskIds = await checkBeforeJoining(mls, welcome, reference, privateKeys.initPrivateKey, pskIndex, tree)
   const [state, extensions] = await translating('invalid-tree', () =>
     joinGroupWithExtensions(welcome, keyPackage, privateKeys, pskIndex, mls.suite, tree, undefined, clientConfig),
   )
   await checkJoined(mls, state, options.authenticate)
-  return { state: wrap(state), usedReference: reference, groupInfoExtensions: ownExtensionsOf(extensions) }
+  return { state: wrap(state), usedReference: reference, groupInfoExtensions: ownExtensionsOf(extensions), pskIds }
 }
 
 async function meantPackage(mls: MlsProvider, welcome: Welcome, packages: readonly StoredKeyPackage[]) {
@@ -76,7 +78,7 @@ async function checkBeforeJoining(
   initKey: Uint8Array,
   pskIndex: PskIndex,
   tree: RatchetTree | undefined,
-): Promise<void> {
+): Promise<Uint8Array[]> {
   const secrets = await translating('undecryptable', async () =>
     decryptGroupSecrets(await mls.suite.hpke.importPrivateKey(initKey), reference, welcome, mls.suite.hpke),
   )
@@ -92,6 +94,7 @@ async function checkBeforeJoining(
     if (info === undefined) throw new MlsError('malformed', 'GroupInfo does not decode')
     checkGroupInfoShape(info, tree)
   })
+  return secrets.psks.flatMap((id) => (id.psktype === 'external' ? [id.pskId] : []))
 }
 
 async function checkJoined(mls: MlsProvider, state: ClientState, authenticate: AuthenticateLeaf): Promise<void> {

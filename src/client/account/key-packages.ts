@@ -19,6 +19,8 @@ export function signatureKeys({ self }: Pick<Context, 'self'>) {
  * are durable before anything is published. `available`: what the provider still has.
  */
 export async function refillKeyPackages(context: Context, available: number): Promise<void> {
+  // Nobody adds a guest to anything.
+  if (context.self.kind === 'guest') return
   const { settings, mls, storage } = context
   const now = seconds(context.clock())
   const stored = await storage.transaction((tx) => keyPackages.list(tx))

@@ -13,6 +13,7 @@ import {
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
+import { newestInvites, storeInvites } from '../guests/share.ts'
 import { accounts, type SelfRecord, selfRecord, storageFormat } from '../state/records.ts'
 import type { DeviceOptions } from '../types.ts'
 import { certify, changeDevices, currentManifest, storeOwnManifest } from './manifests.ts'
@@ -21,8 +22,8 @@ const codePrefix = 'silta-link-1.'
 const secretLength = 32
 const keyLength = 32
 const checkLength = 4
-/** Keys, an address, three documents of under 4 KB each. */
-const payloadLimits = { bytes: 32 * 1024, depth: 2, items: 16 }
+/** Keys, an address, three documents of under 4 KB each, links for guests. */
+const payloadLimits = { bytes: 48 * 1024, depth: 2, items: 16 }
 
 /** What the code on a new device's screen says: its key, and a secret that only who sees the screen learns. */
 interface LinkCode {
@@ -78,7 +79,8 @@ export async function confirmLink(context: Context, text: string): Promise<Devic
     return context.storage.transaction((tx) => currentManifest(context, tx))
   })
   const { rendezvous, key } = meetingOf(crypto, secret)
-  const fields = [self.address, self.accountKey, self.providerKey, self.endorsement, certificate, manifest.bytes]
+  const links = await context.storage.transaction(newestInvites)
+  const fields = [self.address, self.accountKey, self.providerKey, self.endorsement, certificate, manifest.bytes, links]
   const payload = crypto.seal(key, encodeCbor(fields), rendezvous)
   expect(await context.request({ case: 'completeLink', value: { rendezvous, payload } }), 'done')
   return deviceIdOf(crypto, deviceKey)
@@ -144,6 +146,7 @@ async function adopt(
     const accountKey = fields.bytes(keyLength)
     const providerKey = fields.bytes(keyLength)
     const [endorsement, certificate, manifest] = [1, 2, 3].map(() => fields.bytesUpTo(maxManifestDevices * 128))
+    const links = fields.bytesUpTo(32 * 1024)
     fields.end()
     if (providerOf(address) !== hello.provider || !equalBytes(providerKey, hello.providerKey))
       throw new ClientError('provider-changed', 'the account is with another provider')
@@ -176,6 +179,7 @@ async function adopt(
       await selfRecord.put(tx, self)
       await accounts.put(tx, address, { accountKey })
       await storeOwnManifest({ crypto, self }, tx, manifest!)
+      await storeInvites(tx, links)
     })
     return self
   } catch (error) {

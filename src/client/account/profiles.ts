@@ -33,7 +33,9 @@ function profileIn(content: MimiContent): Profile | undefined {
 /** Puts the profile into the room's queue once both sides have accepted the room: no stranger sees it before. */
 export async function sendProfileIfOwed(context: Context, work: RoomWork): Promise<void> {
   const { record } = work
-  if (!record?.profileOwed || record.standing !== 'accepted' || !record.answered) return
+  if (!record?.profileOwed || record.standing !== 'accepted') return
+  // A guest was invited, and says at once who they are.
+  if (!record.answered && context.self.kind !== 'guest') return
   const profile = await ownProfile.get(work.tx)
   work.update({ profileOwed: false })
   // Who accepts writes one even without a name: that is how a stranger who was offline learns of it.

@@ -1,11 +1,12 @@
 import { type AccountAddress, parseAccountAddress, parseRoomId, type RoomId } from '../../identity/index.ts'
 import {
+  GuestEnd as WireEnd,
   FirstContact as WireFirstContact,
   RoomKind as WireKind,
   RoomStanding as WireStanding,
 } from '../../protocol/index.ts'
 import { ClientError } from '../errors.ts'
-import type { FirstContact, RoomKind, RoomStanding } from '../types.ts'
+import type { FirstContact, GuestEnd, RoomKind, RoomStanding } from '../types.ts'
 
 const kinds: Partial<Record<WireKind, RoomKind>> = {
   [WireKind.DIRECT]: 'direct',
@@ -25,6 +26,13 @@ const policies: Partial<Record<WireFirstContact, FirstContact>> = {
   [WireFirstContact.NOBODY]: 'nobody',
 }
 
+const ends: Partial<Record<WireEnd, GuestEnd>> = {
+  [WireEnd.IDLE]: 'idle',
+  [WireEnd.REVOKED]: 'revoked',
+  [WireEnd.GUEST_BLOCKED]: 'blocked',
+  [WireEnd.GUEST_LEFT]: 'left',
+}
+
 function known<W extends number, T>(table: Partial<Record<W, T>>, value: W): T {
   const found = table[value]
   if (found === undefined) throw new ClientError('protocol', 'a value that this version does not know')
@@ -38,6 +46,7 @@ function back<W extends number, T>(table: Partial<Record<W, T>>, value: T): W {
 export const kindOf = (value: WireKind): RoomKind => known(kinds, value)
 export const standingOf = (value: WireStanding): RoomStanding => known(standings, value)
 export const policyOf = (value: WireFirstContact): FirstContact => known(policies, value)
+export const endOf = (value: WireEnd): GuestEnd => known(ends, value)
 export const wireKind = (kind: RoomKind): WireKind => back(kinds, kind)
 export const wirePolicy = (policy: FirstContact): WireFirstContact => back(policies, policy)
 

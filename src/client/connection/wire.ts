@@ -3,6 +3,7 @@ import {
   ClientFrameSchema,
   ErrorCode,
   type Error as ErrorFrame,
+  type GuestEnd,
   type ServerFrame,
   ServerFrameSchema,
 } from '../../protocol/index.ts'
@@ -34,6 +35,8 @@ export class ProviderRefusal extends ClientError {
   readonly room: string
   /** WRONG_EPOCH: the room's epoch. */
   readonly epoch: bigint
+  /** ENDED: why. */
+  readonly ended: GuestEnd
 
   constructor(frame: ErrorFrame) {
     const name = (ErrorCode[frame.code] ?? '').toLowerCase().replaceAll('_', '-')
@@ -43,6 +46,7 @@ export class ProviderRefusal extends ClientError {
     })
     this.room = frame.room
     this.epoch = frame.epoch
+    this.ended = frame.ended
   }
 }
 

@@ -19,6 +19,7 @@ import {
   externalSenderExtension,
   groupInfoOf,
   leavesOf,
+  type Psk,
   readKeyPackage,
   requiredExtensionsExtension,
   roomExtension,
@@ -52,11 +53,12 @@ export async function claim(context: Context, address: AccountAddress): Promise<
   return invitation
 }
 
-async function admitClaim(
+/** Looks at what the provider hands out of an account. */
+export async function admitClaim(
   context: Context,
   tx: StorageTx,
   address: AccountAddress,
-  claimed: ClaimedKeyPackages,
+  claimed: Pick<ClaimedKeyPackages, 'manifest' | 'endorsement' | 'keyPackages'>,
 ): Promise<Invitation> {
   const now = seconds(context.clock())
   try {
@@ -87,18 +89,20 @@ async function admitClaim(
 
 /**
  * Makes a room's group with these accounts in it and keeps it, durable, until the provider has taken it. The first commit
- * adds everybody and puts the manifests in force; the hub is named as the one outside who may propose removals.
+ * adds everybody and puts the manifests in force; the hub is named as the one outside who may propose removals. `psk`: of
+ * the link by which a guest makes it.
  */
 export async function prepareRoom(
   context: Context,
   state: RoomState,
   hubKey: Uint8Array,
   invitations: readonly Invitation[],
+  psk?: Psk,
 ): Promise<RoomId> {
   const room = newRoomId(context.crypto, context.self.provider)
   const { kind } = state
-  const other =
-    kind === 'direct' ? invitations.find(({ address }) => address !== context.self.address)?.address : undefined
+  const ofTwo = kind === 'direct' || kind === 'guest'
+  const other = ofTwo ? invitations.find(({ address }) => address !== context.self.address)?.address : undefined
   const identity = credentialOf(context)
   await inRoom(context, room, async (work) => {
     const group = await createGroup(context.mls, {
@@ -128,6 +132,7 @@ export async function prepareRoom(
       aad: encodeCommitData({ manifests }),
       groupInfoExtensions: statedIn(roster),
       forcePath: true,
+      ...(psk && { psks: [psk] }),
     })
     work.begin({
       kind,
@@ -140,6 +145,7 @@ export async function prepareRoom(
       ...(other && { other }),
       ...(kind !== 'self' && { profileOwed: true }),
       ...groupIn(state),
+      ...(psk && { psk }),
     })
     await pendingCommits.put(work.tx, room, {
       kind: 'create',

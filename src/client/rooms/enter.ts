@@ -35,6 +35,7 @@ import {
 import { kindOf, parseAddress, standingOf } from '../connection/wire-values.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
+import { invitePsks, pskForEntry, requireGuestCircle, requireInvite } from '../guests/admit.ts'
 import {
   keyPackages,
   type MemberLeaf,
@@ -68,11 +69,11 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
   } catch (error) {
     return cannotEnter(context, work, error)
   }
-  const { state, manifests, roster, usedKeyPackage } = joined
+  const { state, manifests, roster, usedKeyPackage, psk } = joined
   if (usedKeyPackage) await keyPackages.delete(work.tx, usedKeyPackage)
   const { refused: _, ...kept } = record
   const other = otherOf(context, record, roster.leaves)
-  work.begin({ ...kept, joined: true, enter: false, cursor: seq, proposals: [], ...other })
+  work.begin({ ...kept, joined: true, enter: false, cursor: seq, proposals: [], ...other, ...(psk && { psk }) })
   work.advance(state, 'whole')
   work.setRoster(roster)
   await pendingCommits.delete(work.tx, work.id)
@@ -90,18 +91,23 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
 
 async function openWelcome(context: Context, work: RoomWork, event: WelcomeEvent, admitted: Admission) {
   const stored = await keyPackages.list(work.tx)
-  const { state, usedReference, groupInfoExtensions } = await joinByWelcome(context.mls, {
+  const kind = kindOf(event.kind)
+  const { state, usedReference, groupInfoExtensions, pskIds } = await joinByWelcome(context.mls, {
     welcome: event.welcome,
     keyPackages: stored.map(({ value }) => value),
     authenticate: admitted.authenticate,
+    psks: kind === 'guest' ? await invitePsks(context, work.tx) : [],
   })
-  requireRoom(work.id, kindOf(event.kind), groupIdOf(state), extensionsOf(state))
+  requireRoom(work.id, kind, groupIdOf(state), extensionsOf(state))
   const leaves = leavesOf(state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   requireOwnCircle(context, work.record, leaves)
+  requireGuestCircle(kind, leaves)
+  const at = Number(event.timestampMs)
+  const psk = kind === 'guest' ? await requireInvite(context, work.tx, work.id, pskIds, at) : undefined
   const manifests = await joinedRoster(context, work, groupInfoExtensions, event.manifests, leaves)
   const used = stored.find(({ key }) => key === toHex(usedReference))
   const usedKeyPackage = used && !used.value.lastResort ? used.key : undefined
-  return { state, manifests, roster: { leaves, manifests: encodeRoster(manifests) }, usedKeyPackage }
+  return { state, manifests, roster: { leaves, manifests: encodeRoster(manifests) }, usedKeyPackage, psk }
 }
 
 /** Prepares entering from outside (RFC 9420 §12.4.3.2), in place of an own former leaf. The same checks as for a Welcome. */
@@ -118,6 +124,8 @@ export async function prepareEntry(
   const leaves = publicLeaves(group).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   requireRoom(work.id, work.record?.kind, publicGroupIdOf(group), publicExtensionsOf(group))
   requireOwnCircle(context, work.record, leaves)
+  requireGuestCircle(work.record?.kind, leaves)
+  const psk = await pskForEntry(context, work.tx, work.record, document.invite)
   const manifests = await notYet(() => joinedRoster(context, work, extensions, document.manifests, leaves))
   const before = { leaves, manifests: encodeRoster(manifests) }
   const former = ownLeaf(before, context.self.deviceKey)
@@ -146,11 +154,12 @@ export async function prepareEntry(
     authenticate,
     aad: encodeCommitData({ manifests: carried }),
     groupInfoExtensions: statedIn(roster),
+    ...(psk && { psks: [psk] }),
   })
   const placed = leavesOf(result.state).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   await admitted.remember()
   await noteManifests(work.tx, manifests)
-  if (work.record) work.update(otherOf(context, work.record, leaves))
+  if (work.record) work.update({ ...otherOf(context, work.record, leaves), ...(psk && { psk }) })
   const pending: PendingCommitRecord = {
     kind: 'join',
     key: context.crypto.randomBytes(16),
@@ -243,6 +252,10 @@ export async function cannotEnter(context: Context, work: RoomWork, error: unkno
   if (!refusal && !lost && !(error instanceof MlsError) && !(error instanceof ClientError && error.code === 'protocol'))
     throw error
   if (lost) return work.update({ enter: true })
+  // The link may still be on its way from another device of this account.
+  if (error instanceof MlsError && error.code === 'missing-psk' && work.record?.kind === 'guest')
+    return work.update({ awaitsInvite: true, enter: false })
+  if (refusal?.code === 'not-invited') work.update({ awaitsInvite: true })
   const told = refusal ?? new ClientError('bad-commit', undefined, { cause: error })
   work.update({ refused: told.code, enter: false })
   const account = refusal?.account

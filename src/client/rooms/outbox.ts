@@ -17,6 +17,7 @@ import {
   submissions,
 } from '../state/records.ts'
 import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
+import type { RoomKind } from '../types.ts'
 import { commitIfDue } from './commits.ts'
 import { cannotEnter, prepareEntry } from './enter.ts'
 import { commitChange } from './group-commit.ts'
@@ -218,18 +219,23 @@ async function sendCommit(context: Context, room: RoomId, pending: PendingCommit
   return 'done'
 }
 
+function submissionOf(room: RoomId, { key, commit, welcome, groupInfo }: PendingCommitRecord) {
+  return { room, idempotencyKey: key, commit, groupInfo, ...(welcome && { welcome }) }
+}
+
+/** A room with its first commit, as the provider is asked to take it. */
+export function creationOf(room: RoomId, kind: RoomKind, pending: PendingCommitRecord) {
+  const groupInfo = pending.firstGroupInfo ?? pending.groupInfo
+  return { room, kind: wireKind(kind), groupInfo, commit: submissionOf(room, pending) }
+}
+
 /** Sends a commit of ours, or a room with its first one, and keeps what the provider says. Errors: the provider's. */
 export async function sendPending(context: Context, room: RoomId, pending: PendingCommitRecord): Promise<void> {
-  const { key, commit, welcome, groupInfo, firstGroupInfo } = pending
-  const submission = { room, idempotencyKey: key, commit, groupInfo, ...(welcome && { welcome }) }
   const kind = await lookIntoRoom(context, room, async ({ record }) => record?.kind ?? 'direct')
   const answer = await context.request(
     pending.kind === 'create'
-      ? {
-          case: 'createRoom',
-          value: { room, kind: wireKind(kind), groupInfo: firstGroupInfo ?? groupInfo, commit: submission },
-        }
-      : { case: 'submitCommit', value: submission },
+      ? { case: 'createRoom', value: creationOf(room, kind, pending) }
+      : { case: 'submitCommit', value: submissionOf(room, pending) },
   )
   const { seq, timestampMs } = expect(answer, 'accepted')
   await inRoom(context, room, async (work) => {

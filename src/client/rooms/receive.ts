@@ -19,6 +19,9 @@ import { noteProfile } from '../account/profiles.ts'
 import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
+import { requireGuestCommit } from '../guests/admit.ts'
+import { isForGuests } from '../guests/content.ts'
+import { invitesIn, storeInvites } from '../guests/share.ts'
 import { type PendingCommitRecord, pendingCommits, type RosterRecord } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import { tellPosture, tellRoom } from './announce.ts'
@@ -73,6 +76,11 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   const content = readContent(context, plaintext, { sender: leaf.address, room: work.id })
   if (content instanceof ClientError) return context.events.run('undecryptable', { ...at, error: content }, work.tx)
   const own = leaf.address === context.self.address
+  if (work.record?.kind === 'self' && own && (await receiveInvites(context, work, content))) return
+  if (work.record?.kind === 'guest' && !isForGuests(content)) {
+    const error = new ClientError('text-only')
+    return context.events.run('undecryptable', { ...at, error }, work.tx)
+  }
   // Whoever writes into a room has accepted it.
   if (!own && !work.record?.answered) {
     work.update({ answered: true, otherStanding: 'accepted' })
@@ -100,6 +108,15 @@ function readContent(
     if (cause instanceof ContentError) return new ClientError('bad-content', cause.code, { cause })
     throw cause
   }
+}
+
+/** Links that another device of this account has made or revoked. They are nothing for an application to show. */
+async function receiveInvites(context: Context, work: RoomWork, content: MimiContent): Promise<boolean> {
+  const bytes = invitesIn(content)
+  if (!bytes) return false
+  await storeInvites(work.tx, bytes)
+  work.afterwards(() => context.hooks.invitesLearned?.())
+  return true
 }
 
 async function openMessage(context: Context, group: GroupState, message: Uint8Array) {
@@ -135,9 +152,11 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   const step = await attempt(async () => {
     // A commit of an epoch that is past here was taken in when this device entered.
     if ((peekMessage(entry.message).epoch ?? 0n) < epochOf(group)) return undefined
-    const done = await processMessage(context.mls, group, entry.message, admitted)
+    const psks = work.record?.psk ? [work.record.psk] : []
+    const done = await processMessage(context.mls, group, entry.message, { ...admitted, psks })
     if (done.kind !== 'commit') throw new MlsError('invalid-commit', 'not a commit')
     if (done.selfRemoved) return { removedBy: admitted.leafOf(done.committer).address }
+    requireGuestCommit(context, work.record, done, admitted.leafOf)
     const { manifests } = decodeCommitData(done.aad)
     const { added, external } = done
     const after = leavesOf(done.state)

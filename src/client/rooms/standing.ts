@@ -12,6 +12,11 @@ export async function receiveUpdate(context: Context, work: RoomWork, event: Roo
   if (event.account === context.self.address) {
     if (record.standing === standing) return
     work.update({ standing })
+    // Over, and the provider has nothing of it any more.
+    if (record.kind === 'guest' && standing === 'left') {
+      work.update({ joined: false, enter: false })
+      work.forgetGroup()
+    }
   } else {
     if (record.otherStanding === standing) return
     work.update({ answered: standing === 'accepted', otherStanding: standing })

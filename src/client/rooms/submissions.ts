@@ -4,6 +4,7 @@ import type { RoomId } from '../../identity/index.ts'
 import { encryptMessage, epochOf, pendingProposals } from '../../mls/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
+import { isForGuests } from '../guests/content.ts'
 import {
   pendingCommits,
   type SentRecord,
@@ -25,7 +26,7 @@ export function alreadySent(work: RoomWork, key: Uint8Array): Promise<SentRecord
 
 /**
  * Puts a message at the end of the room's queue, encrypted already where that can be. State, message and what the caller
- * writes in the same transaction become durable together, before a byte leaves. Errors: too-large.
+ * writes in the same transaction become durable together, before a byte leaves. Errors: too-large, text-only.
  */
 export async function addSubmission(
   context: Context,
@@ -33,6 +34,7 @@ export async function addSubmission(
   outgoing: OutgoingContent,
   givenKey?: Uint8Array,
 ): Promise<Uint8Array> {
+  if (work.record?.kind === 'guest' && !isForGuests(outgoing)) throw new ClientError('text-only')
   const salt = context.crypto.randomBytes(16)
   const content = encodeContent({ ...outgoing, salt, sender: context.self.address, room: work.id })
   if (content.length > context.settings.contentBytes) throw new ClientError('too-large')

@@ -78,12 +78,47 @@ export interface RoomRecord {
   commitDue?: boolean
   /** This device is the one of its account that tells the room the profile, and has not done so. */
   profileOwed?: boolean
+  /** Of a guest's room: what every device that enters it has to show. */
+  psk?: { id: Uint8Array; secret: Uint8Array }
+  /** A guest came by a link that this device has not been told of (yet). */
+  awaitsInvite?: boolean
   /** Counts messages: the next one's place in the order of sending. */
   sends?: number
   /** Of a group, as the last commit left it: its name, and what this account is in it. */
   group?: { name: string; role: Role }
   /** Removals that the hub proposed, each with the manifest that its commit must carry. */
   proposals?: { manifests: Uint8Array[] }[]
+}
+
+/** A guest link of this account. Its secret is on the account's devices and in the link, nowhere else. */
+export interface InviteRecord {
+  secret: Uint8Array
+  /** https://host */
+  base: string
+  /** The account's manifest when it was made. */
+  manifest: number
+  pin: boolean
+  approval: boolean
+  singleUse: boolean
+  /** Milliseconds since the epoch. */
+  createdAt: number
+  expiresAt: number
+  idleMs: number
+  revoked: boolean
+  /** Own other devices were told. */
+  shared: boolean
+  label?: string
+  /** The chat that began by it, the first one. */
+  room?: string
+}
+
+/** A guest who is coming in: keys made before they are shown, then what is to be shown. */
+export interface GuestEntryRecord {
+  invite: string
+  accountPrivateKey: Uint8Array
+  devicePrivateKey: Uint8Array
+  self?: SelfRecord
+  room?: RoomId
 }
 
 export interface MemberLeaf extends Leaf {
@@ -145,7 +180,11 @@ export interface Table<T, K extends string = string> {
   list(tx: StorageTx, prefix?: string, limit?: number): Promise<{ key: K; value: T }[]>
 }
 
+/** All that a device stores things in. */
+const collections = new Set<string>()
+
 function table<T, K extends string = string>(collection: string): Table<T, K> {
+  collections.add(collection)
   return {
     async get(tx, key) {
       const bytes = await tx.get(collection, key)
@@ -182,6 +221,7 @@ function plain(value: unknown): unknown {
 
 /** Bytes as they are. */
 function raw(collection: string) {
+  collections.add(collection)
   return {
     get: (tx: StorageTx, key: string) => tx.get(collection, key),
     put: (tx: StorageTx, key: string, value: Uint8Array) => tx.put(collection, key, value),
@@ -206,6 +246,8 @@ export const nextManifest = single<NextManifestRecord>('next-manifest')
 /** When callers' keys were last looked through, milliseconds since the epoch. */
 export const lastForgotten = single<{ at: number }>('forgotten')
 export const ownProfile = single<Profile>('profile')
+export const guestEntry = single<GuestEntryRecord>('guest-entry')
+export const invites = table<InviteRecord>('invite')
 export const accounts = table<AccountRecord, AccountAddress>('account')
 export const keyPackages = table<KeyPackageRecord>('key-package')
 export const rooms = table<RoomRecord, RoomId>('room')
@@ -219,6 +261,12 @@ export const sentKeys = table<SentRecord>('sent')
 /** The two parts of an MLS state, as `encodeState` gives them: a message changes the second only. */
 export const groups = raw('group')
 export const ratchets = raw('ratchets')
+
+/** Nothing is left of the device. */
+export async function eraseAll(tx: StorageTx): Promise<void> {
+  for (const collection of collections)
+    for (const { key } of await tx.list(collection)) await tx.delete(collection, key)
+}
 
 export const submissionPrefix = (room: RoomId) => `${room} `
 export const submissionKey = (room: RoomId, order: number) => `${room} ${String(order).padStart(16, '0')}`

@@ -1,16 +1,23 @@
 import type { KeyPair } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
-import { type AccountAddress, type DeviceKind, issueCertificate, issueManifest } from '../../identity/index.ts'
+import { type AccountAddress, issueCertificate, issueManifest } from '../../identity/index.ts'
 import type { GuestCreation, InviteEntry } from '../index.ts'
 import { type DeviceOwner, type DeviceWorld, makeDevice } from './device.ts'
+import { newRoom } from './values.ts'
 
 const day = 24 * 3600
 
 /** Somebody who holds a link and was let in, with what it takes to make the room. */
-export async function openGuest(world: DeviceWorld, invite: string, entry: InviteEntry, keys: KeyPair) {
+export async function openGuest(
+  world: DeviceWorld,
+  invite: string,
+  entry: InviteEntry,
+  keys: KeyPair,
+  provider = 'hub.example',
+) {
   const seconds = () => Math.floor(world.clock.now / 1000)
   const address = entry.account as AccountAddress
-  const owner: DeviceOwner & { devices?: DeviceKind[] } = {
+  const owner: DeviceOwner = {
     world,
     address,
     kind: 'guest',
@@ -37,7 +44,8 @@ export async function openGuest(world: DeviceWorld, invite: string, entry: Invit
     notAfter: seconds() + 13 * day,
   })
   const add = { keyPackages: entry.keyPackages, manifests: [entry.manifest] }
-  const creation = await device.prepareRoom('guest', [], { add })
+  const room = newRoom(provider)
+  const creation = await device.prepareRoom('guest', [], { add, room })
   const { manifest } = owner
   const guest: GuestCreation = { invite, manifest, certificate: device.certificate, creation }
   return { device, room: creation.room, creation: guest }

@@ -7,7 +7,7 @@ import type { HubErrorCode } from '../index.ts'
 export const provider = 'hub.example'
 export const mls = nodeMlsProvider()
 export const randomKey = () => crypto.randomBytes(16)
-export const newRoom = () => `mimi://${provider}/r/${toBase64Url(crypto.randomBytes(16))}`
+export const newRoom = (domain = provider) => `mimi://${domain}/r/${toBase64Url(crypto.randomBytes(16))}`
 export const text = (words: string) => utf8(words)
 
 /** For assert.rejects: a HubError of this code. */

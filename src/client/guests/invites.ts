@@ -1,0 +1,178 @@
+import type { AccountAddress } from '../../identity/index.ts'
+import { currentManifest } from '../account/manifests.ts'
+import { expect } from '../connection/wire.ts'
+import { parseAddress, parseRoom } from '../connection/wire-values.ts'
+import type { Context } from '../context.ts'
+import { ClientError } from '../errors.ts'
+import type { Workers } from '../rooms/workers.ts'
+import { type InviteRecord, invites, rooms } from '../state/records.ts'
+import { inRoom } from '../state/room-work.ts'
+import type { Device, Invite, InviteChoices } from '../types.ts'
+import { encodeLink, fingerprintOf, newInviteId, newInviteSecret, openName, pinCodeOf, sealName } from './link.ts'
+import { shareInvites } from './share.ts'
+
+type InviteCalls = Pick<Device, 'createInvite' | 'invites' | 'revokeInvite' | 'reissueInvite' | 'answerGuest'>
+
+/** What a device does as a host of guests. */
+export function inviteCalls(context: Context, workers: Workers): InviteCalls {
+  const create = async (choices: InviteChoices, replaces = ''): Promise<Invite> => {
+    const { crypto, self, settings } = context
+    if (self.kind === 'guest' || self.kind === 'edge') throw new ClientError('not-allowed')
+    const invite = newInviteId(crypto)
+    const secret = newInviteSecret(crypto)
+    const { pin, approval = false, singleUse = true, label, name } = choices
+    const { expiresInMs = settings.inviteLifetime, idleMs = settings.guestIdle } = choices
+    const record = await context.storage.transaction(async (tx): Promise<InviteRecord> => {
+      const now = context.clock()
+      const made: InviteRecord = {
+        secret,
+        base: choices.base ?? `https://${self.provider}`,
+        manifest: (await currentManifest(context, tx)).number,
+        pin: pin !== undefined,
+        approval,
+        singleUse,
+        createdAt: now,
+        expiresAt: now + expiresInMs,
+        idleMs,
+        revoked: false,
+        shared: false,
+        ...(label !== undefined && { label: label.slice(0, 256) }),
+      }
+      await invites.put(tx, invite, made)
+      return made
+    })
+    const value = {
+      invite,
+      pin: pin === undefined ? new Uint8Array() : pinCodeOf(crypto, secret, pin),
+      approval,
+      singleUse,
+      expiresInMs: BigInt(expiresInMs),
+      idleMs: BigInt(idleMs),
+      shown: sealName(crypto, { invite, secret }, 'host', name),
+      replaces,
+    }
+    try {
+      expect(await context.request({ case: 'putInvite', value }), 'done')
+    } catch (error) {
+      // Whatever became of it: nobody has seen its secret.
+      await context.storage.transaction((tx) => invites.delete(tx, invite))
+      throw error
+    }
+    await share(context, workers)
+    return view(context, invite, record)
+  }
+
+  const markRevoked = async (id: string): Promise<void> => {
+    await context.storage.transaction(async (tx) => {
+      const known = await invites.get(tx, id)
+      if (known) await invites.put(tx, id, { ...known, revoked: true, shared: false })
+    })
+    await share(context, workers)
+  }
+
+  return {
+    createInvite: (choices = {}) => create(choices),
+
+    async invites() {
+      const known = new Map(
+        (await context.storage.transaction((tx) => invites.list(tx))).map(({ key, value }) => [key, value]),
+      )
+      const { invites: all } = expect(await context.request({ case: 'listInvites', value: {} }), 'invites')
+      return all.flatMap((each): Invite[] => {
+        const record = known.get(each.invite)
+        if (!record) return []
+        return [
+          {
+            ...view(context, each.invite, record),
+            open: each.open,
+            revoked: each.revoked,
+            pinTries: each.pinTries,
+            waiting: each.waiting.map((guest) => waitingGuest(context, record, guest)),
+            chats: each.chats.map((chat) => ({ account: parseAddress(chat.account), room: parseRoom(chat.room) })),
+          },
+        ]
+      })
+    },
+
+    async revokeInvite(invite, { keepChats = false } = {}) {
+      expect(await context.request({ case: 'revokeInvite', value: { invite, keepChats } }), 'done')
+      await markRevoked(invite)
+    },
+
+    async reissueInvite(invite, choices = {}) {
+      const known = await context.storage.transaction((tx) => invites.get(tx, invite))
+      if (!known) throw new ClientError('not-found')
+      // What a PIN was is not kept: it is set again, or there is none.
+      const { approval, singleUse, idleMs, label, base, createdAt, expiresAt } = known
+      const kept = { approval, singleUse, idleMs, base, expiresInMs: expiresAt - createdAt, ...(label && { label }) }
+      const made = await create({ ...kept, ...choices }, invite)
+      await markRevoked(invite)
+      return made
+    },
+
+    async answerGuest({ invite, account }, accept) {
+      expect(await context.request({ case: 'answerGuest', value: { invite, account, accept } }), 'done')
+    },
+  }
+}
+
+/** Tells own other devices of links, as soon as there is a self room; tried again at each log-in. */
+export async function share(context: Context, workers: Workers): Promise<void> {
+  const room = await shareInvites(context)
+  if (room) workers.send(room)
+}
+
+/** Guests' rooms that this device was kept from for want of their link, now that it has learned of links. */
+export async function enterAwaited(context: Context, workers: Workers): Promise<void> {
+  const waiting = await context.storage.transaction(async (tx) =>
+    (await rooms.list(tx)).filter(({ value }) => value.kind === 'guest' && !value.joined && value.awaitsInvite),
+  )
+  for (const { key } of waiting) {
+    await inRoom(context, key, async (work) => {
+      if (!work.record || work.record.joined) return
+      const { refused: _, awaitsInvite: __, ...record } = work.record
+      work.begin({ ...record, enter: true })
+    })
+    workers.send(key)
+  }
+}
+
+/** Somebody waits to be let in, as this device can tell who: by the name sealed under the link. */
+export async function guestWaiting(
+  context: Context,
+  guest: { invite: string; account: string; introduction: Uint8Array },
+): Promise<{ invite: string; account: AccountAddress; name?: string }> {
+  const record = await context.storage.transaction((tx) => invites.get(tx, guest.invite))
+  return {
+    invite: guest.invite,
+    ...(record ? waitingGuest(context, record, guest) : { account: parseAddress(guest.account) }),
+  }
+}
+
+function waitingGuest(
+  { crypto }: Context,
+  { secret }: InviteRecord,
+  { invite, account, introduction }: { invite: string; account: string; introduction: Uint8Array },
+): { account: AccountAddress; name?: string } {
+  const name = openName(crypto, { invite, secret }, 'guest', introduction)
+  return { account: parseAddress(account), ...(name && { name }) }
+}
+
+function view(context: Context, id: string, record: InviteRecord): Invite {
+  const { crypto, self } = context
+  const { base, secret, manifest, pin, approval, singleUse, expiresAt, idleMs, label, revoked } = record
+  const link = encodeLink(crypto, base, {
+    invite: id,
+    secret,
+    fingerprint: fingerprintOf(crypto, self.accountKey),
+    manifest,
+  })
+  return {
+    ...{ id, link, pin, approval, singleUse, expiresAt, idleMs, revoked },
+    ...(label !== undefined && { label }),
+    open: !revoked,
+    pinTries: 0,
+    waiting: [],
+    chats: [],
+  }
+}
