@@ -16,13 +16,12 @@ endWithParent()
 /** How long what was sent last may still take when the person leaves. */
 const FAREWELL_MS = 5_000
 
-const { values } = parseArgs({
-  options: {
-    as: { type: 'string' },
-    service: { type: 'string' },
-    link: { type: 'boolean', default: false },
-  },
-})
+const usage = [
+  'npm run chat                          the messenger user of the demonstration',
+  'npm run chat -- --as NAME             somebody else; a name that is new here gets an account',
+  'npm run chat -- --as NAME --link      a further device of an account, linked by the code that it shows',
+  'npm run chat -- --service URL         another service than the one that npm start runs here',
+]
 const terminal = openTerminal()
 try {
   await chat()
@@ -35,7 +34,28 @@ try {
   process.exitCode = 1
 }
 
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        as: { type: 'string' },
+        service: { type: 'string' },
+        link: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    return values
+  } catch {
+    return undefined
+  }
+}
+
 async function chat(): Promise<void> {
+  const values = readOptions()
+  if (!values || values.help) {
+    if (!values) process.exitCode = 1
+    return usage.forEach(terminal.print)
+  }
   const state = readState()
   const name = values.as ?? state?.messengerUser ?? 'ada'
   const service = values.service ?? state?.service
@@ -52,6 +72,7 @@ async function chat(): Promise<void> {
   const session = await openSession({ device, storage, name, print: terminal.print })
   await device.start()
   if (account.fresh && !values.link) await welcome(name)
+  else if (account.fresh) terminal.print('Linked. What is written from now on is seen here, too.')
   terminal.print('/help lists the commands, /to NAME opens a conversation, /quit ends.')
   for await (const line of terminal.lines(session.prompt)) {
     if (!(await session.execute(line))) break

@@ -1,6 +1,7 @@
 // npm start: the whole thing on one machine. The service with an embedded database, a local Matrix homeserver when none
 // is configured, a demonstration at the first start, and then it stays up until Ctrl-C. Everything lies in data/.
 import { randomBytes } from 'node:crypto'
+import { isStoreError, lockDirectory } from '../src/store/index.ts'
 import { type MatrixClient, startMatrixClient } from '../test/support/matrix-client.ts'
 import { fileStorage } from './chat/file-storage.ts'
 import { notes } from './chat/notes.ts'
@@ -20,6 +21,8 @@ import { ensureSynapse, type Synapse } from './support/synapse.ts'
 endWithParent()
 const print = (line: string) => console.log(line)
 const usualPorts = { service: 8480, homeserver: 8008 }
+/** How long what a killed start has left behind may take to end. */
+const KILLED_MS = 5_000
 const messengerUser = 'ada'
 const matrixUser = 'ben'
 
@@ -51,13 +54,15 @@ process.exit()
 /** Resolves, with what to say, when a part has ended by itself. */
 async function start(): Promise<string> {
   const began = Date.now()
+  takeFolder()
   const before = readState()
   if (!before) print('The first start takes a few minutes: it installs a Matrix homeserver and creates databases.')
   const python = await findHomeserver()
   const ports = await choosePorts(before, python !== undefined)
   const configuration = configure({ service: ports.service, ...(python ? { homeserver: ports.homeserver } : {}) })
   const service = `http://127.0.0.1:${ports.service}`
-  const state: State = { ...before, service, ports, messengerUser }
+  // A port that is taken for once does not move the service, or what Matrix clients know, for good.
+  const state: State = { ...before, service, ports: before?.ports ?? ports, messengerUser }
   writeState(state)
 
   const synapse =
@@ -72,6 +77,20 @@ async function start(): Promise<string> {
   const shown = state.demonstrated && !missing ? await recall() : await show(state, synapse)
   for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, began })) print(line)
   return firstToEnd(child, synapse)
+}
+
+/** Two starts on one folder would give each other's homeserver new addresses, and share its database. */
+function takeFolder(): void {
+  try {
+    const lock = lockDirectory(dataFolder())
+    open.push({ name: 'the folder', stop: async () => lock[Symbol.dispose]() })
+  } catch (error) {
+    if (!isStoreError(error) || error.code !== 'locked') throw error
+    const where = readState()?.service
+    throw new Error(
+      `npm start runs here already${where ? `: ${where}` : ''}. Write with npm run chat, or end it first (Ctrl-C in its terminal).`,
+    )
+  }
 }
 
 /** The Python that has Synapse; undefined when no homeserver of our own is wanted or possible. */
@@ -95,10 +114,12 @@ async function choosePorts(
     service: wishedPort() ?? before?.ports.service ?? usualPorts.service,
     homeserver: before?.ports.homeserver ?? usualPorts.homeserver,
   }
-  const service = await choosePort(wished.service)
+  // The last start may have been killed a moment ago, and its children be on their way out.
+  const patienceMs = before ? KILLED_MS : 0
+  const service = await choosePort(wished.service, { patienceMs })
   if (service !== wished.service) print(`Port ${wished.service} is taken; the service uses ${service}.`)
   if (!withHomeserver) return { ...wished, service }
-  const homeserver = await choosePort(wished.homeserver, [service])
+  const homeserver = await choosePort(wished.homeserver, { patienceMs, taken: [service] })
   if (homeserver !== wished.homeserver) print(`Port ${wished.homeserver} is taken; the homeserver uses ${homeserver}.`)
   return { service, homeserver }
 }
@@ -173,7 +194,8 @@ function firstToEnd(child: Child, synapse: Synapse | undefined): Promise<string>
 }
 
 async function stopAll(reason: string): Promise<void> {
-  if (open.length > 0) print(`\nStopping (${reason}) …`)
+  if (open.length === 0) return
+  print(`\nStopping (${reason}) …`)
   for (let part = open.pop(); part; part = open.pop()) await part.stop()
   print('Everything has ended.')
 }

@@ -20,8 +20,8 @@ after(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** `npm start`, without npm; resolves when it is ready. */
-async function start() {
+/** `npm start`, without npm. */
+function spawnStart() {
   const { npm_lifecycle_event: _, ...environment } = process.env
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -33,14 +33,19 @@ async function start() {
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     printed += text
   })
-  const ended = once(child, 'exit')
-  const ready = () => /^Silta is ready at (http:\S+)/m.exec(printed)?.[1]
+  return { child, ended: once(child, 'exit'), printed: () => printed }
+}
+
+/** Resolves when it is ready. */
+async function start() {
+  const { child, ended, printed } = spawnStart()
+  const ready = () => /^Silta is ready at (http:\S+)/m.exec(printed())?.[1]
   for (const until = Date.now() + patienceMs; !ready(); await sleep(50)) {
-    assert.ok(child.exitCode === null && Date.now() < until, `it did not become ready:\n${printed}`)
+    assert.ok(child.exitCode === null && Date.now() < until, `it did not become ready:\n${printed()}`)
   }
   // What comes in one piece with the line may take a moment.
   await sleep(100)
-  return { child, ended, url: ready()!, printed: () => printed }
+  return { child, ended, url: ready()!, printed }
 }
 
 /** Processes that have this test's folder in their environment. */
@@ -97,6 +102,12 @@ describe('npm start', { skip: python || linux }, () => {
     assert.match(printed(), /still there: 4 messages/)
     assert.deepEqual(JSON.parse(readFileSync(join(folder, 'start.json'), 'utf8')).ports, ports)
     assert.ok(processes().length >= 3)
+
+    const second = spawnStart()
+    assert.deepEqual(await second.ended, [1, null])
+    assert.match(second.printed(), /runs here already: http/)
+    assert.deepEqual(JSON.parse(readFileSync(join(folder, 'start.json'), 'utf8')).ports, ports)
+
     child.kill('SIGKILL')
     await ended
     await untilNoProcesses()

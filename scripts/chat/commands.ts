@@ -35,10 +35,33 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/quit', 'end; what is not sent yet waits for the next time'],
 ]
 
+/** Width of a terminal that nobody has made wider. */
+const columns = 80
+const indent = 30
+
 export const helpText: readonly string[] = [
-  'Anything that does not begin with / is sent to the conversation that is open. **Bold** and *italics* work.',
-  ...usage.map(([form, meaning]) => `  ${form.padEnd(38)} ${meaning}`),
+  'What does not begin with / is sent to the open conversation. **Bold** and *italics* work.',
+  ...usage.flatMap(([form, meaning]) => {
+    const [first = '', ...more] = wrapped(meaning, columns - indent)
+    const start = `  ${form} `
+    const below = [...(start.length > indent ? [first] : []), ...more].map((line) => ' '.repeat(indent) + line)
+    return [start.length > indent ? start.trimEnd() : start.padEnd(indent) + first, ...below]
+  }),
 ]
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}
+
+/** As the service takes them (`src/hub/preferences.ts`), which decides. */
+const handleForm = /^[a-z](?:[a-z0-9]|[._-](?=[a-z0-9])){2,31}$/
+const handleAdvice = 'A handle has 3 to 32 letters and digits, the first a letter; ._- may stand between them.'
 
 const plain = ['allow', 'deny', 'help', 'rooms', 'link', 'devices', 'posture', 'safety', 'quit'] as const
 const aboutRoom = ['accept', 'decline', 'block', 'unblock', 'leave'] as const
@@ -69,7 +92,8 @@ export function parseCommand(line: string): Command {
         ? { name: word, policy: rest === '' ? undefined : (rest as FirstContact) }
         : wrong(word)
     case 'handle':
-      return { name: word, handle: rest === '' ? undefined : rest }
+      if (rest !== '' && !handleForm.test(rest.toLowerCase())) return { name: 'mistake', explanation: handleAdvice }
+      return { name: word, handle: rest === '' ? undefined : rest.toLowerCase() }
     case 'name':
       return rest ? { name: word, text: rest } : wrong(word)
     case 'link-confirm':

@@ -5,12 +5,14 @@ import type { AccountAddress } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
 import { shortName } from './rooms.ts'
 import type { View } from './view.ts'
-import { describeOutcome } from './words.ts'
+import { describeOutcome, explainRefusal } from './words.ts'
 
 /** What the commands have to know of what came in. */
 export interface News {
   /** Accounts that wait for an answer to their asking, the oldest first. */
   readonly asking: AccountAddress[]
+  /** How whoever was asked for their consent was called then. */
+  readonly asked: Map<AccountAddress, string>
   /** A message was sent at this time, by this machine's clock: its receipts say how long they took. */
   sent(id: string, at: number): void
 }
@@ -18,6 +20,7 @@ export interface News {
 /** Prints what happens to a device, and keeps its messages. */
 export function followNews(device: Device, view: View): News {
   const asking: AccountAddress[] = []
+  const asked = new Map<AccountAddress, string>()
   const sentAt = new Map<string, number>()
   const { print, later } = view
   const took = (id: string) => {
@@ -73,16 +76,26 @@ export function followNews(device: Device, view: View): News {
     const id = toBase64Url(messageId)
     // What was sent by itself, as a receipt, is not what a person waits for.
     if (!room || !(await notes.forgetWaiting(tx, id))) return
-    later(() => print(`! [${view.numberOf(room, id)}] was not delivered. ${error.explanation}`))
+    later(async () => {
+      const { blocked, networks } = await device.settings()
+      const other = await view.rooms.otherOf(room)
+      const { readers } = await device.posture(room)
+      const known = {
+        blocked: other !== undefined && blocked.includes(other),
+        unreachableOver: readers.find(({ network }) => !networks.includes(network))?.network,
+      }
+      print(`! [${view.numberOf(room, id)}] was not delivered. ${explainRefusal(error, known)}`)
+    })
   })
   device.on('request', ({ id }) => {
     const number = view.rooms.numberOf(id)
     const answers = `/accept ${number}, /decline ${number} or /block ${number}`
     later(() => print(`Somebody would like to write to you. They see nothing of you before you answer: ${answers}.`))
   })
-  device.on('posture', ({ room, previous }) => {
+  device.on('posture', ({ room, posture, previous }) => {
     if (!previous) return
     later(async () => {
+      if (posture.accounts === 1) return print(`${await view.rooms.nameOf(room)} has left the conversation.`)
       print(`Who can read the conversation with ${await view.rooms.nameOf(room)} has changed:`)
       await view.showPosture(room)
     })
@@ -98,11 +111,13 @@ export function followNews(device: Device, view: View): News {
       const room = (await device.rooms()).find(({ other }) => other === account)
       // Whoever joins a conversation consents to it, which the conversation itself shows.
       if (state === 'granted' && room) return
-      print(`${room ? await view.rooms.nameOf(room.id) : shortName(account)} ${words[state]}`)
+      const name = room ? await view.rooms.nameOf(room.id) : (asked.get(account) ?? shortName(account))
+      const advice = state === 'granted' ? ` /to ${asked.get(account) ?? 'NAME'} begins.` : ''
+      print(`${name} ${words[state]}${advice}`)
     })
   })
   followState(device, view)
-  return { asking, sent: (id, at) => void sentAt.set(id, at) }
+  return { asking, asked, sent: (id, at) => void sentAt.set(id, at) }
 }
 
 /** The device's own fortunes. */

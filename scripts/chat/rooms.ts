@@ -24,7 +24,7 @@ export function openRoomList(device: Device, storage: Storage): RoomList {
     async all() {
       const rooms = (await device.rooms()).filter((room) => room.kind === 'direct' || room.kind === 'group')
       for (const room of rooms) numberOf(room.id)
-      return rooms
+      return rooms.sort((a, b) => numberOf(a.id) - numberOf(b.id))
     },
     numberOf,
     byNumber: (number) => numbers[number - 1],
@@ -32,7 +32,10 @@ export function openRoomList(device: Device, storage: Storage): RoomList {
       const label = await storage.transaction((tx) => notes.label(tx, room))
       const { other } = (await device.room(room)) ?? {}
       const member = await memberOf(device, room)
-      return member?.profile?.name ?? member?.profile?.foreignAddress ?? label ?? shortName(other ?? member?.address)
+      const known = member?.profile?.name ?? member?.profile?.foreignAddress
+      // Written down for the time when they have left, and with them their profile.
+      if (known && known !== label) await storage.transaction((tx) => notes.setLabel(tx, room, known))
+      return known ?? label ?? shortName(other ?? member?.address)
     },
     async otherOf(room) {
       return (await device.room(room))?.other ?? (await memberOf(device, room))?.address

@@ -1,4 +1,4 @@
-import type { Device, Storage } from '../../src/client/index.ts'
+import { ClientError, type Device, type Storage } from '../../src/client/index.ts'
 import { textMessage } from '../../src/content/index.ts'
 import { fromBase64Url, toBase64Url } from '../../src/crypto/index.ts'
 import type { RoomId } from '../../src/identity/index.ts'
@@ -58,6 +58,23 @@ export async function openSession({ device, storage, name, print }: SessionSetti
     })
     view.waitFor(sent.accepted)
   }
+  const conversationWith = async (whom: string): Promise<RoomId> => {
+    const target = parseTarget(whom)
+    if ('handle' in target && target.handle === (await device.settings()).handle) throw new Mistake('That is you.')
+    try {
+      return await device.conversationWith(target)
+    } catch (error) {
+      if (!(error instanceof ClientError) || error.code !== 'not-reachable') throw error
+      for (const { id } of await view.rooms.all()) {
+        const name = await view.rooms.nameOf(id)
+        if (name.toLowerCase() !== whom.toLowerCase()) continue
+        throw new Mistake(
+          `Nobody can be reached by that handle. Conversation ${view.rooms.numberOf(id)} is with ${name}.`,
+        )
+      }
+      throw error
+    }
+  }
   const block = async (room: RoomId, blocked: boolean) => {
     const other = await view.rooms.otherOf(room)
     if (!other) throw new Mistake('There is nobody else in this conversation.')
@@ -86,7 +103,7 @@ export async function openSession({ device, storage, name, print }: SessionSetti
     },
     async to({ whom }) {
       const byNumber = /^\d+$/.test(whom) ? chosen(Number(whom)) : undefined
-      const room = byNumber ?? (await device.conversationWith(parseTarget(whom)))
+      const room = byNumber ?? (await conversationWith(whom))
       if (!byNumber) await storage.transaction((tx) => notes.setLabel(tx, room, whom))
       await view.open(room)
     },
@@ -94,7 +111,10 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       const all = await view.rooms.all()
       if (all.length === 0) print('There are no conversations yet. /to NAME begins one.')
       for (const { id, standing } of all) {
-        print(`  ${view.rooms.numberOf(id)}: ${await view.rooms.nameOf(id)}${standings[standing]}`)
+        // A room in which this device has no leaf (yet) has no posture.
+        const alone = (await device.posture(id).catch(() => undefined))?.accounts === 1
+        const state = standing === 'accepted' && alone ? ' — the other person has left' : standings[standing]
+        print(`  ${view.rooms.numberOf(id)}: ${await view.rooms.nameOf(id)}${state}`)
       }
     },
     async accept({ room }) {
@@ -103,7 +123,7 @@ export async function openSession({ device, storage, name, print }: SessionSetti
     },
     async decline({ room }) {
       await device.decline(chosen(room))
-      print('Declined. They are not told more than that.')
+      print('Declined. They are not told; what they write is refused from now on.')
     },
     block: ({ room }) => block(chosen(room), true),
     unblock: ({ room }) => block(chosen(room), false),
@@ -114,7 +134,9 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       print('You left the conversation.')
     },
     async ask({ whom }) {
-      await device.requestConsent(await device.lookUp(parseTarget(whom)))
+      const account = await device.lookUp(parseTarget(whom))
+      news.asked.set(account, whom)
+      await device.requestConsent(account)
       print('They were asked. You will be told what they answer.')
     },
     allow: () => answerConsent(true),
@@ -176,6 +198,7 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       } catch (error) {
         print(`! ${explain(error)}`)
       }
+      await view.refresh()
       return command.name !== 'quit'
     },
     prompt: () => `${name}${view.current ? ` → ${view.current.name}` : ''}> `,

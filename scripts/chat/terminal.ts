@@ -47,5 +47,6 @@ export function openTerminal(input = process.stdin, output = process.stdout): Te
 function withoutControls(text: string): string {
   return text
     .replace(/\r\n?|\n/g, '\n      ')
+    .replaceAll('\t', '    ')
     .replace(/[\p{Cc}\p{Bidi_Control}]/gu, (character) => (character === '\n' ? '\n' : '�'))
 }

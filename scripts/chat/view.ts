@@ -23,6 +23,8 @@ export interface View {
   /** Resolves when nothing is under way or waits to be printed, or after `timeoutMs`. */
   settled(timeoutMs: number): Promise<void>
   open(room: RoomId): Promise<void>
+  /** Asks anew how the other person of the open conversation is called. */
+  refresh(): Promise<void>
   close(): void
   showMessage(room: RoomId, note: Note): Promise<void>
   showPosture(room: RoomId): Promise<void>
@@ -47,7 +49,10 @@ export async function openView(device: Device, storage: Storage, print: (line: s
     },
     print,
     later(work) {
-      printing = printing.then(work).catch((error) => print(`! ${explain(error)}`))
+      printing = printing
+        .then(view.refresh)
+        .then(work)
+        .catch((error) => print(`! ${explain(error)}`))
     },
     waitFor(work) {
       const ended: Promise<unknown> = work.then(
@@ -71,6 +76,9 @@ export async function openView(device: Device, storage: Storage, print: (line: s
       for (const note of await storage.transaction((tx) => notes.last(tx, room, HISTORY_SHOWN))) {
         await view.showMessage(room, note)
       }
+    },
+    async refresh() {
+      if (current) current = { ...current, name: await rooms.nameOf(current.room) }
     },
     close() {
       current = undefined

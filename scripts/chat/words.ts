@@ -4,6 +4,18 @@ import type { Outcome } from '../../src/content/index.ts'
 /** Something that the person typed cannot be done like that; the message says what can. */
 export class Mistake extends Error {}
 
+/** Why a message was not delivered, where this client knows more than the code says. */
+export function explainRefusal(
+  error: ClientError,
+  known: { readonly blocked: boolean; readonly unreachableOver: string | undefined },
+): string {
+  if (error.code === 'blocked' && known.blocked) return 'You have blocked this person; /unblock takes that back.'
+  if (error.code === 'not-opted-in' && known.unreachableOver)
+    return `You cannot be reached over ${known.unreachableOver}; /reach on changes that.`
+  if (error.code === 'not-allowed') return 'The other person does not take part in this conversation (any more).'
+  return error.explanation
+}
+
 /** A failure in a sentence; the code in brackets is for whoever is asked for help. */
 export function explain(error: unknown): string {
   if (error instanceof ClientError) {

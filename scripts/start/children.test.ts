@@ -65,5 +65,5 @@ test('a port that is taken is replaced by another', async () => {
   await once(holder, 'listening')
   assert.notEqual(await choosePort(free), free)
   holder.close()
-  assert.notEqual(await choosePort(free, [free]), free)
+  assert.notEqual(await choosePort(free, { taken: [free] }), free)
 })

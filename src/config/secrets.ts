@@ -30,6 +30,10 @@ export function trialIssuerIsOn(config: ConfigFile): boolean {
 export function readSecrets(config: ConfigFile, crypto: Crypto): Secrets {
   const problems: ConfigProblem[] = []
   const folder = join(config.dataDirectory, 'secrets')
+  const instead = (path: string): string => {
+    if (path === 'database.urlFile') return '; without it an embedded database is used.'
+    return config.production ? '.' : '; leave it out to have one generated.'
+  }
   const named = (path: string, file: string): string | undefined => {
     try {
       return readFileSync(file, 'utf8').trim()
@@ -38,7 +42,7 @@ export function readSecrets(config: ConfigFile, crypto: Crypto): Secrets {
       problems.push({
         path,
         problem: `names a file that ${reason}.`,
-        advice: 'A file that is named must be there; leave it out to have one generated.',
+        advice: `A file that is named must be there${instead(path)}`,
       })
       return undefined
     }

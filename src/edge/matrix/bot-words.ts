@@ -51,7 +51,8 @@ export const botWords = {
     const more = lines.length - shown.length
     return ['Your conversations:', ...shown, ...(more > 0 ? [`And ${more} more.`] : [])].join('\n')
   },
-  blocked: (name: string) => `${name} is blocked. Nothing reaches you from them, and they are not told.`,
+  blocked: (name: string) =>
+    `${name} is blocked. Nothing reaches you from them any more. They are told only if they write to you.`,
   unblocked: (name: string) => `${name} is not blocked any more. "start" begins a conversation anew.`,
   left: (name: string) => `You left the conversation with ${name}.`,
   fault: () => 'That did not work, and nothing was changed. Try again in a few minutes.',
