@@ -115,7 +115,8 @@ describe('npm start', { skip: python || linux }, () => {
 
   test('takes another port when something else has its own, and says so', async () => {
     const { service } = ports as { service: number }
-    const holder = createServer().listen(service, '127.0.0.1')
+    // A client of another trial on this machine may find it, and must not hold it open.
+    const holder = createServer((socket) => socket.destroy()).listen(service, '127.0.0.1')
     await once(holder, 'listening')
     const { child, ended, url, printed } = await start()
     assert.match(printed(), new RegExp(`Port ${service} is taken`))
