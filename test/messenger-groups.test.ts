@@ -1,8 +1,31 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { ClientError, Device, GroupChange } from '../src/client/index.ts'
+import { rosters } from '../src/client/state/records.ts'
 import { textMessage } from '../src/content/index.ts'
-import type { AccountAddress, RoomId } from '../src/identity/index.ts'
+import { nodeCrypto } from '../src/crypto/node.ts'
+import {
+  type AccountAddress,
+  decodeRoster,
+  type GroupRoom,
+  type RoomId,
+  readVerifiedLeaf,
+  rolesIn,
+  statedManifests,
+} from '../src/identity/index.ts'
+import {
+  createCommit,
+  decodeState,
+  extensionsOf,
+  extensionTypes,
+  type GroupState,
+  leavesOf,
+  manifestsExtension,
+  readRoom,
+  withRoom,
+} from '../src/mls/index.ts'
+import { decodePublicGroup, publicExtensionsOf, publicLeaves } from '../src/mls/public.ts'
+import { EntryKind } from '../src/protocol/index.ts'
 import { expectTexts, listen, type TestDevice, testProvider, until } from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
@@ -214,4 +237,131 @@ describe('a group', () => {
     assert.equal((await stranger.device.room(it.room))?.inviter, it.bob.device.address)
     await agree(it.room, [...it.all, stranger])
   })
+})
+
+describe('what the rule of a group forbids', () => {
+  type Plan = (it: Awaited<ReturnType<typeof group>>, state: GroupState) => Parameters<typeof createCommit>[2]
+  const stated = (state: GroupState, change: Partial<GroupRoom>) => ({
+    extensions: withRoom(extensionsOf(state), { ...(readRoom(extensionsOf(state)) as GroupRoom), ...change }),
+  })
+  const plans: Record<string, Plan> = {
+    'that makes its committer an owner': (it, state) =>
+      stated(state, { roles: new Map([[it.bob.device.address, 'owner']]) }),
+    'that renames it, by a plain member': (_, state) => stated(state, { name: 'Bob’s' }),
+    'that removes somebody, by a plain member': (it, state) => ({
+      remove: leavesOf(state)
+        .filter(({ identity }) => readVerifiedLeaf(nodeCrypto, identity).address === it.alice.device.address)
+        .map(({ index }) => index),
+    }),
+    'that takes the hub’s say away': (_, state) => ({
+      extensions: extensionsOf(state).filter(({ type }) => type !== extensionTypes.externalSenders),
+    }),
+    'that makes something else of it': (_, state) => ({
+      extensions: withRoom(extensionsOf(state), { kind: 'direct' }),
+    }),
+    'with a state that nobody can read': (_, state) => ({
+      extensions: extensionsOf(state).map((each) =>
+        each.type === extensionTypes.siltaRoom ? { ...each, data: new Uint8Array([0xa0]) } : each,
+      ),
+    }),
+  }
+
+  /** A commit as a device makes it whose program has no rule. */
+  async function unruly(
+    maker: TestDevice,
+    room: RoomId,
+    plan: (state: GroupState) => Parameters<typeof createCommit>[2],
+  ) {
+    const [state, roster] = await maker.storage.transaction(async (tx) => [
+      decodeState({ group: (await tx.get('group', room))!, ratchets: (await tx.get('ratchets', room))! }),
+      decodeRoster((await rosters.get(tx, room))!.manifests),
+    ])
+    const groupInfoExtensions = [manifestsExtension(statedManifests(roster))]
+    return createCommit(provider.mls, state, { ...plan(state), groupInfoExtensions, forcePath: true })
+  }
+
+  for (const [what, plan] of Object.entries(plans))
+    test(`a commit ${what} is refused by the hub, and by members when the hub lets it pass`, async () => {
+      const it = await group()
+      await agree(it.room, it.all)
+      const { commit, groupInfo } = await unruly(it.bob, it.room, (state) => plan(it, state))
+      const { address: account, deviceId: device } = it.bob.device
+      const asker = { device, account, deviceKind: 'primary', accountKind: 'person' } as const
+      const submission = {
+        room: it.room,
+        key: nodeCrypto.randomBytes(16),
+        commit,
+        groupInfo,
+        welcome: new Uint8Array(),
+      }
+      await assert.rejects(provider.hub.submitCommit(asker, submission), { code: 'not-allowed' })
+
+      const refusals: string[] = []
+      it.carol.device.on('refused', ({ error, account }) => void refusals.push(`${error.code} ${account}`))
+      it.carol.tap.down = (frame) => {
+        if (frame.body.case === 'deliver' && frame.body.value.room === it.room)
+          Object.assign(frame.body.value, { kind: EntryKind.COMMIT, message: commit })
+        return frame
+      }
+      await it.alice.device.send(it.room, text('in its place Carol is given the commit'))
+      await until('the refusal', () => refusals.length > 0)
+      assert.deepEqual(refusals, [`policy-broken ${account}`])
+      assert.equal((await it.carol.device.room(it.room))?.joined, false)
+      await assert.rejects(it.carol.device.rename(it.room, 'x'), refused('not-joined'))
+      it.carol.tap.down = (frame) => frame
+      it.carol.cut()
+      await it.carol.device.ready()
+      assert.equal((await it.carol.device.room(it.room))?.joined, false, 'it does not come back by itself')
+    })
+})
+
+test('after any sequence of changes all devices and the hub have one view', async () => {
+  const it = await group()
+  const people = [it.alice, it.tablet, it.bob, it.carol]
+  const accounts = [it.alice, it.bob, it.carol].map(({ device }) => device.address)
+  let seed = 20261122
+  const pick = <T>(list: readonly T[]): T => {
+    seed = (seed * 1103515245 + 12345) % 2 ** 31
+    return list[Math.floor((seed / 2 ** 31) * list.length)]!
+  }
+  const outcomes = new Set<string>()
+  for (let round = 0; round < 8; round++) {
+    const tries = Array.from({ length: 3 }, (_, i) => {
+      const [{ device }, account] = [pick(people), pick(accounts)]
+      return pick([
+        () => device.rename(it.room, `name ${round} ${i}`),
+        () => device.setRole(it.room, account, pick(['owner', 'admin', 'member'] as const)),
+        () => device.setRole(it.room, account, 'admin'),
+        () => device.removeMember(it.room, account),
+        () => device.addMembers(it.room, [account]),
+        () => device.addMembers(it.room, accounts),
+      ])
+    })
+    const results = await Promise.allSettled(tries.map((each) => each()))
+    for (const result of results)
+      outcomes.add(result.status === 'fulfilled' ? 'done' : (result.reason as ClientError).code)
+  }
+  const members = await Promise.all(
+    people.map(async (each) => ({ each, joined: (await each.device.room(it.room))?.joined === true })),
+  )
+  const inside = members.filter(({ joined }) => joined).map(({ each }) => each)
+  assert.ok(inside.length > 0)
+  await agree(it.room, inside)
+  const expected = new Set(['done', 'not-allowed', 'not-joined', 'not-found', 'no-key-packages'])
+  assert.deepEqual(
+    [...outcomes].filter((outcome) => !expected.has(outcome)),
+    [],
+  )
+  const [row] = await provider.database.query<{ public_group: Uint8Array }>(
+    'select public_group from hub.room_group g join hub.room r on r.no = g.room_no where r.id = $1',
+    [it.room],
+  )
+  const followed = decodePublicGroup(row!.public_group)
+  const state = readRoom(publicExtensionsOf(followed)) as GroupRoom
+  const there = publicLeaves(followed).map(({ identity }) => readVerifiedLeaf(nodeCrypto, identity).address)
+  const roles = rolesIn(state, new Set(there))
+  const hub = [...roles].map(
+    ([address, role]) => `${address.slice(-6)} ${role} ${there.filter((each) => each === address).length}`,
+  )
+  assert.equal(await seen(inside[0]!.device, it.room), `${state.name}: ${hub.sort().join(', ')}`)
 })
