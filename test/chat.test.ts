@@ -138,6 +138,33 @@ describe('npm run chat', () => {
     await Promise.all([ada.quit(), ben.quit(), tablet.quit()])
   })
 
+  test('a group is made, renamed, ruled and left', async () => {
+    const [ada, ben] = [new Terminal('--as', 'ada'), new Terminal('--as', 'ben')]
+    await Promise.all([ada.sees(/\/help lists/), ben.sees(/\/help lists/)])
+    ada.type('/group Reading circle: ben')
+    await ada.sees(/── \d+: Reading circle ──/)
+    const [, number] = await ben.sees(/ada took you into the group Reading circle: \/to (\d+)/)
+    ada.type('which book?')
+    await ben.sees(/ada: which book\?/)
+    ben.type(`/to ${number}`)
+    await ben.sees(/── \d+: Reading circle ──/)
+    ben.type('/rename Ben’s circle')
+    await ben.sees(/! This conversation does not allow that/)
+    ada.type('/role ben admin')
+    await ben.sees(/From now on you: admin/)
+    ben.type('/rename Ben’s circle')
+    await ada.sees(/ben called the group Ben’s circle/)
+    ada.type('/members')
+    await ada.sees(/ben, admin, 1 device/)
+    ada.type('/remove ben')
+    await ben.sees(/ada removed you|removed you/)
+    ada.type('/add ben')
+    await ben.sees(/took you into the group|added you/)
+    ben.type('/leave')
+    await ada.sees(/left\./)
+    await Promise.all([ada.quit(), ben.quit()])
+  })
+
   test('who does not wish to be written to says so, and a mistake is explained in words', async () => {
     const eve = new Terminal('--as', 'eve')
     await eve.sees(/find you as eve/)

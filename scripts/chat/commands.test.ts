@@ -16,11 +16,22 @@ describe('a line that was typed', () => {
     ['/reach', { name: 'reach', network: 'matrix', on: undefined }],
     ['/who-may-write nobody', { name: 'who-may-write', policy: 'nobody' }],
     ['/link-confirm abc', { name: 'link-confirm', code: 'abc' }],
+    ['/group Friends: ben, @Eve', { name: 'group', title: 'Friends', members: ['ben', '@Eve'] }],
+    ['/group Just me', { name: 'group', title: 'Just me', members: [] }],
+    ['/role ben admin', { name: 'role', whom: 'ben', role: 'admin' }],
     ['/quit', { name: 'quit' }],
   ]
   for (const [line, command] of lines) test(line, () => assert.deepEqual(parseCommand(line), command))
 
-  for (const line of ['/reply 3', '/reply x y', '/to', '/accept me', '/reach maybe', '/who-may-write all']) {
+  for (const line of [
+    '/reply 3',
+    '/reply x y',
+    '/to',
+    '/accept me',
+    '/reach maybe',
+    '/who-may-write all',
+    '/role ben king',
+  ]) {
     test(`${line} is answered with the right form`, () => {
       const command = parseCommand(line)
       assert.equal(command.name, 'mistake')

@@ -1,13 +1,30 @@
 import type { FirstContact, Target } from '../../src/client/index.ts'
+import type { Role } from '../../src/identity/index.ts'
 
 /** What a line that was typed asks for. */
 export type Command =
   | { name: 'say'; text: string }
   | { name: 'reply'; number: number; text: string }
   | { name: 'to'; whom: string }
-  | { name: 'ask'; whom: string }
+  | { name: 'ask' | 'add' | 'remove'; whom: string }
+  | { name: 'group'; title: string; members: string[] }
+  | { name: 'rename'; title: string }
+  | { name: 'role'; whom: string; role: Role }
   | { name: 'accept' | 'decline' | 'block' | 'unblock' | 'leave'; room: number | undefined }
-  | { name: 'allow' | 'deny' | 'help' | 'rooms' | 'link' | 'devices' | 'posture' | 'safety' | 'quit' | 'nothing' }
+  | {
+      name:
+        | 'allow'
+        | 'deny'
+        | 'help'
+        | 'rooms'
+        | 'link'
+        | 'devices'
+        | 'posture'
+        | 'safety'
+        | 'members'
+        | 'quit'
+        | 'nothing'
+    }
   | { name: 'reach'; network: string; on: boolean | undefined }
   | { name: 'who-may-write'; policy: FirstContact | undefined }
   | { name: 'handle'; handle: string | undefined }
@@ -23,6 +40,9 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/block [N], /unblock [N]', 'take no more messages from that person, or take them again'],
   ['/leave [N]', 'leave a conversation'],
   ['/reply N TEXT', 'answer the message with that number'],
+  ['/group NAME [: WHOM, WHOM …]', 'make a group, of people who have let you write to them'],
+  ['/add WHOM, /remove WHOM, /rename NAME', 'change the group that is open'],
+  ['/members, /role WHOM owner|admin|member', 'who is in it; what somebody may do in it'],
   ['/posture, /safety', 'who can read this conversation; the number to compare with the other person'],
   ['/ask WHOM', 'ask somebody for their consent to be written to'],
   ['/allow, /deny', 'answer whoever asked for your consent'],
@@ -63,7 +83,7 @@ function wrapped(text: string, width: number): string[] {
 const handleForm = /^[a-z](?:[a-z0-9]|[._-](?=[a-z0-9])){2,31}$/
 const handleAdvice = 'A handle has 3 to 32 letters and digits, the first a letter; ._- may stand between them.'
 
-const plain = ['allow', 'deny', 'help', 'rooms', 'link', 'devices', 'posture', 'safety', 'quit'] as const
+const plain = ['allow', 'deny', 'help', 'rooms', 'link', 'devices', 'posture', 'safety', 'members', 'quit'] as const
 const aboutRoom = ['accept', 'decline', 'block', 'unblock', 'leave'] as const
 
 /** Reads a line. A line that cannot be meant as anything is a `mistake` with the right form. */
@@ -78,7 +98,20 @@ export function parseCommand(line: string): Command {
   switch (word) {
     case 'to':
     case 'ask':
+    case 'add':
+    case 'remove':
       return rest ? { name: word, whom: rest } : wrong(word)
+    case 'group': {
+      const [title = '', members = ''] = rest.split(/\s*:\s+/, 2)
+      const names = members.split(/\s*,\s*/).filter((name) => name !== '')
+      return title ? { name: word, title, members: names } : wrong(word)
+    }
+    case 'rename':
+      return rest ? { name: word, title: rest } : wrong(word)
+    case 'role': {
+      const [, whom = '', role = ''] = /^(.+)\s+(owner|admin|member)$/.exec(rest) ?? []
+      return whom ? { name: word, whom, role: role as Role } : wrong(word)
+    }
     case 'reply': {
       const [, digits = '', reply = ''] = /^(\d+)\s+([\s\S]+)$/.exec(rest) ?? []
       return reply ? { name: word, number: Number(digits), text: reply } : wrong(word)

@@ -1,7 +1,7 @@
-import type { Device, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
+import type { Device, GroupChange, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
 import { readOutcome, readStatus, readText, statusMessage } from '../../src/content/index.ts'
 import { toBase64Url } from '../../src/crypto/index.ts'
-import type { AccountAddress } from '../../src/identity/index.ts'
+import type { AccountAddress, RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
 import { shortName } from './rooms.ts'
 import type { View } from './view.ts'
@@ -22,6 +22,8 @@ export function followNews(device: Device, view: View): News {
   const asking: AccountAddress[] = []
   const asked = new Map<AccountAddress, string>()
   const sentAt = new Map<string, number>()
+  // Which groups this device is in, for handlers that may not ask the device.
+  const groups = new Set<RoomId>(view.groups)
   const { print, later } = view
   const took = (id: string) => {
     const at = sentAt.get(id)
@@ -44,16 +46,18 @@ export function followNews(device: Device, view: View): News {
     const text = readText(message.content)
     if (!text) return
     const { inReplyTo } = message.content
+    const inGroup = groups.has(message.room) && !message.own
     const note: Note = {
       id: toBase64Url(message.messageId),
       mine: message.own,
       text: text.markdown ?? text.plain,
       at: message.timestampMs,
+      ...(inGroup ? { sender: message.sender } : {}),
       ...(inReplyTo ? { replyTo: toBase64Url(inReplyTo) } : {}),
     }
     await notes.add(tx, message.room, message.seq, note)
     later(() => view.showMessage(message.room, note))
-    if (!message.own) later(() => confirm(message))
+    if (!message.own && !inGroup) later(() => confirm(message))
   }
 
   /** Nothing but acceptance tells a stranger that somebody is there, so receipts begin with it. */
@@ -87,6 +91,19 @@ export function followNews(device: Device, view: View): News {
       print(`! [${view.numberOf(room, id)}] was not delivered. ${explainRefusal(error, known)}`)
     })
   })
+  device.on('room', ({ id, kind, joined, standing, inviter, name }) => {
+    if (kind !== 'group') return
+    const fresh = joined && !groups.has(id)
+    if (joined) groups.add(id)
+    else groups.delete(id)
+    if (!fresh || standing !== 'accepted' || !inviter || inviter === device.address) return
+    later(async () => {
+      const number = view.rooms.numberOf(id)
+      const who = await view.rooms.personOf(id, inviter)
+      print(`${who} took you into the group ${name}: /to ${number} opens it, /leave ${number} leaves it.`)
+    })
+  })
+  device.on('group', (change) => later(() => showChange(view, change)))
   device.on('request', ({ id }) => {
     const number = view.rooms.numberOf(id)
     const answers = `/accept ${number}, /decline ${number} or /block ${number}`
@@ -118,6 +135,18 @@ export function followNews(device: Device, view: View): News {
   })
   followState(device, view)
   return { asking, asked, sent: (id, at) => void sentAt.set(id, at) }
+}
+
+/** What became of a group, a line for each change. */
+async function showChange({ rooms, print }: View, change: GroupChange): Promise<void> {
+  const name = (account: AccountAddress) => rooms.personOf(change.room, account)
+  const by = await name(change.by)
+  const at = `(${rooms.numberOf(change.room)})`
+  for (const account of change.added) print(`${at} ${by} added ${await name(account)}.`)
+  for (const account of change.removed) print(`${at} ${by} removed ${await name(account)}.`)
+  for (const account of change.left) print(`${at} ${await name(account)} left.`)
+  if (change.name !== undefined) print(`${at} ${by} called the group ${change.name}.`)
+  for (const { account, role } of change.roles) print(`${at} From now on ${await name(account)}: ${role}.`)
 }
 
 /** The device's own fortunes. */

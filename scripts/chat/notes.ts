@@ -5,6 +5,8 @@ export interface Note {
   /** Message id, base64url. */
   id: string
   mine: boolean
+  /** Of a group: the account that wrote it. */
+  sender?: string
   text: string
   /** Milliseconds since the epoch, the log's time. */
   at: number

@@ -8,8 +8,12 @@ export interface RoomList {
   all(): Promise<Room[]>
   numberOf(room: RoomId): number
   byNumber(number: number): RoomId | undefined
-  /** How the other person is called, as far as is known; never empty. */
+  /** How the group or the other person is called, as far as is known; never empty. */
   nameOf(room: RoomId): Promise<string>
+  /** How somebody in a room, or who was in it, is called. */
+  personOf(room: RoomId, account: AccountAddress): Promise<string>
+  /** The one member of a room who is called like that; undefined when there is none, or more than one. */
+  memberCalled(room: RoomId, name: string): Promise<AccountAddress | undefined>
   /** The account of the other person. */
   otherOf(room: RoomId): Promise<AccountAddress | undefined>
 }
@@ -30,15 +34,35 @@ export function openRoomList(device: Device, storage: Storage): RoomList {
     byNumber: (number) => numbers[number - 1],
     async nameOf(room) {
       const label = await storage.transaction((tx) => notes.label(tx, room))
-      const { other } = (await device.room(room)) ?? {}
+      const { other, name, kind } = (await device.room(room)) ?? {}
+      if (kind === 'group') return name || 'a group'
       const member = await memberOf(device, room)
       const known = member?.profile?.name ?? member?.profile?.foreignAddress
       // Written down for the time when they have left, and with them their profile.
       if (known && known !== label) await storage.transaction((tx) => notes.setLabel(tx, room, known))
       return known ?? label ?? shortName(other ?? member?.address)
     },
+    async personOf(room, account) {
+      if (account === device.address) return 'you'
+      const member = (await device.members(room).catch(() => [])).find(({ address }) => address === account)
+      if (member?.profile) return member.profile.name ?? member.profile.foreignAddress ?? shortName(account)
+      // Known from a conversation between the two.
+      const direct = (await device.rooms()).find(({ other }) => other === account)
+      return direct ? this.nameOf(direct.id) : shortName(account)
+    },
+    async memberCalled(room, name) {
+      const wanted = name.toLowerCase()
+      const found = (await device.members(room)).filter(
+        ({ own, address, profile }) =>
+          !own &&
+          (profile?.name?.toLowerCase() === wanted || profile?.foreignAddress === name || address.endsWith(name)),
+      )
+      return found.length === 1 ? found[0]?.address : undefined
+    },
     async otherOf(room) {
-      return (await device.room(room))?.other ?? (await memberOf(device, room))?.address
+      const known = await device.room(room)
+      if (known?.kind === 'group') return undefined
+      return known?.other ?? (await memberOf(device, room))?.address
     },
   }
 }

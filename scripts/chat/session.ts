@@ -75,6 +75,8 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       throw error
     }
   }
+  const memberIn = async (room: RoomId, whom: string) =>
+    (await view.rooms.memberCalled(room, whom)) ?? device.lookUp(parseTarget(whom))
   const block = async (room: RoomId, blocked: boolean) => {
     const other = await view.rooms.otherOf(room)
     if (!other) throw new Mistake('There is nobody else in this conversation.')
@@ -106,6 +108,24 @@ export async function openSession({ device, storage, name, print }: SessionSetti
       const room = byNumber ?? (await conversationWith(whom))
       if (!byNumber) await storage.transaction((tx) => notes.setLabel(tx, room, whom))
       await view.open(room)
+    },
+    async group({ title, members }) {
+      const accounts = []
+      for (const whom of members) accounts.push(await device.lookUp(parseTarget(whom)))
+      await view.open(await device.createGroup({ name: title, members: accounts }))
+    },
+    async add({ whom }) {
+      await device.addMembers(here(), [await device.lookUp(parseTarget(whom))])
+    },
+    remove: async ({ whom }) => device.removeMember(here(), await memberIn(here(), whom)),
+    rename: ({ title }) => device.rename(here(), title),
+    role: async ({ whom, role }) => device.setRole(here(), await memberIn(here(), whom), role),
+    async members() {
+      const room = here()
+      for (const { address, role, devices } of await device.members(room)) {
+        const count = devices.length === 1 ? '1 device' : `${devices.length} devices`
+        print(`  ${await view.rooms.personOf(room, address)}${role ? `, ${role}` : ''}, ${count}`)
+      }
     },
     async rooms() {
       const all = await view.rooms.all()

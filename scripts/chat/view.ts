@@ -1,5 +1,5 @@
 import type { Device, Storage } from '../../src/client/index.ts'
-import { describePosture, providerOf, type RoomId } from '../../src/identity/index.ts'
+import { type AccountAddress, describePosture, providerOf, type RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
 import { openRoomList, type RoomList } from './rooms.ts'
 import { explain } from './words.ts'
@@ -10,6 +10,8 @@ const HISTORY_SHOWN = 10
 /** What a person at the terminal sees: one conversation open at a time, messages with numbers to refer to. */
 export interface View {
   readonly rooms: RoomList
+  /** The groups that this device was in when the session began. */
+  readonly groups: readonly RoomId[]
   /** The conversation that is open, and how the other person is called. */
   readonly current: { readonly room: RoomId; readonly name: string } | undefined
   print(line: string): void
@@ -35,7 +37,7 @@ export interface View {
 
 export async function openView(device: Device, storage: Storage, print: (line: string) => void): Promise<View> {
   const rooms = openRoomList(device, storage)
-  await rooms.all()
+  const groups = (await rooms.all()).filter(({ kind, joined }) => kind === 'group' && joined).map(({ id }) => id)
   const numbered: { room: RoomId; id: string }[] = []
   let current: View['current']
   let printing: Promise<unknown> = Promise.resolve()
@@ -44,6 +46,7 @@ export async function openView(device: Device, storage: Storage, print: (line: s
   const indexOf = (id: string) => numbered.findIndex((one) => one.id === id)
   const view: View = {
     rooms,
+    groups,
     get current() {
       return current
     },
@@ -83,13 +86,15 @@ export async function openView(device: Device, storage: Storage, print: (line: s
     close() {
       current = undefined
     },
-    async showMessage(room, { id, mine, text, replyTo }) {
-      const who = mine ? 'you' : await rooms.nameOf(room)
+    async showMessage(room, { id, mine, text, replyTo, sender }) {
+      const name = () => (sender ? rooms.personOf(room, sender as AccountAddress) : rooms.nameOf(room))
+      const who = mine ? 'you' : await name()
       const answered = replyTo === undefined ? -1 : indexOf(replyTo)
       print(`[${view.numberOf(room, id)}] ${who}${answered >= 0 ? ` (answering [${answered + 1}])` : ''}: ${text}`)
     },
     async showPosture(room) {
-      const other = await rooms.nameOf(room)
+      const name = await rooms.nameOf(room)
+      const other = (await device.room(room))?.kind === 'group' ? `the others in ${name}` : name
       print(`   ${describePosture(await device.posture(room), { other, host: providerOf(device.address) })}`)
     },
     numberOf(room, id) {

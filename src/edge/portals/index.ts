@@ -11,6 +11,7 @@ import type { GhostId } from '../matrix/ghosts.ts'
 import type { PortalContext } from './context.ts'
 import { takeEvents } from './feed.ts'
 import { listenToDevice } from './from-messenger.ts'
+import { leaveGroups } from './groups.ts'
 import { lateEvents } from './late-events.ts'
 import { ghostInvited } from './members.ts'
 import { messageMap } from './message-map.ts'
@@ -89,6 +90,7 @@ export function openPortals(options: PortalsOptions): Portals {
     context,
     listen(user) {
       listenToDevice(context, user)
+      leaveGroups(context, user)
       // A device that comes later was another process', which may have left things in the middle.
       if (started)
         void unfinished(context, user.account)

@@ -38,6 +38,8 @@ export const words = {
   haveRoom: () => 'We have a room already. Let us go on there.',
   elsewhere: () =>
     'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.',
+  noGroups: () =>
+    'I am on Matrix, and groups do not reach Matrix yet. I leave this group; write to me directly instead.',
   replaced: () => 'This room was replaced, so our conversation goes on in a room of its own.',
   othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
 } as const
