@@ -159,6 +159,14 @@ describe('a group', () => {
     await agree(it.room, it.all)
   })
 
+  test('does not keep what a removed member had not sent yet', async () => {
+    const it = await group()
+    it.bob.tap.up = (frame) => (frame.request.case === 'submitMessage' ? undefined : frame)
+    const { accepted } = await it.bob.device.send(it.room, text('too late'))
+    await it.alice.device.removeMember(it.room, it.bob.device.address)
+    await assert.rejects(accepted, refused('not-joined'))
+  })
+
   test('lets a member go who leaves; without its owner it belongs to its admins, without these to everybody', async () => {
     const it = await group()
     const changes = changesOf(it.bob)

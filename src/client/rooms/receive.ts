@@ -22,12 +22,19 @@ import { ClientError, IdentityRefusal } from '../errors.ts'
 import { requireGuestCommit } from '../guests/admit.ts'
 import { isForGuests } from '../guests/content.ts'
 import { invitesIn, storeInvites } from '../guests/share.ts'
-import { type PendingCommitRecord, pendingCommits, type RosterRecord } from '../state/records.ts'
+import {
+  type MemberLeaf,
+  type PendingCommitRecord,
+  pendingCommits,
+  type RosterRecord,
+  submissionPrefix,
+  submissions,
+} from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import { tellPosture, tellRoom } from './announce.ts'
-import { accountsIn, type GroupEpoch, groupEpoch, tellGroup } from './group-state.ts'
+import { accountsIn, groupEpoch, tellGroup } from './group-state.ts'
 import { rosterAfter } from './roster.ts'
-import { firstSubmission, settleSubmission } from './submissions.ts'
+import { firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
 
 /**
  * Takes one entry of a room's log. What comes again is recognised by the cursor and passed over, so each entry has its
@@ -155,7 +162,11 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
     const psks = work.record?.psk ? [work.record.psk] : []
     const done = await processMessage(context.mls, group, entry.message, { ...admitted, psks })
     if (done.kind !== 'commit') throw new MlsError('invalid-commit', 'not a commit')
-    if (done.selfRemoved) return { removedBy: admitted.leafOf(done.committer).address }
+    if (done.selfRemoved) {
+      const stays = (leaf: MemberLeaf) => !done.removed.some(({ index }) => index === leaf.index)
+      const own = before.leaves.filter(({ address }) => address === context.self.address)
+      return { removedBy: admitted.leafOf(done.committer).address, account: !own.some(stays) }
+    }
     requireGuestCommit(context, work.record, done, admitted.leafOf)
     const { manifests } = decodeCommitData(done.aad)
     const { added, external } = done
@@ -174,7 +185,15 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   if (step === undefined) return
   if (step instanceof ClientError) return cannotFollow(context, work, step)
   const earlier = await groupEpoch(work)
-  if ('removedBy' in step) return leaveGroup(context, work, earlier, step.removedBy, entry)
+  if ('removedBy' in step) {
+    await leaveGroup(context, work)
+    // Else the account is still in it, and this device comes back.
+    if (step.account) await leftOut(context, work)
+    if (!earlier || !step.account) return
+    const nothing = { added: [], left: [], roles: [] }
+    const change = { ...position(work.id, entry), by: step.removedBy, removed: [context.self.address], ...nothing }
+    return context.events.run('group', change, work.tx)
+  }
   const { done, by, refusal, roster, outcome } = step
   if (refusal) return refuseRoom(context, work, by, refusal)
   work.advance(done.state, 'whole')
@@ -207,6 +226,7 @@ async function refuseRoom(context: Context, work: RoomWork, account: AccountAddr
   const error = new ClientError('policy-broken', refusal)
   work.forgetGroup()
   work.update({ joined: false, enter: false, refused: error.code, proposals: [] })
+  await leftOut(context, work)
   await tellRoom(context, work)
   await context.events.run('refused', { room: work.id, account, error }, work.tx)
 }
@@ -236,20 +256,16 @@ async function cannotFollow(context: Context, work: RoomWork, error: ClientError
 }
 
 /** This device's leaf was removed. Whether it may come back is seen when the provider is asked for the rooms. */
-async function leaveGroup(
-  context: Context,
-  work: RoomWork,
-  group: GroupEpoch | undefined,
-  by: AccountAddress,
-  entry: Deliver,
-): Promise<void> {
+async function leaveGroup(context: Context, work: RoomWork): Promise<void> {
   work.forgetGroup()
   work.update({ joined: false, enter: false, proposals: [] })
   await tellRoom(context, work)
-  if (!group) return
-  const at = position(work.id, entry)
-  const nothing = { added: [], left: [], roles: [] }
-  await context.events.run('group', { ...at, by, removed: [context.self.address], ...nothing }, work.tx)
+}
+
+/** What waits to be sent is not kept for a day on which somebody adds this account again. */
+async function leftOut(context: Context, work: RoomWork): Promise<void> {
+  for (const { key, value } of await submissions.list(work.tx, submissionPrefix(work.id)))
+    await refuseSubmission(context, work, key, value, new ClientError('not-joined'))
 }
 
 /** Our own commit came back in its place: the state that was kept with it is the room's now. */
