@@ -30,7 +30,7 @@ export function readLogAt(place: string, token?: string): ReadFile {
 }
 
 /** A file below a folder; undefined when there is none. */
-async function readFromFolder(folder: string, path: string): Promise<Uint8Array | undefined> {
+export async function readFromFolder(folder: string, path: string): Promise<Uint8Array | undefined> {
   try {
     return new Uint8Array(await readFile(join(folder, path)))
   } catch (error) {

@@ -2,11 +2,11 @@
  * The transparency log as a format: RFC 6962 trees in C2SP tiles, checkpoints, signed notes, proofs. Pure: it reads
  * through a function that it is given and writes nothing. It knows nothing of what an entry says.
  */
-export { type Checkpoint, signCheckpoint } from './checkpoint.ts'
+export { type Checkpoint, openCheckpoint, signCheckpoint } from './checkpoint.ts'
 export { type EntryRange, LogError, type LogErrorCode } from './errors.ts'
 export { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } from './frontier.ts'
 export { leafHash } from './hashes.ts'
 export { encodeVerifier, type NoteSigner, type NoteVerifier, noteSigner, parseVerifier } from './note.ts'
-export type { ReadFile } from './reader.ts'
+export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'
 export { encodeBundle, mostEntryBytes, type TileName, tilePath, tileWidth } from './tiles.ts'
 export { type VerifyOptions, verifyLog } from './verify.ts'

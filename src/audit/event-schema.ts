@@ -1,0 +1,115 @@
+import { z } from 'zod'
+
+/** Version of the schema of entries; a new one has a schema file of its own, and old entries keep theirs. */
+export const eventVersion = 1
+
+const about = <T extends z.ZodType>(type: T, description: string) => type.describe(description)
+const pseudonym = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
+const account = about(pseudonym, 'Pseudonym of an account: random, the same in every entry about it.')
+const device = about(pseudonym, 'Pseudonym of a device.')
+const room = about(pseudonym, 'Pseudonym of a conversation.')
+const whole = z.int().min(0)
+const network = about(
+  z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
+  'A network that the service is connected with, as matrix; `other` for a name that it does not know.',
+)
+const code = about(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), 'A code of the messenger protocol (messenger.proto).')
+const operation = z.string().regex(/^[a-z][A-Za-z]{0,63}$/)
+const accountKind = z.enum(['person', 'business', 'guest', 'edge'])
+const deviceKind = z.enum(['primary', 'companion', 'guest', 'edge'])
+const firstContact = z.enum(['anyone', 'consent', 'nobody'])
+const posture = about(
+  z.enum(['native', 'edge']),
+  'Who can read a conversation, as far as the hub sees it: its devices alone, or the operator of an edge too.',
+)
+const settingPath = z.string().regex(/^[A-Za-z]{1,40}(\.[A-Za-z]{1,40}){0,3}$/)
+const settingValue = z.union([z.boolean(), z.number(), z.enum(['on', 'off'])])
+
+const event = <T extends string, Shape extends z.ZodRawShape>(type: T, shape: Shape, description: string) =>
+  z.strictObject({ type: z.literal(type), ...shape }).meta({ title: type, description })
+
+const events = [
+  event(
+    'account.created',
+    { account, accountKind, network: network.optional() },
+    'An account was opened and endorsed by the provider. `network`: of an account behind an edge.',
+  ),
+  event(
+    'account.endorsed',
+    { account },
+    "The provider has renewed its endorsement of the account's key. The key is the same: it never changes.",
+  ),
+  event(
+    'manifest.published',
+    { account, number: whole, devices: whole },
+    "The account's next list of devices is in force.",
+  ),
+  event('device.linked', { account, device, deviceKind }, 'A device was added to an account.'),
+  event('device.unlinked', { account, device }, 'A device was taken out of its account; delivery to it has ended.'),
+  event(
+    'first-contact.changed',
+    { account, from: firstContact, to: firstContact },
+    'An account has changed who may write to it first.',
+  ),
+  event(
+    'network.opted-in',
+    { account, network },
+    'A user has chosen to be reachable over a network (DMA Article 7(7)).',
+  ),
+  event(
+    'network.opted-out',
+    { account, network },
+    'A user has ended being reachable over a network (DMA Article 7(7)).',
+  ),
+  event(
+    'room.removal-proposed',
+    { room, account, device, reason: z.enum(['unlinked', 'left']) },
+    'The hub has proposed to remove a device from a conversation; nothing else passes there until it is gone.',
+  ),
+  event(
+    'room.posture-changed',
+    { room, from: posture, to: posture },
+    'A commit has changed who can read a conversation.',
+  ),
+  event(
+    'refusals.counted',
+    { operation, code, count: whole, since: z.iso.datetime(), until: z.iso.datetime() },
+    'How often one kind of request was refused with one code, by one process. Refused tokens and registrations are among them.',
+  ),
+  event(
+    'configuration.applied',
+    { first: z.boolean(), changed: z.array(settingPath), policy: z.record(settingPath, settingValue) },
+    'The service started with another configuration than before. `changed` are names of fields; values only of limits and switches.',
+  ),
+  event(
+    'log.taken-up',
+    { entries: whole },
+    'After the database was restored from a backup, the published log was taken up again; so many entries came back from it.',
+  ),
+] as const
+
+const envelope = {
+  version: z.literal(eventVersion),
+  id: about(pseudonym, 'Random; no two entries have the same.'),
+  time: about(z.iso.datetime(), 'When it happened, UTC, to the millisecond, by the clock of the service.'),
+}
+
+/** One entry of the log: one of a closed set of events, in an envelope. Every field is named here; others are refused. */
+export const entrySchema = z
+  .discriminatedUnion(
+    'type',
+    events.map((each) => each.extend(envelope)) as unknown as [(typeof events)[number], ...(typeof events)[number][]],
+  )
+  .meta({
+    title: 'Entry of the compliance log, version 1',
+    description:
+      'JSON in UTF-8, members sorted by name, no white space. Subjects are random pseudonyms; no content, number, e-mail, handle, address or name is ever part of an entry.',
+  })
+
+/** An event as an entry has it, subjects being pseudonyms. */
+export type Event = z.infer<(typeof events)[number]>
+
+/** JSON Schema (2020-12) of an entry. */
+export function entryJsonSchema(): Record<string, unknown> {
+  return z.toJSONSchema(entrySchema) as Record<string, unknown>
+}

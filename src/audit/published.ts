@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { equalBytes } from '../crypto/index.ts'
+import { type ReadFile, type TileName, tilePath } from './log/index.ts'
+import { readFromFolder } from './place.ts'
+
+/** The log's files in a folder. What was written stays written: a tile never changes, not even after a crash. */
+export interface PublishedFiles {
+  readonly read: ReadFile
+  /**
+   * Writes tiles and bundles; all are on disk when this is done.
+   *
+   * @returns false when one of them is there with other content: then nobody may sign what follows from it
+   */
+  put(files: readonly { name: TileName; bytes: Uint8Array }[]): Promise<boolean>
+  /** Writes the checkpoint beside its place, on disk. `publish` then moves it there, on disk too. */
+  stage(checkpoint: Uint8Array): Promise<{ publish(): Promise<void> }>
+  /** Deletes the partial forms of tiles that are full by now (C2SP tlog-tiles allows it: the full one serves instead). */
+  dropPartial(full: readonly TileName[]): Promise<void>
+}
+
+export function openPublishedFiles(folder: string): PublishedFiles {
+  const read: ReadFile = (path) => readFromFolder(folder, path)
+  return {
+    read,
+    async put(files) {
+      const folders = new Set<string>()
+      for (const { name, bytes } of files) {
+        const path = join(folder, tilePath(name))
+        if (!(await putOnce(path, bytes))) return false
+        for (let at = dirname(path); at.length >= folder.length; at = dirname(at)) folders.add(at)
+      }
+      // Also of what was there: a run that was killed may have written it and not synced its folder.
+      for (const each of folders) await syncFolder(each)
+      return true
+    },
+    async stage(checkpoint) {
+      await mkdir(folder, { recursive: true })
+      const beside = temporary(join(folder, 'checkpoint'))
+      await writeSynced(beside, checkpoint)
+      return {
+        async publish() {
+          await rename(beside, join(folder, 'checkpoint'))
+          await syncFolder(folder)
+        },
+      }
+    },
+    async dropPartial(full) {
+      for (const name of full) await rm(`${join(folder, tilePath(name))}.p`, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A link and not a rename: it never takes the place of a file that is there. */
+async function putOnce(path: string, bytes: Uint8Array): Promise<boolean> {
+  await mkdir(dirname(path), { recursive: true })
+  const beside = temporary(path)
+  await writeSynced(beside, bytes)
+  try {
+    await link(beside, path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return equalBytes(new Uint8Array(await readFile(path)), bytes)
+  } finally {
+    await rm(beside, { force: true })
+  }
+}
+
+function temporary(path: string): string {
+  return join(dirname(path), `.new-${randomBytes(6).toString('hex')}`)
+}
+
+async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'wx', 0o644)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

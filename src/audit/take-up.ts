@@ -1,0 +1,139 @@
+import { type Crypto, equalBytes } from '../crypto/index.ts'
+import { assertFence, type Database, type Lease, type Queryable } from '../store/index.ts'
+import {
+  type Checkpoint,
+  emptyFrontier,
+  type Frontier,
+  grow,
+  LogError,
+  leafHash,
+  type NoteVerifier,
+  openCheckpoint,
+  openTiles,
+  readFrontier,
+  rootOf,
+  type TileReader,
+  tileWidth,
+} from './log/index.ts'
+import type { PublishedFiles } from './published.ts'
+import { SequencerError } from './sequencer-errors.ts'
+
+export interface LogPlace {
+  readonly database: Database
+  readonly crypto: Crypto
+  readonly files: PublishedFiles
+  readonly verifier: NoteVerifier
+}
+
+interface LogRow {
+  size: number
+  signed_size: number | null
+  checkpoint: Uint8Array | null
+}
+
+/**
+ * Begins where the published log ends. What is published counts: an older database (a backup) takes it up; a database that
+ * contradicts it, or published files that do not verify, end it.
+ *
+ * @returns the right edge of the published log, and how many entries came from it into the database
+ * @throws SequencerError, LeaseLost
+ */
+export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier: Frontier; taken: number }> {
+  const { database, crypto, files, verifier } = place
+  await database.query('insert into audit.log (origin) values ($1) on conflict do nothing', [verifier.name])
+  const row = await logRow(database, verifier.name)
+  const signed = row.checkpoint && open(crypto, row.checkpoint, verifier)
+  const note = await files.read('checkpoint')
+  if (!note) {
+    if (signed) throw new SequencerError('published-missing')
+    return { frontier: emptyFrontier, taken: 0 }
+  }
+  const published = open(crypto, note, verifier)
+  if (signed && signed.size > published.size) throw new SequencerError('published-behind')
+  const tiles = openTiles(crypto, files.read, published.size)
+  const newer: Uint8Array[] = []
+  const frontier = await follow(crypto, tiles, files, signed, newer)
+  if (!equalBytes(rootOf(crypto, frontier), published.root)) throw new SequencerError('tiles-invalid')
+  const first = published.size - newer.length
+  const taken = await database.transaction(async (tx) => {
+    await assertFence(tx, lease.name, lease.fence)
+    let added = 0
+    for (const [at, body] of newer.entries()) if (await adopt(tx, body, first + at)) added++
+    await tx.query(
+      'update audit.log set size = greatest(size, $2), signed_size = $2, checkpoint = $3 where origin = $1',
+      [verifier.name, published.size, note],
+    )
+    return added
+  })
+  return { frontier, taken }
+}
+
+export async function logRow(on: Queryable, origin: string): Promise<LogRow> {
+  const [row] = await on.query<LogRow>('select size, signed_size, checkpoint from audit.log where origin = $1', [
+    origin,
+  ])
+  return row ?? { size: 0, signed_size: null, checkpoint: null }
+}
+
+function open(crypto: Crypto, note: Uint8Array, verifier: NoteVerifier): Checkpoint {
+  try {
+    return openCheckpoint(crypto, note, verifier)
+  } catch (cause) {
+    throw cause instanceof LogError ? new SequencerError('checkpoint-invalid', { cause }) : cause
+  }
+}
+
+/**
+ * From the newest checkpoint that the database knows to the published one: the old right edge out of the tiles, which has
+ * to give the old root, and on it the entries since, which the caller compares with the new root.
+ */
+async function follow(
+  crypto: Crypto,
+  tiles: TileReader,
+  files: PublishedFiles,
+  signed: Checkpoint | null,
+  newer: Uint8Array[],
+): Promise<Frontier> {
+  try {
+    // Of a database that knows no checkpoint nothing can be compared: all entries are read.
+    let frontier = emptyFrontier
+    if (signed) {
+      frontier = await readFrontier(openTiles(crypto, files.read, signed.size))
+      if (!equalBytes(rootOf(crypto, frontier), signed.root)) throw new SequencerError('fork')
+    }
+    while (frontier.size < tiles.size) {
+      const entries = (await tiles.bundle(Math.floor(frontier.size / tileWidth))).slice(frontier.size % tileWidth)
+      newer.push(...entries)
+      const leaves = entries.map((entry) => leafHash(crypto, entry))
+      frontier = grow(crypto, frontier, leaves).frontier
+    }
+    // The tiles of the right edge are what goes on from here: they have to be the ones that follow from the entries.
+    if (!equalBytes(rootOf(crypto, await readFrontier(tiles)), rootOf(crypto, frontier)))
+      throw new SequencerError('tiles-invalid')
+    return frontier
+  } catch (cause) {
+    throw cause instanceof LogError ? new SequencerError('tiles-invalid', { cause }) : cause
+  }
+}
+
+/** A published entry is given its place, or has it. @returns whether the database did not know it */
+async function adopt(tx: Queryable, body: Uint8Array, place: number): Promise<boolean> {
+  const { id, time } = JSON.parse(new TextDecoder().decode(body)) as { id: string; time: string }
+  const at = await tx.query<{ id: string }>('select id from audit.entry where place = $1', [place])
+  const same = await tx.query<{ place: number | null; body: Uint8Array }>(
+    'select place, body from audit.entry where id = $1',
+    [id],
+  )
+  const [known] = same
+  if (at.some((row) => row.id !== id) || (known && !equalBytes(known.body, body))) throw new SequencerError('fork')
+  if (known && known.place !== null && known.place !== place) throw new SequencerError('fork')
+  if (known) await tx.query('update audit.entry set place = $2 where id = $1 and place is null', [id, place])
+  else
+    await tx.query('insert into audit.entry (id, at, body, place) values ($1, $2, $3, $4)', [
+      id,
+      Date.parse(time),
+      body,
+      place,
+    ])
+  return !known
+}

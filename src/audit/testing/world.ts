@@ -1,0 +1,35 @@
+import { nodeCrypto as crypto } from '../../crypto/node.ts'
+import { createSealer, type Database, isStoreError } from '../../store/index.ts'
+import { type Audit, type AuditEvent, openAudit } from '../events.ts'
+import { openSequencer, type SequencerOptions } from '../sequencer.ts'
+import { testSigner } from './log.ts'
+
+export const testAccount = (name: string) => `mimi://silta.example/u/${name.padEnd(22, '_')}`
+
+/** For tests: an audit log with keys that are the same in every process. */
+export function testAudit(clock?: () => number): Audit {
+  const key = crypto.sha256(new Uint8Array([7]))
+  return openAudit({ crypto, sealer: createSealer(crypto, [key]), pseudonymKey: key, networks: ['matrix'], clock })
+}
+
+export const anEvent = (name: string): AuditEvent => ({
+  type: 'network.opted-in',
+  account: testAccount(name),
+  network: 'matrix',
+})
+
+let owners = 0
+
+/** A sequencer that looks often and notes its faults. */
+export function testSequencer(database: Database, folder: string, more: Partial<SequencerOptions> = {}) {
+  const faults: string[] = []
+  const sequencer = openSequencer({
+    ...{ database, crypto, folder, audit: testAudit(), signer: testSigner },
+    owner: `test ${++owners}`,
+    everyMs: 5,
+    leaseMs: 60_000,
+    onFault: (error) => void faults.push(isStoreError(error) ? error.code : String(error)),
+    ...more,
+  })
+  return { sequencer, faults }
+}
