@@ -1,12 +1,13 @@
 // Writes what is generated from contracts and schemas:
 //
-//   npm run generate            the JSON Schema of the configuration, and code from the messenger protocol
+//   npm run generate            the JSON Schemas of configuration and log entries, and code from the messenger protocol
 //   npm run generate -- --check fails when one of them is not up to date, and writes nothing
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { entryJsonSchema } from '../src/audit/index.ts'
 import { configJsonSchema } from '../src/config/index.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -18,9 +19,12 @@ interface Generated {
   readonly text: string
 }
 
-function configuration(): Generated[] {
-  const path = 'schemas/config.schema.json'
-  return [{ path, text: formatted(path, JSON.stringify(configJsonSchema())) }]
+function schemas(): Generated[] {
+  const all = {
+    'schemas/config.schema.json': configJsonSchema(),
+    'schemas/audit/v1/entry.schema.json': entryJsonSchema(),
+  }
+  return Object.entries(all).map(([path, schema]) => ({ path, text: formatted(path, JSON.stringify(schema)) }))
 }
 
 /** As the formatter would have it, so that one check does not undo what the other asks for. */
@@ -51,7 +55,7 @@ function current(path: string): string | undefined {
   }
 }
 
-const stale = [...configuration(), ...protocol()].filter(({ path, text }) => current(path) !== text)
+const stale = [...schemas(), ...protocol()].filter(({ path, text }) => current(path) !== text)
 if (process.argv.includes('--check')) {
   for (const { path } of stale) console.error(`${path} is not up to date: run npm run generate`)
   process.exitCode = stale.length > 0 ? 1 : 0

@@ -4,9 +4,10 @@
  */
 import { join } from 'node:path'
 import { Hono } from 'hono'
+import { type AuditStep, openComplianceLog } from './audit/index.ts'
 import { openBus } from './bus/index.ts'
 import { connect } from './client/index.ts'
-import { type Config, readSecrets, type Secrets } from './config/index.ts'
+import { type Config, configFields, readSecrets, type Secrets } from './config/index.ts'
 import { nodeCrypto } from './crypto/node.ts'
 import { type Edge, type EdgeOptions, type EdgeStep, openEdge } from './edge/index.ts'
 import { type HubStep, openHub } from './hub/index.ts'
@@ -40,7 +41,7 @@ import { openWebServer } from './web-server.ts'
 export interface ServiceOptions {
   readonly log?: Log
   /** Called between what must survive a kill; for crash tests. */
-  readonly steps?: (step: HubStep | EdgeStep) => void | Promise<void>
+  readonly steps?: (step: HubStep | EdgeStep | AuditStep) => void | Promise<void>
 }
 
 export interface Service {
@@ -56,6 +57,8 @@ export interface Service {
 const subjectKeyLabel = 'silta subjects v1'
 /** Label under which the issuer for the edge's accounts is derived; its tokens never leave this process. */
 const edgeIssuerLabel = 'silta edge issuer v1'
+/** Label under which the key of the table of pseudonyms is derived; it has to last as long as the accounts. */
+const pseudonymKeyLabel = 'silta audit pseudonyms v1'
 const edgeIssuerName = 'urn:silta:edge'
 const trialIssuerName = 'urn:silta:trial'
 const second = 1000
@@ -115,6 +118,20 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
 
   const tokens = await openTokens(config, secrets)
   const retentionMs = config.retention.mailboxDays * 24 * 3600 * second
+  const audit = openComplianceLog({
+    ...{ database, crypto },
+    sealer: createSealer(crypto, secrets.sealingKeys),
+    pseudonymKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), pseudonymKeyLabel, 32),
+    logKey: secrets.auditKey,
+    provider: config.provider.domain,
+    networks: ['matrix'],
+    dataDirectory: config.dataDirectory,
+    owner: crypto.randomBytes(8).join(''),
+    steps: options.steps,
+    onFault: (error) => log.error({ error, module: 'audit' }, 'the compliance log has a fault'),
+  })
+  shutdown.add('audit', () => audit.close())
+  await audit.configured(fieldsOf(config))
   const hub = openHub({
     ...{ database, bus, crypto, mls },
     provider: config.provider.domain,
@@ -129,6 +146,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
       strangersPerHour: config.limits.strangersPerHour,
     },
     metrics: metrics.counters('hub', hubCounters),
+    audit,
     ...(options.steps ? { steps: options.steps } : {}),
   })
   shutdown.add('hub', () => hub.close())
@@ -136,6 +154,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     ...{ hub, crypto },
     verifyToken: (token) => tokens.verifier.verify(token),
     metrics: metrics.counters('messenger', gatewayCounters),
+    onRefusal: audit.refused,
   })
   metrics.gauge(
     'messenger',
@@ -150,6 +169,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   shutdown.add('edge', drainEdge)
 
   const dependencies: Dependency[] = [{ name: 'database', needed: true, check: () => database.query('select 1') }]
+  dependencies.push({ name: 'compliance-log', needed: false, check: async () => audit.stopped === undefined })
   const homeserver = config.matrix?.homeserverUrl
   if (homeserver) dependencies.push({ name: 'homeserver', needed: false, check: () => answers(homeserver) })
   const health = openHealth(dependencies)
@@ -164,6 +184,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   app.route('/', health.routes)
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
   if (tokens.trial) app.route('/', trialIssuerRoutes(tokens.trial))
+  app.route('/', audit.routes)
   if (edge) app.route('/', edge.routes)
   const server = await openWebServer({
     ...{ app, host: config.listen.host, port: config.listen.port, proxy: config.listen.proxy ?? false },
@@ -183,6 +204,13 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   health.started()
   log.info({ port: server.port }, 'ready')
   return { url: server.url }
+}
+
+/** The values of a configuration by path. */
+function fieldsOf(config: Config): Map<string, unknown> {
+  const valueAt = (path: string) =>
+    path.split('.').reduce<unknown>((at, name) => (at as Record<string, unknown> | undefined)?.[name], config)
+  return new Map(configFields().map(({ path }) => [path, valueAt(path)]))
 }
 
 /** Whose word is taken for who an account belongs to. */

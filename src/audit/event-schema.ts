@@ -23,7 +23,7 @@ const posture = about(
   'Who can read a conversation, as far as the hub sees it: its devices alone, or the operator of an edge too.',
 )
 const settingPath = z.string().regex(/^[A-Za-z]{1,40}(\.[A-Za-z]{1,40}){0,3}$/)
-const settingValue = z.union([z.boolean(), z.number(), z.enum(['on', 'off'])])
+const settingValue = z.union([z.boolean(), z.number()])
 
 const event = <T extends string, Shape extends z.ZodRawShape>(type: T, shape: Shape, description: string) =>
   z.strictObject({ type: z.literal(type), ...shape }).meta({ title: type, description })

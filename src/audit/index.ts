@@ -6,5 +6,10 @@
  * entry: subjects are random pseudonyms. `log/` is the format (C2SP tiles, checkpoints, signed notes), pure and without a
  * notion of what an entry says.
  */
-export { type Checkpoint, LogError, type LogErrorCode, parseVerifier, verifyLog } from './log/index.ts'
+export { addAuditor, readAuditors, revokeAuditor } from './credentials.ts'
+export { entryJsonSchema } from './event-schema.ts'
+export type { Audit, AuditEvent } from './events.ts'
+export { encodeVerifier, LogError, noteSigner, parseVerifier, verifyLog } from './log/index.ts'
+export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
+export { type AuditStep, auditSteps } from './sequence.ts'

@@ -25,14 +25,15 @@ export function openPublishedFiles(folder: string): PublishedFiles {
   return {
     read,
     async put(files) {
+      const paths = files.map(({ name }) => join(folder, tilePath(name)))
+      // At once: each waits for the disk.
+      const same = await Promise.all(files.map(({ bytes }, i) => putOnce(paths[i]!, bytes)))
+      if (same.includes(false)) return false
       const folders = new Set<string>()
-      for (const { name, bytes } of files) {
-        const path = join(folder, tilePath(name))
-        if (!(await putOnce(path, bytes))) return false
+      for (const path of paths)
         for (let at = dirname(path); at.length >= folder.length; at = dirname(at)) folders.add(at)
-      }
       // Also of what was there: a run that was killed may have written it and not synced its folder.
-      for (const each of folders) await syncFolder(each)
+      await Promise.all([...folders].map(syncFolder))
       return true
     },
     async stage(checkpoint) {

@@ -1,5 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { LogError, parseVerifier, readLogAt, verifyLog } from '../audit/index.ts'
+import { join } from 'node:path'
+import {
+  addAuditor,
+  auditorsFile,
+  encodeVerifier,
+  LogError,
+  noteSigner,
+  originOf,
+  parseVerifier,
+  readAuditors,
+  readLogAt,
+  revokeAuditor,
+  verifyLog,
+} from '../audit/index.ts'
+import { type Config, readSecrets } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
@@ -41,6 +55,45 @@ export async function verifyAuditLog(given: AuditArguments, terminal: Terminal):
     const where = first === undefined ? '' : first === last ? ` Entry ${first}.` : ` Entries ${first} to ${last}.`
     terminal.out(`The log does NOT hold (${error.code}): ${error.message}.${where}\n`)
     return exit.failed
+  }
+}
+
+/** `silta audit key`: what an auditor is given, once, and keeps. */
+export function printAuditKey(config: Config, terminal: Terminal): number {
+  const { auditKey } = readSecrets(config, nodeCrypto)
+  const { verifier } = noteSigner(nodeCrypto, originOf(config.provider.domain), auditKey)
+  terminal.out(`${encodeVerifier(verifier)}\n`)
+  return exit.well
+}
+
+const dayMs = 24 * 3600 * 1000
+
+/** `silta auditor add | list | revoke ID`: who may read the log. The running service follows at once. */
+export function manageAuditors(
+  config: Config,
+  [command, id]: readonly (string | undefined)[],
+  days: string,
+  terminal: Terminal,
+): number {
+  const file = join(config.dataDirectory, auditorsFile)
+  const until = (at: number) => new Date(at).toISOString().slice(0, 10)
+  switch (command) {
+    case 'add': {
+      if (!/^[1-9]\d{0,3}$/.test(days)) throw new Unusable('--days must be a whole number from 1 to 9999')
+      const { auditor, credential } = addAuditor(nodeCrypto, file, { forMs: Number(days) * dayMs })
+      terminal.out(`${credential}\n`)
+      terminal.err(`Auditor ${auditor.id}, until ${until(auditor.notAfter)}. The credential is not shown again.\n`)
+      return exit.well
+    }
+    case 'list':
+      for (const auditor of readAuditors(file)) terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}\n`)
+      return exit.well
+    case 'revoke':
+      if (id !== undefined && revokeAuditor(file, id)) return exit.well
+      terminal.err('There is no auditor of that id; silta auditor list shows them.\n')
+      return exit.failed
+    default:
+      throw new Unusable('silta auditor needs a command: add, list or revoke ID')
   }
 }
 

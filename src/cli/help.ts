@@ -5,6 +5,8 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta registration    prints the appservice registration for the homeserver
   silta check           says in plain words what is wrong around it
   silta audit verify    verifies a compliance log, here or elsewhere
+  silta audit key       prints the public key of the compliance log
+  silta auditor add     gives somebody a credential to read the compliance log
   silta help [COMMAND]  explains a command, or the configuration: silta help config
   silta version         prints the version
 
@@ -24,6 +26,7 @@ ends. Logs JSON lines to standard output.
   /healthz                      200 while the process runs
   /readyz                       200 while it can serve; the state of each dependency as JSON
   /metrics                      Prometheus
+  /audit/                       the compliance log (C2SP tlog-tiles), for auditors
 
 It ends with 0 after an orderly end, 1 after a fault, 2 when the configuration cannot be used.
 `
@@ -59,7 +62,19 @@ seconds and sends itself a message. It takes no event that waits for Silta.
 It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
 `
 
-const audit = `silta audit verify --log URL|FOLDER --key KEY|FILE [--earlier FILE] [--token-file FILE]
+const auditor = `silta auditor add [--days 90] [--config FILE]
+silta auditor list
+silta auditor revoke ID
+
+Who may read the compliance log at /audit. add prints a credential, once; the auditor sends it as
+Authorization: Bearer …. The running service follows at once, where it has the same data directory.
+`
+
+const audit = `silta audit key [--config FILE]
+
+Prints the log's public key, name+hash+key: what an auditor is given, and keeps.
+
+silta audit verify --log URL|FOLDER --key KEY|FILE [--earlier FILE] [--token-file FILE]
 
 Verifies a whole compliance log, without trusting whoever serves it: the signature of the checkpoint,
 the root recomputed from the entries alone, and every tile. It needs no configuration.
@@ -93,6 +108,7 @@ export function help(topic: string | undefined, fields: () => string): string | 
     registration: () => registration,
     check: () => check,
     audit: () => audit,
+    auditor: () => auditor,
     config: () => config + fields(),
   }
   return topic === undefined || topic === 'help'

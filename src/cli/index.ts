@@ -1,5 +1,5 @@
 /**
- * The command line: serve, registration, check, audit, help. It reads arguments, calls what does the work, prints, and gives the
+ * The command line: serve, registration, check, audit, auditor, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ import {
 } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
-import { verifyAuditLog } from './audit.ts'
+import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
@@ -33,7 +33,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     return exit.unusable
   }
   const { values, positionals } = parsed
-  const [command = 'help', topic] = positionals
+  const [command = 'help', topic, ...more] = positionals
   if (values.help) return printHelp(command, terminal)
   try {
     switch (command) {
@@ -52,8 +52,11 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'check':
         return await check(load(values.config, terminal), terminal)
       case 'audit':
-        if (topic !== 'verify') throw new Unusable('silta audit needs a command: verify')
+        if (topic === 'key') return printAuditKey(load(values.config, terminal).config, terminal)
+        if (topic !== 'verify') throw new Unusable('silta audit needs a command: verify or key')
         return await verifyAuditLog({ ...values, tokenFile: values['token-file'] }, terminal)
+      case 'auditor':
+        return manageAuditors(load(values.config, terminal).config, [topic, ...more], values.days, terminal)
       default:
         terminal.err(`There is no command ${command}.\n\n${help(undefined, describeFields)}`)
         return exit.unusable
@@ -77,6 +80,7 @@ function readArguments(argv: readonly string[]) {
       key: { type: 'string' },
       earlier: { type: 'string' },
       'token-file': { type: 'string' },
+      days: { type: 'string', default: '90' },
     },
   })
 }

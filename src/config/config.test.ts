@@ -156,11 +156,11 @@ test('production asks for keys that are named, a real issuer over TLS, and no tr
   const message = problems(() =>
     load(`${least}production: true\ntokens: {trial: true, issuer: a, jwksUrl: "http://accounts.example"}`),
   )
-  for (const path of ['sealing.keyFile', 'provider.keyFile', 'tokens.trial', 'tokens.jwksUrl'])
+  for (const path of ['sealing.keyFile', 'provider.keyFile', 'audit.keyFile', 'tokens.trial', 'tokens.jwksUrl'])
     assert.ok(message.includes(`  ${path} `), path)
   const key = fileWith('a'.repeat(64))
   const config = load(
-    `${least}production: true\nsealing: {keyFile: ${key}}\nprovider: {domain: a.example, keyFile: ${key}}
+    `${least}production: true\nsealing: {keyFile: ${key}}\naudit: {keyFile: ${key}}\nprovider: {domain: a.example, keyFile: ${key}}
 tokens: {issuer: a, jwksUrl: "https://accounts.example"}`.replace(least, ''),
   )
   assert.equal(readSecrets(config, nodeCrypto).trialIssuerKey, undefined)
@@ -191,6 +191,7 @@ describe('secrets', () => {
     const folder = join(home, 'fresh', 'secrets')
     const files = readdirSync(folder)
     assert.deepEqual(files.sort(), [
+      'audit.key',
       'matrix-as-token',
       'matrix-hs-token',
       'provider.key',

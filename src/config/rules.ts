@@ -34,7 +34,7 @@ function checkPairs({ database, matrix, tokens }: ConfigFile): ConfigProblem[] {
   return problems
 }
 
-function checkProduction({ provider, sealing, tokens }: ConfigFile): ConfigProblem[] {
+function checkProduction({ provider, sealing, audit, tokens }: ConfigFile): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   const given = (path: string, value: unknown, advice: string) => {
     if (value === undefined) problems.push({ path, problem: 'must be given in production.', advice })
@@ -42,6 +42,7 @@ function checkProduction({ provider, sealing, tokens }: ConfigFile): ConfigProbl
   const generate = 'Make one with: head -c 32 /dev/urandom | base64'
   given('sealing.keyFile', sealing.keyFile, `It must not lie beside the database. ${generate}`)
   given('provider.keyFile', provider.keyFile, `Whoever has it can endorse any account. ${generate}`)
+  given('audit.keyFile', audit.keyFile, `Whoever has it can sign another log. ${generate}`)
   given('tokens.issuer', tokens.issuer, "Write your account system's issuer and jwksUrl.")
   if (tokens.trial)
     problems.push({

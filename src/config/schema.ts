@@ -45,7 +45,7 @@ const listen = part(
       example: true,
     }),
   },
-  'Where the HTTP server listens: WebSocket at /messenger/v1, the Matrix appservice, /metrics, /healthz, /readyz.',
+  'Where the HTTP server listens: WebSocket at /messenger/v1, the Matrix appservice, /audit, /metrics, /healthz, /readyz.',
 )
 
 const database = part(
@@ -72,6 +72,17 @@ const sealing = part(
     }).optional(),
   },
   'What protects secrets at rest.',
+)
+
+const audit = part(
+  {
+    keyFile: path({
+      about:
+        'File with the key that signs the compliance log (Ed25519, 32 bytes in base64url). Auditors are given its public half once, so it does not change. Generated in the data directory when not given; in production it must be given.',
+      example: '/run/secrets/audit.key',
+    }).optional(),
+  },
+  'The compliance log, which auditors read at /audit.',
 )
 
 const tokens = part(
@@ -202,6 +213,7 @@ export const configSchema = z
       listen,
       database,
       sealing,
+      audit,
       tokens,
       matrix,
       limits,

@@ -11,6 +11,8 @@ export interface Secrets {
   readonly sealingKeys: readonly Uint8Array[]
   /** Ed25519 seed of the provider key, 32 bytes. */
   readonly providerKey: Uint8Array
+  /** Ed25519 seed of the key that signs the compliance log, 32 bytes. */
+  readonly auditKey: Uint8Array
   /** Ed25519 seed of the trial issuer, 32 bytes; undefined when it is off. */
   readonly trialIssuerKey: Uint8Array | undefined
   readonly matrix: { readonly asToken: string; readonly hsToken: string } | undefined
@@ -64,7 +66,8 @@ export function readSecrets(config: ConfigFile, crypto: Crypto): Secrets {
     return text
   }
 
-  const { database, sealing, provider, matrix } = config
+  const { database, sealing, provider, audit, matrix } = config
+  const auditText = audit.keyFile === undefined ? kept('audit.key') : named('audit.keyFile', audit.keyFile)
   const sealingText = sealing.keyFile === undefined ? kept('sealing.key') : named('sealing.keyFile', sealing.keyFile)
   const providerText =
     provider.keyFile === undefined ? kept('provider.key') : named('provider.keyFile', provider.keyFile)
@@ -75,6 +78,7 @@ export function readSecrets(config: ConfigFile, crypto: Crypto): Secrets {
       .split(/\s+/)
       .map((line) => key('sealing.keyFile', sealingText === undefined ? undefined : line)),
     providerKey: key('provider.keyFile', providerText),
+    auditKey: key('audit.keyFile', auditText),
     trialIssuerKey: trialIssuerIsOn(config) ? key('tokens.trial', kept('trial-issuer.key')) : undefined,
     matrix: matrix && {
       asToken: token('matrix.asToken', matrix.asToken, matrix.asTokenFile, 'matrix-as-token'),

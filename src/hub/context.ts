@@ -1,3 +1,4 @@
+import type { Audit } from '../audit/index.ts'
 import type { Bus } from '../bus/index.ts'
 import type { Crypto, KeyPair } from '../crypto/index.ts'
 import type { AccountAddress, AccountKind, DeviceId, DeviceKind, ProviderTrust } from '../identity/index.ts'
@@ -28,6 +29,8 @@ export interface HubContext {
   readonly clock: () => number
   readonly settings: HubSettings
   readonly metrics: HubMetrics
+  /** Takes down what was done, in the transaction that does it. */
+  readonly audit: Audit
   /** Runs what nobody waits for. When it fails, cleaning does it again later. */
   readonly later: (work: () => Promise<void>) => void
 }

@@ -1,3 +1,4 @@
+import type { Audit } from '../audit/index.ts'
 import type { Bus } from '../bus/index.ts'
 import type { Crypto, KeyPair } from '../crypto/index.ts'
 import type { DeviceId, ProviderTrust } from '../identity/index.ts'
@@ -44,6 +45,8 @@ export interface HubOptions {
   clock?: () => number
   settings?: Partial<HubSettings>
   metrics?: HubMetrics
+  /** The compliance log; without it nothing is taken down. */
+  audit?: Audit
   /** Called between what must survive a kill; for crash tests. */
   steps?: (step: HubStep) => void | Promise<void>
 }
@@ -69,6 +72,7 @@ export function openHub(options: HubOptions) {
     clock: options.clock ?? Date.now,
     settings: { ...defaultHubSettings, ...options.settings },
     metrics: options.metrics ?? { count: () => undefined },
+    audit: options.audit ?? { append: async () => undefined },
     later(work) {
       const running = work()
         .catch(() => ctx.metrics.count('faults', { in: 'later' }))

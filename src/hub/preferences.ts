@@ -61,9 +61,19 @@ export async function putPreferences(ctx: HubContext, asker: Asker, change: Pref
   if (handle && !handleForm.test(handle)) throw new HubError('malformed')
   if (asker.accountKind === 'edge' && (handle || reachable.length > 0)) throw new HubError('not-allowed')
   await ctx.database.transaction(async (tx) => {
-    await tx.query('select from hub.account where address = $1 for update', [asker.account])
-    if (firstContact)
+    const [account] = await tx.query<{ first_contact: FirstContact }>(
+      'select first_contact from hub.account where address = $1 for update',
+      [asker.account],
+    )
+    if (account && firstContact && firstContact !== account.first_contact) {
       await tx.query('update hub.account set first_contact = $2 where address = $1', [asker.account, firstContact])
+      await ctx.audit.append(tx, {
+        type: 'first-contact.changed',
+        account: asker.account,
+        from: account.first_contact,
+        to: firstContact,
+      })
+    }
     if (handle !== undefined) await tx.query('delete from hub.handle where account = $1', [asker.account])
     if (handle) {
       const taken = await tx.query(
@@ -72,15 +82,20 @@ export async function putPreferences(ctx: HubContext, asker: Asker, change: Pref
       )
       if (taken.length === 0) throw new HubError('handle-taken')
     }
-    await tx.query(
+    const optedIn = await tx.query<{ network: string }>(
       `insert into hub.reachability (account, network) select $1, n from unnest($2::text[]) as u (n)
-        on conflict do nothing`,
+        on conflict do nothing returning network`,
       [asker.account, reachable],
     )
-    await tx.query('delete from hub.reachability where account = $1 and network = any($2::text[])', [
-      asker.account,
-      unreachable,
-    ])
+    const optedOut = await tx.query<{ network: string }>(
+      'delete from hub.reachability where account = $1 and network = any($2::text[]) returning network',
+      [asker.account, unreachable],
+    )
+    for (const [type, rows] of [
+      ['network.opted-in', optedIn],
+      ['network.opted-out', optedOut],
+    ] as const)
+      for (const { network } of rows) await ctx.audit.append(tx, { type, account: asker.account, network })
     const [count] = await tx.query<{ count: number }>(
       'select count(*)::int4 as count from hub.reachability where account = $1',
       [asker.account],

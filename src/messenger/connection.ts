@@ -77,10 +77,11 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
     return requests.answer(request)
   }
 
-  const refuse = (id: bigint, channel: number, error: unknown) => {
+  const refuse = (id: bigint, channel: number, error: unknown, request = 'frame') => {
     const refused = error instanceof HubError ? error : new HubError('unavailable', { cause: error })
     if (refused !== error) ctx.metrics.count('faults', { in: 'gateway' })
     ctx.metrics.count('refusals', { code: refused.code })
+    ctx.onRefusal(request, refused.code)
     send(id, channel, errorBody(refused))
   }
 
@@ -115,7 +116,7 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
         },
         (error) => {
           settled()
-          refuse(id, channel, error)
+          refuse(id, channel, error, request.case)
         },
       )
       // Only what cannot be encoded gets here: a fault of ours, which must not stop the process.

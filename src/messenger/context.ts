@@ -1,5 +1,5 @@
 import type { Crypto } from '../crypto/index.ts'
-import type { Hub, TokenClaims } from '../hub/index.ts'
+import type { Hub, HubErrorCode, TokenClaims } from '../hub/index.ts'
 import type { openRates } from './rate.ts'
 import type { Resolvers } from './resolvers.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -32,6 +32,8 @@ export interface GatewayContext {
   readonly verifyToken: (token: string) => Promise<TokenClaims>
   readonly settings: GatewaySettings
   readonly metrics: GatewayMetrics
+  /** Told of each request that is refused, by kind and code: for the compliance log. */
+  readonly onRefusal: (request: string, code: HubErrorCode) => void
   readonly resolvers: Resolvers
   readonly rates: GatewayRates
   /** Milliseconds since the epoch. */

@@ -1,5 +1,5 @@
 import type { Crypto } from '../crypto/index.ts'
-import type { Hub, TokenClaims } from '../hub/index.ts'
+import type { Hub, HubErrorCode, TokenClaims } from '../hub/index.ts'
 import type { FramePipe } from '../protocol/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import type { GatewayContext, GatewayMetrics } from './context.ts'
@@ -14,6 +14,8 @@ export interface GatewayOptions {
   verifyToken: (token: string) => Promise<TokenClaims>
   settings?: Partial<GatewaySettings>
   metrics?: GatewayMetrics
+  /** Told of each request that is refused, by kind (a case of the protocol's Request, or `frame`) and code. */
+  onRefusal?: (request: string, code: HubErrorCode) => void
   /** Milliseconds since the epoch. */
   clock?: () => number
 }
@@ -36,6 +38,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     verifyToken: options.verifyToken,
     settings,
     metrics: options.metrics ?? { count: () => undefined },
+    onRefusal: options.onRefusal ?? (() => undefined),
     resolvers: openResolvers(settings),
     rates: {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),

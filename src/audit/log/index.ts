@@ -8,5 +8,5 @@ export { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } f
 export { leafHash } from './hashes.ts'
 export { encodeVerifier, type NoteSigner, type NoteVerifier, noteSigner, parseVerifier } from './note.ts'
 export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'
-export { encodeBundle, mostEntryBytes, type TileName, tilePath, tileWidth } from './tiles.ts'
+export { encodeBundle, mostEntryBytes, parseTilePath, type TileName, tilePath, tileWidth } from './tiles.ts'
 export { type VerifyOptions, verifyLog } from './verify.ts'

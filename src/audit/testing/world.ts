@@ -4,7 +4,7 @@ import { type Audit, type AuditEvent, openAudit } from '../events.ts'
 import { openSequencer, type SequencerOptions } from '../sequencer.ts'
 import { testSigner } from './log.ts'
 
-export const testAccount = (name: string) => `mimi://silta.example/u/${name.padEnd(22, '_')}`
+const testAccount = (name: string) => `mimi://silta.example/u/${name.padEnd(22, '_')}`
 
 /** For tests: an audit log with keys that are the same in every process. */
 export function testAudit(clock?: () => number): Audit {

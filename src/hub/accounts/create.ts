@@ -44,6 +44,12 @@ export async function createAccount(
           values ($1, $2, $3, $4, $5, $6, $7, $8)`,
         [fresh, accountKey, kind, operator, network, endorsement, until, ctx.clock()],
       )
+      await ctx.audit.append(tx, {
+        type: 'account.created',
+        account: fresh,
+        accountKind: kind,
+        ...(network === null ? {} : { network }),
+      })
       return fresh
     }
     const [account] = await tx.query<{

@@ -31,11 +31,14 @@ export async function freshEndorsement(ctx: HubContext, account: string): Promis
     operator: row.operator ?? undefined,
     network: row.network ?? undefined,
   })
-  await ctx.database.query('update hub.account set endorsement = $2, endorsed_until = $3 where address = $1', [
-    row.address,
-    endorsement,
-    until,
-  ])
+  await ctx.database.transaction(async (tx) => {
+    await tx.query('update hub.account set endorsement = $2, endorsed_until = $3 where address = $1', [
+      row.address,
+      endorsement,
+      until,
+    ])
+    await ctx.audit.append(tx, { type: 'account.endorsed', account: row.address })
+  })
   return endorsement
 }
 

@@ -86,6 +86,12 @@ export async function putManifestIn(
       manifest.account,
       manifest.number - ctx.settings.manifests,
     ])
+    await ctx.audit.append(tx, {
+      type: 'manifest.published',
+      account: manifest.account,
+      number: manifest.number,
+      devices: manifest.devices.length,
+    })
   }
   await linkDevices(ctx, tx, account, manifest, documents.certificates)
   const devices = await unlinkMissing(ctx, tx, manifest, now)
@@ -155,6 +161,8 @@ async function linkDevices(
       [id, account.address, deviceKey, kind, certificate, ctx.clock()],
     )
     if (stored.length === 0) throw new HubError('not-allowed')
+    if (!row)
+      await ctx.audit.append(tx, { type: 'device.linked', account: account.address, device: id, deviceKind: kind })
   }
 }
 
@@ -171,6 +179,8 @@ async function unlinkMissing(ctx: HubContext, tx: Transaction, manifest: Manifes
   )
   const devices = gone.map((row) => row.device_id)
   if (devices.length === 0) return devices
+  for (const device of devices)
+    await ctx.audit.append(tx, { type: 'device.unlinked', account: manifest.account, device })
   // The leaves as they are once the mailboxes are ours: a commit under way may just be taking one out.
   await tx.query(
     `with closed as (

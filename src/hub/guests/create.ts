@@ -116,4 +116,5 @@ async function insertAccount(ctx: HubContext, tx: Transaction, entry: EntryRow):
       values ($1, $2, 'guest', $3, $4, 'nobody', $5)`,
     [entry.address, entry.account_key, entry.endorsement, entry.at + ctx.settings.endorsementMs, ctx.clock()],
   )
+  await ctx.audit.append(tx, { type: 'account.created', account: entry.address, accountKind: 'guest' })
 }

@@ -46,7 +46,7 @@ export async function recordCommit(ctx: HubContext, tx: Transaction, record: Com
   for (const [account, standing] of standings) if (standing === 'requested') await countRequest(ctx, tx, asker, account)
 
   const seq = room.next_seq
-  await storeGroup(tx, record, seq)
+  await storeGroup(ctx, tx, record, seq)
   // Those that go still get this commit, and nothing after it.
   if (removed.length > 0) {
     await tx.query(
@@ -148,6 +148,7 @@ async function countRequest(ctx: HubContext, tx: Transaction, asker: Asker, acco
 }
 
 async function storeGroup(
+  ctx: HubContext,
   tx: Transaction,
   { room, submission, evaluation, at }: CommitRecord,
   seq: number,
@@ -155,6 +156,14 @@ async function storeGroup(
   const hasEdge = evaluation.after.some(({ accountKind }) => accountKind === 'edge')
   await tx.query('update hub.room set epoch = epoch + 1, has_edge = $2 where no = $1', [room.no, hasEdge])
   room.epoch += 1
+  const posture = (edge: boolean) => (edge ? 'edge' : 'native')
+  if (room.has_edge !== hasEdge)
+    await ctx.audit.append(tx, {
+      type: 'room.posture-changed',
+      room: room.id,
+      from: posture(room.has_edge),
+      to: posture(hasEdge),
+    })
   room.has_edge = hasEdge
   await tx.query(
     `insert into hub.room_group (room_no, version, public_group, group_info, roster, seq, at)

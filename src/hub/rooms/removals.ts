@@ -46,6 +46,7 @@ export async function pendingProposals(ctx: HubContext, roomNo: number): Promise
 
 interface RemovalRow {
   device_id: string
+  account: string
   manifest: Uint8Array | null
 }
 
@@ -62,7 +63,7 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
       [roomNo],
     )
     const rows = await tx.query<RemovalRow>(
-      `select r.device_id, m.document as manifest
+      `select r.device_id, r.account, m.document as manifest
          from hub.removal r
          join hub.account a on a.address = r.account
          left join hub.manifest m on m.account = r.account and m.number = a.manifest_number and r.manifest_number > 0
@@ -80,7 +81,7 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
     const places = new Map<string, number>(
       publicLeaves(group).map(({ identity, index }) => [readVerifiedLeaf(ctx.crypto, identity).deviceId, index]),
     )
-    for (const { device_id, manifest } of rows) {
+    for (const { device_id, account, manifest } of rows) {
       const leaf = places.get(device_id)
       let proposal: Uint8Array
       try {
@@ -106,6 +107,11 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
         device_id,
         proposal,
       ])
+      await ctx.audit.append(tx, {
+        type: 'room.removal-proposed',
+        ...{ room: room.id, account, device: device_id },
+        reason: manifest ? 'unlinked' : 'left',
+      })
     }
     await tx.query('update hub.room_group set version = version + 1, public_group = $2 where room_no = $1', [
       roomNo,

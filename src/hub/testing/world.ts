@@ -1,3 +1,4 @@
+import type { AuditEvent } from '../../audit/index.ts'
 import { openBus } from '../../bus/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import type { AccountKind, ProviderTrust } from '../../identity/index.ts'
@@ -14,6 +15,7 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
   const bus = openBus()
   const clock = { now: 1_800_000_000_000 }
   const counted: string[] = []
+  const audited: AuditEvent[] = []
   const hub = openHub({
     database,
     bus,
@@ -24,6 +26,7 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
     subjectKey: crypto.randomBytes(32),
     clock: () => clock.now,
     settings,
+    audit: { append: async (tx, event) => tx.afterCommit(() => void audited.push(event)) },
     metrics: { count: (name, labels) => void counted.push(`${name} ${Object.values(labels ?? {}).join()}`.trim()) },
   })
   const trust: ProviderTrust = { providerKeys: (domain) => (domain === provider ? [keyPair.publicKey] : []) }
@@ -37,6 +40,8 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
     database,
     /** Names of what was counted, for faults above all. */
     counted,
+    /** What was taken down for the compliance log, and committed. */
+    audited,
     token(kind: TokenClaims['kind'] = 'person', network = 'matrix'): TokenClaims {
       const edge = kind === 'edge' ? { operator: 'bridge.example', network } : {}
       return { subject: `issuer#${++subjects}`, kind, ...edge }

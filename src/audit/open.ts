@@ -1,0 +1,76 @@
+import { join } from 'node:path'
+import type { Hono } from 'hono'
+import type { Crypto } from '../crypto/index.ts'
+import type { Database, Sealer } from '../store/index.ts'
+import { noteConfiguration } from './configuration.ts'
+import { openCredentials } from './credentials.ts'
+import { type Audit, openAudit } from './events.ts'
+import { noteSigner } from './log/index.ts'
+import { readFromFolder } from './place.ts'
+import { openRefusals } from './refusals.ts'
+import { logRoutes } from './routes.ts'
+import type { AuditStep } from './sequence.ts'
+import { openSequencer } from './sequencer.ts'
+import type { SequencerError } from './sequencer-errors.ts'
+
+export interface ComplianceLogOptions {
+  readonly database: Database
+  readonly crypto: Crypto
+  readonly sealer: Sealer
+  /** 32 bytes, kept for as long as the accounts. */
+  readonly pseudonymKey: Uint8Array
+  /** Ed25519 seed of the log's key. */
+  readonly logKey: Uint8Array
+  /** The provider's domain. */
+  readonly provider: string
+  readonly networks: readonly string[]
+  /** Where the log is published and who may read it is kept. */
+  readonly dataDirectory: string
+  /** Names this process. */
+  readonly owner: string
+  readonly steps?: ((step: AuditStep) => void | Promise<void>) | undefined
+  onFault(error: unknown): void
+}
+
+export interface ComplianceLog extends Audit {
+  /** A request was refused; written in sums. */
+  refused(operation: string, code: string): void
+  /** Notes the configuration, when it is another than at the last start. */
+  configured(fields: ReadonlyMap<string, unknown>): Promise<void>
+  readonly routes: Hono
+  /** Why nothing is put into the log any more; undefined while all is well. */
+  readonly stopped: SequencerError | undefined
+  /** Writes what was counted, takes what waits into the log, and stops. */
+  close(): Promise<void>
+}
+
+/** The name of a provider's log and of its key. */
+export const originOf = (provider: string) => `${provider}/audit`
+/** Where the log is published, below the data directory. */
+const logFolder = 'audit'
+/** The file of auditors, below the data directory. */
+export const auditorsFile = 'auditors.json'
+
+/** The compliance log of one provider: appends, sequences, serves. */
+export function openComplianceLog(options: ComplianceLogOptions): ComplianceLog {
+  const { database, crypto, sealer, pseudonymKey, networks, owner, onFault } = options
+  const audit = openAudit({ crypto, sealer, pseudonymKey, networks })
+  const folder = join(options.dataDirectory, logFolder)
+  const signer = noteSigner(crypto, originOf(options.provider), options.logKey)
+  const sequencer = openSequencer({ database, crypto, audit, signer, folder, owner, onFault, steps: options.steps })
+  const refusals = openRefusals({ database, audit, onFault })
+  const credentials = openCredentials(crypto, join(options.dataDirectory, auditorsFile))
+  return {
+    append: audit.append,
+    refused: refusals.refused,
+    configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
+    routes: logRoutes({ read: (path) => readFromFolder(folder, path), accepts: credentials.accepts }),
+    get stopped() {
+      return sequencer.refused
+    },
+    async close() {
+      await refusals.close()
+      await sequencer.close()
+    },
+  }
+}

@@ -1,0 +1,112 @@
+// An auditor in front of the whole service: a credential, the log over HTTP, and what may never stand in it.
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseVerifier, readLogAt, verifyLog } from '../src/audit/index.ts'
+import { run } from '../src/cli/index.ts'
+import { connect, memoryStorage, registerPrimary, webSocketPipe } from '../src/client/index.ts'
+import { loadConfig } from '../src/config/index.ts'
+import { nodeCrypto as crypto } from '../src/crypto/node.ts'
+import { type Service, startService } from '../src/main.ts'
+import { nodeMlsProvider } from '../src/mls/provider-node.ts'
+import { openLog } from '../src/ops/index.ts'
+import { openPglite } from '../src/store/pglite.ts'
+import { emptyPglite } from '../src/store/testing.ts'
+import { newPerson } from './support/messenger-person.ts'
+
+const home = mkdtempSync(join(tmpdir(), 'silta-audited-'))
+let running: Service | undefined
+after(async () => {
+  await running?.stop('test')
+  rmSync(home, { recursive: true, force: true })
+})
+const env = { SILTA_PROVIDER_DOMAIN: 'chat.example', SILTA_DATA_DIRECTORY: join(home, 'data'), SILTA_LISTEN_PORT: '0' }
+
+async function silta(...argv: string[]): Promise<{ code: number; out: string }> {
+  let out = ''
+  const say = (text: string) => {
+    out += text
+  }
+  const code = await run(argv, { env, out: say, err: () => undefined })
+  return { code, out: out.trim() }
+}
+
+/** Bytes of everything that was published. */
+function published(): Buffer {
+  const folder = join(home, 'data', 'audit')
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  return Buffer.concat(files.map((file) => readFileSync(join(file.parentPath, file.name))))
+}
+
+test('an auditor verifies over HTTP what the service has done, before and after a new start', async () => {
+  await (await openPglite(join(home, 'data', 'database'), { template: await emptyPglite() })).close()
+  const start = async () => {
+    running = await startService(loadConfig({ env }).config, { log: openLog({ write: () => undefined }) })
+    return running
+  }
+  let service = await start()
+  const { out: key } = await silta('audit', 'key')
+  const { out: credential } = await silta('auditor', 'add', '--days', '7')
+  writeFileSync(join(home, 'credential'), credential)
+  const entries = async (): Promise<Record<string, unknown>[]> => {
+    const all: Record<string, unknown>[] = []
+    await verifyLog(crypto, {
+      read: readLogAt(`${service.url}/audit`, credential),
+      verifier: parseVerifier(crypto, key),
+      onEntry: (entry) => void all.push(JSON.parse(Buffer.from(entry).toString())),
+    })
+    return all
+  }
+  const types = async () => (await entries()).map(({ type }) => type)
+  const untilThere = async (type: string) => {
+    // At first there may be no checkpoint yet.
+    for (const end = Date.now() + 20_000; !(await types().catch((): unknown[] => [])).includes(type); await sleep(50))
+      assert.ok(Date.now() < end, `no ${type}`)
+  }
+
+  const person = await newPerson(service.url, 'canary-name', { handle: 'canaryhandle' })
+  await person.device.setReachable('canary-network', true)
+  await person.device.setReachable('matrix', false)
+  const connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`))
+  const stranger = { connection, mls: nodeMlsProvider(), crypto, storage: memoryStorage() }
+  await assert.rejects(registerPrimary({ ...stranger, accessToken: 'canary.token.value' }))
+  await connection.close()
+  await untilThere('network.opted-out')
+  const [first, ...others] = await entries()
+  assert.deepEqual([first!.type, first!.first], ['configuration.applied', true])
+  assert.deepEqual(
+    others.map(({ type, network }) => [type, network].filter((each) => each !== undefined).join(' ')),
+    [
+      'account.created',
+      'manifest.published',
+      'device.linked',
+      'network.opted-in matrix',
+      'network.opted-in other',
+      'network.opted-out matrix',
+    ],
+  )
+  const earlier = join(home, 'earlier')
+  writeFileSync(earlier, readFileSync(join(home, 'data', 'audit', 'checkpoint')))
+  const { address } = person.device
+  await person.close()
+  assert.equal(await service.stop('test'), true)
+
+  service = await start()
+  await untilThere('refusals.counted')
+  const refusals = (await entries()).filter(({ type }) => type === 'refusals.counted')
+  assert.ok(refusals.some(({ operation, code }) => operation === 'createAccount' && code === 'bad-token'))
+  const place = ['--log', `${service.url}/audit`, '--key', key, '--earlier', earlier]
+  const verdict = await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))
+  assert.match(verdict.out, /^The log holds: \d+ entries of chat\.example\/audit.* continues the earlier checkpoint/)
+  assert.equal((await silta('audit', 'verify', ...place)).code, 1)
+  await silta('auditor', 'revoke', (await silta('auditor', 'list')).out.split(' ')[0]!)
+  await assert.rejects(entries())
+  await service.stop('test')
+
+  const bytes = published()
+  for (const name of ['canary', address, address.split('/').at(-1)!, '127.0.0.1'])
+    assert.equal(bytes.includes(name), false, name)
+})
