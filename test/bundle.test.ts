@@ -105,10 +105,10 @@ test('it serves, drains on SIGTERM with WebSockets closed 1001, and starts again
 
 test('it wrote nowhere but into the data directory, readable by nobody else', () => {
   assert.deepEqual(readdirSync(home).sort(), ['data', 'dist'])
-  assert.deepEqual(readdirSync(data).sort(), ['database', 'secrets'])
+  assert.deepEqual(readdirSync(data).sort(), ['audit', 'database', 'secrets'])
   for (const name of readdirSync(join(data, 'secrets')))
     assert.equal(statSync(join(data, 'secrets', name)).mode & 0o077, 0)
-  assert.equal(statSync(join(data, 'database')).mode & 0o077, 0)
+  for (const name of ['audit', 'database']) assert.equal(statSync(join(data, name)).mode & 0o077, 0)
 })
 
 test('the licences of what is in it come with it', () => {

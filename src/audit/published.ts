@@ -22,9 +22,12 @@ export interface PublishedFiles {
 
 export function openPublishedFiles(folder: string): PublishedFiles {
   const read: ReadFile = (path) => readFromFolder(folder, path)
+  // Behind a credential over HTTP, so not for every user of the machine either.
+  const makeFolder = () => mkdir(folder, { recursive: true, mode: 0o700 })
   return {
     read,
     async put(files) {
+      await makeFolder()
       const paths = files.map(({ name }) => join(folder, tilePath(name)))
       // At once: each waits for the disk.
       const same = await Promise.all(files.map(({ bytes }, i) => putOnce(paths[i]!, bytes)))
@@ -37,7 +40,7 @@ export function openPublishedFiles(folder: string): PublishedFiles {
       return true
     },
     async stage(checkpoint) {
-      await mkdir(folder, { recursive: true })
+      await makeFolder()
       const beside = temporary(join(folder, 'checkpoint'))
       await writeSynced(beside, checkpoint)
       return {

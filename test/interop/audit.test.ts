@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { encodeVerifier, leafHash, noteSigner } from '../../src/audit/log/index.ts'
 import { buildLog, type LogFiles, testEntries, testSigner } from '../../src/audit/testing/log.ts'
+import { anEvent, testAudit, testSequencer } from '../../src/audit/testing/world.ts'
 import { utf8 } from '../../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../../src/crypto/node.ts'
+import { freshDatabase } from '../../src/store/testing.ts'
 
 const source = join(import.meta.dirname, 'audit')
 const inCi = !['', '0', 'false', undefined].includes(process.env.CI)
@@ -67,6 +69,36 @@ describe('a log, verified by a program of another maker', { skip: inCi ? false :
   test('one that continues an earlier checkpoint is taken', () => {
     for (const count of [1, 256, 300, size])
       assert.equal(verify(good, { earlier: buildLog(entries.slice(0, count)).get('checkpoint')! }), `ok ${size}`)
+  })
+
+  test('one that the sequencer has made is taken, by Tessera’s fsck too', async () => {
+    await using database = await freshDatabase()
+    const place = join(folder, 'sequenced')
+    const { sequencer, faults } = testSequencer(database, place)
+    const audit = testAudit()
+    for (let batch = 0; batch < 6; batch++)
+      await database.transaction(async (tx) => {
+        for (let i = 0; i < 100; i++) await audit.append(tx, anEvent(`name${i}`))
+      })
+    await sequencer.close()
+    assert.deepEqual(faults, [])
+    const ours = spawnSync(program, [place, key], { encoding: 'utf8' })
+    assert.match(ours.stdout, /^ok 600 /)
+    const fsck = 'github.com/transparency-dev/tessera/cmd/fsck@v1.0.2'
+    const installed = spawnSync('go', ['install', fsck], {
+      encoding: 'utf8',
+      timeout: buildTimeoutMs,
+      env: { ...process.env, GOBIN: folder, GOFLAGS: '' },
+    })
+    assert.equal(installed.status, 0, `go install failed\n${installed.stderr}`)
+    writeFileSync(join(folder, 'key'), key)
+    const verdict = spawnSync(
+      join(folder, 'fsck'),
+      ['--ui=false', `--storage_url=file://${place}/`, `--public_key=${join(folder, 'key')}`],
+      { encoding: 'utf8', timeout: 60_000 },
+    )
+    assert.equal(verdict.status, 0, verdict.stderr)
+    assert.match(verdict.stderr, /Successfully fsck'd log with size 600/)
   })
 
   test('what was tampered with is refused', () => {
