@@ -19,7 +19,7 @@ import { until } from './support/provider.ts'
 import { startTestService, type TestService } from './support/service.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
 
-const patienceMs = 30_000
+const patienceMs = 90_000
 /** Letters and digits only, so that it looks the same in a URL, in JSON and in a sentence. */
 const canary = (what: string) => `canary${what}${randomBytes(6).toString('hex')}`
 

@@ -29,7 +29,8 @@ describe('an edge to which things happen', { skip: await synapseMissing() }, () 
 
   const startEdge = () =>
     world.startEdge({
-      settings: { portals: { missingKeyMs: 500 } },
+      // Where the homeserver cannot be asked for the key, the longer time counts.
+      settings: { portals: { missingKeyMs: 500, missingKeyMostMs: 10_000, missingKeyRetryMs: 250 } },
       // A ghost that misses a key looks into its inbox too.
       fetch: (input, init) =>
         losesKeys && String(input).includes('/sync') ? Promise.reject(new Error('cut')) : fetch(input, init),

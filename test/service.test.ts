@@ -43,7 +43,7 @@ async function start(env: NodeJS.ProcessEnv = {}) {
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 20_000; Date.now() < end; await sleep(100)) if (await holds()) return
+  for (const end = Date.now() + 60_000; Date.now() < end; await sleep(100)) if (await holds()) return
   assert.fail('it never came to be')
 }
 

@@ -170,7 +170,7 @@ export async function openGhostBridge(options: GhostBridgeOptions): Promise<Ghos
       const transaction = transactionId(ghost, `${process.pid}.${Date.now()}.${sent++}`)
       return homeserver.putEvent({ user: ghost, device }, room, 'm.room.encrypted', transaction, content)
     },
-    untilReceived(body, timeoutMs = 30_000) {
+    untilReceived(body, timeoutMs = 90_000) {
       const look = () => received.find((message) => message.content.body === body)
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {

@@ -97,7 +97,7 @@ serveJson({
       change()
     })
     await client.startClient({ initialSyncLimit: 50 })
-    await until(30_000, () => client.isInitialSyncComplete(), 'the first sync')
+    await until(90_000, () => client.isInitialSyncComplete(), 'the first sync')
     return { user: userId, device: deviceId }
   },
   async createRoom(options: {

@@ -48,10 +48,10 @@ export async function startNio({ synapse, name, password = 'a password' }: NioOp
     user,
     device,
     createRoom: (invite) => call('create_room', invite),
-    untilJoined: (room, other, timeoutMs = 30_000) => call('until_joined', room, other, timeoutMs),
+    untilJoined: (room, other, timeoutMs = 90_000) => call('until_joined', room, other, timeoutMs),
     send: (room, body) => call('send', room, body),
     messages: (room) => call('messages', room),
-    untilReceived: (body, timeoutMs = 30_000) => call('until_received', body, timeoutMs),
+    untilReceived: (body, timeoutMs = 90_000) => call('until_received', body, timeoutMs),
     stop,
     [Symbol.asyncDispose]: stop,
   }
