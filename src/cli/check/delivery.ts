@@ -1,11 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from './calls.ts'
 import { type Finding, ok, skipped, wrong } from './finding.ts'
 import type { Probe } from './probe.ts'
 
 const type = 'org.silta.check'
 const device = 'SILTACHECK'
-/** Synapse pushes within a second; a busy one may take a few. */
-export const deliveryPatienceMs = 8_000
+/**
+ * Synapse pushes within a second, unless it has found nobody at our address a while ago: then it tries again after 2, 4,
+ * 8, … seconds, and drops what is sent to devices meanwhile.
+ */
+export const deliveryPatienceMs = 20_000
+/** So the message is sent again and again until one comes. */
+const resendMs = 1_000
 
 /**
  * Whether what encryption needs is delivered: a message is sent to a device of the bridge's own, and must come back in a
@@ -50,14 +56,16 @@ export async function checkDelivery(
       ),
     ]
   try {
-    const seen = probe.wait(type, patienceMs)
-    const transaction = `check-${Date.now()}`
-    await call(
-      'PUT',
-      `/_matrix/client/v3/sendToDevice/${type}/${transaction}`,
-      { messages: { [user]: { [device]: { check: transaction } } } },
-      as,
-    )
+    let waiting = true
+    const seen = probe.wait(type, patienceMs).finally(() => {
+      waiting = false
+    })
+    while (waiting) {
+      const transaction = `check-${Date.now()}`
+      const messages = { [user]: { [device]: { check: transaction } } }
+      await call('PUT', `/_matrix/client/v3/sendToDevice/${type}/${transaction}`, { messages }, as)
+      await Promise.race([seen, sleep(resendMs)])
+    }
     return judge(about, await seen)
   } finally {
     await call('DELETE', `/_matrix/client/v3/devices/${device}`, {}, as)
