@@ -63,7 +63,7 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   const types = async () => (await entries()).map(({ type }) => type)
   const untilThere = async (type: string) => {
     // At first there may be no checkpoint yet.
-    for (const end = Date.now() + 20_000; !(await types().catch((): unknown[] => [])).includes(type); await sleep(50))
+    for (const end = Date.now() + 60_000; !(await types().catch((): unknown[] => [])).includes(type); await sleep(50))
       assert.ok(Date.now() < end, `no ${type}`)
   }
 

@@ -11,7 +11,7 @@ import { type MessengerService, startMessengerService } from './support/messenge
 
 const program = fileURLToPath(new URL('../scripts/chat.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'silta-chat-'))
-const patienceMs = 12_000
+const patienceMs = 60_000
 const running = new Set<Terminal>()
 
 let service: MessengerService
