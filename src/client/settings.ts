@@ -24,6 +24,8 @@ export interface ClientSettings {
   deliveryWindow: number
   /** How long to wait for the room that another device made first before entering it from outside. */
   welcomeWait: number
+  /** How long a new device whose code was read is waited for at the meeting place. */
+  linkWait: number
   /** How long whoever asked for that room waits for this device to be in it. */
   enterWait: number
   /** How long a refused submission waits for the log that explains the refusal before it is tried again. */
@@ -63,6 +65,7 @@ export const defaultSettings: ClientSettings = {
   receiveBatch: 32,
   deliveryWindow: 256,
   welcomeWait: 5_000,
+  linkWait: 5_000,
   enterWait: 30_000,
   logWait: 10_000,
   retryFirst: 500,

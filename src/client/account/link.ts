@@ -10,6 +10,7 @@ import {
   readEndorsement,
   readManifest,
 } from '../../identity/index.ts'
+import { pause } from '../connection/pause.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
@@ -82,8 +83,23 @@ export async function confirmLink(context: Context, text: string): Promise<Devic
   const links = await context.storage.transaction(newestInvites)
   const fields = [self.address, self.accountKey, self.providerKey, self.endorsement, certificate, manifest.bytes, links]
   const payload = crypto.seal(key, encodeCbor(fields), rendezvous)
-  expect(await context.request({ case: 'completeLink', value: { rendezvous, payload } }), 'done')
+  await handOver(context, { rendezvous, payload })
   return deviceIdOf(crypto, deviceKey)
+}
+
+/** The code may be read before the new device has arrived at the meeting place, so it is waited for a little. */
+async function handOver(context: Context, value: { rendezvous: Uint8Array; payload: Uint8Array }): Promise<void> {
+  const { linkWait, retryFirst } = context.settings
+  const until = Date.now() + linkWait
+  for (;;) {
+    try {
+      return void expect(await context.request({ case: 'completeLink', value }), 'done')
+    } catch (error) {
+      const early = error instanceof ClientError && error.code === 'not-found'
+      if (!early || Date.now() >= until || context.signal.aborted) throw error
+    }
+    await pause(retryFirst, context.signal)
+  }
 }
 
 export interface LinkInProgress {
