@@ -69,7 +69,7 @@ async function chat(): Promise<void> {
     ...(values.link ? { link: showCode } : {}),
   })
   const { device, storage } = account
-  const session = await openSession({ device, storage, name, print: terminal.print })
+  const session = await openSession({ device, storage, name, service, print: terminal.print })
   await device.start()
   if (account.fresh && !values.link) await welcome(name)
   else if (account.fresh) terminal.print('Linked. What is written from now on is seen here, too.')

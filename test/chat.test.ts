@@ -7,6 +7,10 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { connect, joinByInvite, memoryStorage, webSocketPipe } from '../src/client/index.ts'
+import { textMessage } from '../src/content/index.ts'
+import { nodeCrypto } from '../src/crypto/node.ts'
+import { nodeMlsProvider } from '../src/mls/provider-node.ts'
 import { type MessengerService, startMessengerService } from './support/messenger-service.ts'
 
 const program = fileURLToPath(new URL('../scripts/chat.ts', import.meta.url))
@@ -163,6 +167,31 @@ describe('npm run chat', () => {
     ben.type('/leave')
     await ada.sees(/left\./)
     await Promise.all([ada.quit(), ben.quit()])
+  })
+
+  test('somebody without an account comes in by a link, and is out when it is revoked', async () => {
+    const ada = new Terminal('--as', 'ada')
+    await ada.sees(/\/help lists/)
+    ada.type('/invite ask pin:4711 the flat')
+    const [, link] = await ada.sees(/^(http\S+\/g\/\S+#\S+)$/)
+    await ada.sees(/with a PIN/)
+    await using connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`))
+    const options = { connection, storage: memoryStorage(), crypto: nodeCrypto, mls: nodeMlsProvider() }
+    const coming = joinByInvite({ ...options, link: link!, pin: '4711', name: 'Mia' })
+    await ada.sees(/Mia \(guest\) has a link/)
+    ada.type('/allow')
+    await using guest = await coming
+    const ended = new Promise((resolve) => guest.on('ended', resolve))
+    await guest.start()
+    const [room] = await guest.rooms()
+    await guest.send(room!.id, textMessage({ plain: 'good day' }))
+    await ada.sees(/Mia \(Guest\).*: good day/)
+    ada.type('/invites')
+    await ada.sees(/1: the flat — used.* 1 chat$/)
+    ada.type('/revoke 1')
+    await ada.sees(/opens nothing any more/)
+    assert.equal(await ended, 'revoked')
+    await ada.quit()
   })
 
   test('who does not wish to be written to says so, and a mistake is explained in words', async () => {

@@ -19,6 +19,13 @@ describe('a line that was typed', () => {
     ['/group Friends: ben, @Eve', { name: 'group', title: 'Friends', members: ['ben', '@Eve'] }],
     ['/group Just me', { name: 'group', title: 'Just me', members: [] }],
     ['/role ben admin', { name: 'role', whom: 'ben', role: 'admin' }],
+    ['/invite', { name: 'invite', choices: {} }],
+    [
+      '/invite pin:4711 many the flat',
+      { name: 'invite', choices: { pin: '4711', singleUse: false, label: 'the flat' } },
+    ],
+    ['/invite ask', { name: 'invite', choices: { approval: true } }],
+    ['/revoke 2', { name: 'revoke', number: 2 }],
     ['/quit', { name: 'quit' }],
   ]
   for (const [line, command] of lines) test(line, () => assert.deepEqual(parseCommand(line), command))
@@ -31,6 +38,7 @@ describe('a line that was typed', () => {
     '/reach maybe',
     '/who-may-write all',
     '/role ben king',
+    '/revoke it',
   ]) {
     test(`${line} is answered with the right form`, () => {
       const command = parseCommand(line)

@@ -1,5 +1,6 @@
-import type { FirstContact, Target } from '../../src/client/index.ts'
+import type { FirstContact, InviteChoices, Target } from '../../src/client/index.ts'
 import type { Role } from '../../src/identity/index.ts'
+import { parseInvite } from './invites.ts'
 
 /** What a line that was typed asks for. */
 export type Command =
@@ -22,6 +23,7 @@ export type Command =
         | 'posture'
         | 'safety'
         | 'members'
+        | 'invites'
         | 'quit'
         | 'nothing'
     }
@@ -31,6 +33,8 @@ export type Command =
   | { name: 'name'; text: string }
   | { name: 'link-confirm'; code: string }
   | { name: 'unlink'; device: string }
+  | { name: 'invite'; choices: InviteChoices }
+  | { name: 'revoke'; number: number }
   | { name: 'mistake'; explanation: string }
 
 const usage: readonly [form: string, meaning: string][] = [
@@ -45,13 +49,15 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/members, /role WHOM owner|admin|member', 'who is in it; what somebody may do in it'],
   ['/posture, /safety', 'who can read this conversation; the number to compare with the other person'],
   ['/ask WHOM', 'ask somebody for their consent to be written to'],
-  ['/allow, /deny', 'answer whoever asked for your consent'],
+  ['/allow, /deny', 'answer whoever asked for your consent, or waits to come in by a link'],
   ['/who-may-write anyone|consent|nobody', 'who may write to you first'],
   ['/reach on|off [NETWORK]', 'whether you can be reached over another network (matrix, when none is named)'],
   ['/handle [NAME|none]', 'show, take or give up the handle by which others find you'],
   ['/name TEXT', 'how you are called; seen by those whose conversation you have accepted or begun'],
   ['/devices, /unlink DEVICE', 'the devices of your account; take one out'],
   ['/link, /link-confirm CODE', 'how to link another device; confirm the code that it shows'],
+  ['/invite [pin:PIN] [ask] [many] [LABEL]', 'a link for a guest without an account; ask: you let each one in'],
+  ['/invites, /revoke N', 'links for guests; close one and end its chats'],
   ['/quit', 'end; what is not sent yet waits for the next time'],
 ]
 
@@ -83,7 +89,19 @@ function wrapped(text: string, width: number): string[] {
 const handleForm = /^[a-z](?:[a-z0-9]|[._-](?=[a-z0-9])){2,31}$/
 const handleAdvice = 'A handle has 3 to 32 letters and digits, the first a letter; ._- may stand between them.'
 
-const plain = ['allow', 'deny', 'help', 'rooms', 'link', 'devices', 'posture', 'safety', 'members', 'quit'] as const
+const plain = [
+  'allow',
+  'deny',
+  'help',
+  'rooms',
+  'link',
+  'devices',
+  'posture',
+  'safety',
+  'members',
+  'invites',
+  'quit',
+] as const
 const aboutRoom = ['accept', 'decline', 'block', 'unblock', 'leave'] as const
 
 /** Reads a line. A line that cannot be meant as anything is a `mistake` with the right form. */
@@ -133,6 +151,10 @@ export function parseCommand(line: string): Command {
       return rest ? { name: word, code: rest } : wrong(word)
     case 'unlink':
       return rest ? { name: word, device: rest } : wrong(word)
+    case 'invite':
+      return { name: word, choices: parseInvite(rest) }
+    case 'revoke':
+      return /^\d+$/.test(rest) ? { name: word, number: Number(rest) } : wrong(word)
     default:
       return { name: 'mistake', explanation: `There is no command /${word}. /help lists them.` }
   }

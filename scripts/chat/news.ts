@@ -7,10 +7,15 @@ import { shortName } from './rooms.ts'
 import type { View } from './view.ts'
 import { describeOutcome, explainRefusal } from './words.ts'
 
+interface Asking {
+  who: string
+  answer(granted: boolean): Promise<void>
+}
+
 /** What the commands have to know of what came in. */
 export interface News {
-  /** Accounts that wait for an answer to their asking, the oldest first. */
-  readonly asking: AccountAddress[]
+  /** Who waits for an answer to their asking, the oldest first. */
+  readonly asking: Asking[]
   /** How whoever was asked for their consent was called then. */
   readonly asked: Map<AccountAddress, string>
   /** A message was sent at this time, by this machine's clock: its receipts say how long they took. */
@@ -19,7 +24,7 @@ export interface News {
 
 /** Prints what happens to a device, and keeps its messages. */
 export function followNews(device: Device, view: View): News {
-  const asking: AccountAddress[] = []
+  const asking: Asking[] = []
   const asked = new Map<AccountAddress, string>()
   const sentAt = new Map<string, number>()
   // Which groups this device is in, for handlers that may not ask the device.
@@ -118,7 +123,8 @@ export function followNews(device: Device, view: View): News {
     })
   })
   device.on('consent', ({ account, state }) => {
-    if (state === 'requested') asking.push(account)
+    if (state === 'requested')
+      asking.push({ who: shortName(account), answer: (granted) => device.answerConsent(account, granted) })
     const words = {
       requested: 'asks for your consent to write to you: /allow or /deny.',
       granted: 'may be written to now.',
@@ -132,6 +138,11 @@ export function followNews(device: Device, view: View): News {
       const advice = state === 'granted' ? ` /to ${asked.get(account) ?? 'NAME'} begins.` : ''
       print(`${name} ${words[state]}${advice}`)
     })
+  })
+  device.on('guest', ({ name, ...guest }) => {
+    const who = name === undefined ? 'A guest' : `${name} (guest)`
+    asking.push({ who, answer: (granted) => device.answerGuest(guest, granted) })
+    later(() => print(`${who} has a link of yours and waits to be let in: /allow or /deny.`))
   })
   followState(device, view)
   return { asking, asked, sent: (id, at) => void sentAt.set(id, at) }

@@ -26,7 +26,7 @@ export function openRoomList(device: Device, storage: Storage): RoomList {
   }
   return {
     async all() {
-      const rooms = (await device.rooms()).filter((room) => room.kind === 'direct' || room.kind === 'group')
+      const rooms = (await device.rooms()).filter((room) => room.kind !== 'self')
       for (const room of rooms) numberOf(room.id)
       return rooms.sort((a, b) => numberOf(a.id) - numberOf(b.id))
     },
@@ -37,6 +37,8 @@ export function openRoomList(device: Device, storage: Storage): RoomList {
       const { other, name, kind } = (await device.room(room)) ?? {}
       if (kind === 'group') return name || 'a group'
       const member = await memberOf(device, room)
+      // What a guest is called is the guest's own word.
+      if (kind === 'guest') return `${member?.profile?.name ?? label ?? shortName(other ?? member?.address)} (Guest)`
       const known = member?.profile?.name ?? member?.profile?.foreignAddress
       // Written down for the time when they have left, and with them their profile.
       if (known && known !== label) await storage.transaction((tx) => notes.setLabel(tx, room, known))

@@ -3,9 +3,9 @@ import { textMessage } from '../../src/content/index.ts'
 import { fromBase64Url, toBase64Url } from '../../src/crypto/index.ts'
 import type { RoomId } from '../../src/identity/index.ts'
 import { type Command, helpText, parseCommand, parseTarget } from './commands.ts'
+import { invitesAt } from './invites.ts'
 import { followNews } from './news.ts'
 import { type Note, notes } from './notes.ts'
-import { shortName } from './rooms.ts'
 import { openView } from './view.ts'
 import { explain, Mistake, policies, standings } from './words.ts'
 
@@ -24,15 +24,18 @@ export interface SessionSettings {
   storage: Storage
   /** How this person is called in the prompt. */
   name: string
+  /** Where the service is, http://host:port: links for guests lead there. */
+  service: string
   print: (line: string) => void
 }
 
 type Actions = { [K in Command['name']]: (command: Extract<Command, { name: K }>) => Promise<void> | void }
 
 /** Follows a device that has not been started yet; start it afterwards, so that nothing is missed. */
-export async function openSession({ device, storage, name, print }: SessionSettings): Promise<Session> {
+export async function openSession({ device, storage, name, service, print }: SessionSettings): Promise<Session> {
   const view = await openView(device, storage, print)
   const news = followNews(device, view)
+  const invites = invitesAt(device, service, print)
 
   const here = (): RoomId => {
     if (!view.current) throw new Mistake('No conversation is open. /to NAME opens one, /rooms lists those you have.')
@@ -86,10 +89,10 @@ export async function openSession({ device, storage, name, print }: SessionSetti
     )
   }
   const answerConsent = async (granted: boolean) => {
-    const account = news.asking.shift()
-    if (!account) throw new Mistake('Nobody is waiting for your consent.')
-    await device.answerConsent(account, granted)
-    print(`${shortName(account)} ${granted ? 'may write to you.' : 'was told no.'}`)
+    const asking = news.asking.shift()
+    if (!asking) throw new Mistake('Nobody is waiting for your consent.')
+    await asking.answer(granted)
+    print(`${asking.who} ${granted ? 'may write to you.' : 'was told no.'}`)
   }
 
   const actions: Actions = {
@@ -197,6 +200,9 @@ export async function openSession({ device, storage, name, print }: SessionSetti
     async 'link-confirm'({ code }) {
       print(`Linked: ${await device.confirmLink(code)}`)
     },
+    invite: ({ choices }) => invites.make(choices),
+    invites: () => invites.list(),
+    revoke: ({ number }) => invites.revoke(number),
     posture: () => view.showPosture(here()),
     async safety() {
       const room = here()

@@ -100,6 +100,7 @@ async function openActor(service: string, name: string, print: (line: string) =>
     device: account.device,
     storage: account.storage,
     name,
+    service,
     print(line) {
       print(`  ${name.padEnd(5)}│ ${line}`)
       seen.push(line)

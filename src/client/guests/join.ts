@@ -2,6 +2,7 @@ import { equalBytes } from '../../crypto/index.ts'
 import { parseAccountAddress, providerOf, readEndorsement, readManifest } from '../../identity/index.ts'
 import { type InviteEntry, inviteProofBytes } from '../../protocol/index.ts'
 import { certify, nextManifestOf, storeOwnManifest } from '../account/manifests.ts'
+import { sendProfileIfOwed } from '../account/profiles.ts'
 import { pause } from '../connection/pause.ts'
 import type { Connection } from '../connection/types.ts'
 import { expect } from '../connection/wire.ts'
@@ -220,6 +221,8 @@ async function finish(options: DeviceOptions, entry: GuestEntryRecord, link: Inv
   const { seq, timestampMs } = expect(answer, 'accepted')
   await inRoom(context, room, async (work) => {
     await adoptPending(context, work, pending, { seq: Number(seq), timestampMs: Number(timestampMs) })
+    // Before anything that the application sends: who it is from is known when it comes.
+    await sendProfileIfOwed(context, work)
     await selfRecord.put(work.tx, self)
     await guestEntry.delete(work.tx)
   })
