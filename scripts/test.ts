@@ -2,6 +2,7 @@
 // system tests in test/, and says what was skipped and why. With CI set, a skip is a failure.
 //
 //   npm test -- crossing store     only the test files whose path contains one of these words, without the checks
+//   SILTA_SEED=random npm test     property tests with another seed, which a failed file's output shows
 import { checks } from './checks/index.ts'
 import { endWithParent } from './support/end-with-parent.ts'
 import { prepareMachine } from './support/machine.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import { equalBytes, toHex } from '../crypto/index.ts'
 import { CborError, checkCbor, decodeCbor, encodeCbor, itemsOf, pairsOf, rawArray, rawMap, readArray } from './index.ts'
 

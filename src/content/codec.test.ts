@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import { encodeCbor, rawArray, rawMap } from '../cbor/index.ts'
 import { concatBytes, toHex, utf8 } from '../crypto/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import {
   type Crypto,
   CryptoError,

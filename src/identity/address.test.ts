@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
 import {
   deviceIdOf,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import { now, testAccount, testDevice, testManifest, testProvider, year } from '../../test/support/identities.ts'
 import { decodeCbor, encodeCbor } from '../cbor/index.ts'
 import { concatBytes, utf8 } from '../crypto/index.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import fc from '../../test/support/fast-check.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
 import { type AccountAddress, newAccountAddress } from './address.ts'
 import { type GroupRoom, judgeCommit, type Role, type RoomCommit, rolesIn } from './room-policy.ts'

@@ -1,9 +1,9 @@
 // What comes from the network is chosen by someone who may mean harm.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { joinGroupExternal, createCommit as libraryCreateCommit } from 'ts-mls/createCommit.js'
 import { verifyParentHashes } from 'ts-mls/parentHash.js'
+import fc from '../../test/support/fast-check.ts'
 import { equalBytes, utf8 } from '../crypto/index.ts'
 import { clientConfig } from './config.ts'
 import { farFuture, inside } from './group.ts'

@@ -1,9 +1,9 @@
 // Random histories of groups in which some members run this project's code and some run OpenMLS.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { utf8 } from '../../src/crypto/index.ts'
 import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
+import fc from '../support/fast-check.ts'
 import { MixedRoom } from './mixed-room.ts'
 import { build, OpenMlsProcess, reasonToSkip } from './openmls-process.ts'
 import { openMlsParty, type Party, type ProposalWish, siltaParty } from './party.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import fc from '../../../test/support/fast-check.ts'
 import { encodeCbor } from '../../cbor/index.ts'
 import type { ContentDraft, MimiContent, Part } from '../index.ts'
 

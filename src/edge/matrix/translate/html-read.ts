@@ -30,6 +30,27 @@ const swallowed = new Set<string>(
   'script style title template iframe object embed noscript svg math mx-reply head textarea select'.split(' '),
 )
 
+/**
+ * Elements that a tag ends when it stands directly in one of them (HTML standard, 13.1.2.4 "Optional tags", and what the
+ * parser does besides). The parser goes by its own tags; an element that was left out of a fragment (a link without a
+ * target, an unknown name) may have stood between the two, so the same holds once more for what is left.
+ */
+const ends = new Map<ElementName, ReadonlySet<ElementName>>(
+  (
+    [
+      ['p div blockquote pre ul ol table details hr', 'p'],
+      ['h1 h2 h3 h4 h5 h6', 'h1 h2 h3 h4 h5 h6 p'],
+      ['li', 'li'],
+      ['a', 'a'],
+      ['tr', 'tr th td'],
+      ['th td', 'thead th td'],
+      ['tbody', 'thead tbody'],
+    ] as const
+  ).flatMap(([starting, ended]) =>
+    starting.split(' ').map((name) => [name as ElementName, new Set(ended.split(' ') as ElementName[])] as const),
+  ),
+)
+
 const colour = /^#[0-9a-f]{6}$/i
 const language = /^language-[A-Za-z0-9+#._-]{1,32}$/
 
@@ -124,9 +145,17 @@ export function readHtml(source: string): ReadHtml | undefined {
           return
         }
         levels -= 1
-        const bare = (closed.name === 'a' || closed.name === 'span') && Object.keys(closed.attributes).length === 0
-        const children = empty.has(closed.name) ? [] : joined(closed.children)
-        for (const node of bare ? children : wrap(closed.name, children, closed.attributes)) parent.children.push(node)
+        const { name } = closed
+        const bare = (name === 'a' || name === 'span') && Object.keys(closed.attributes).length === 0
+        const children = empty.has(name) ? [] : joined(closed.children)
+        if (bare) {
+          for (const node of children) parent.children.push(node)
+          return
+        }
+        const next = children.findIndex((node) => typeof node !== 'string' && ends.get(node.name)?.has(name))
+        const inside = next < 0 ? children : children.slice(0, next)
+        for (const node of wrap(name, inside, closed.attributes)) parent.children.push(node)
+        for (const node of next < 0 ? [] : children.slice(next)) parent.children.push(node)
       },
     },
     { decodeEntities: true, lowerCaseTags: true, lowerCaseAttributeNames: true, recognizeSelfClosing: false },
