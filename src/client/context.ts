@@ -42,7 +42,11 @@ export interface Context {
   /** Changes of groups that wait for their turn. */
   readonly changes: Changes
   /** What parts of the device tell each other of. */
-  readonly hooks: { invitesLearned?: () => Promise<void> }
+  readonly hooks: {
+    invitesLearned?: () => Promise<void>
+    /** These rooms have something to send. */
+    leavesRenewed?: (rooms: readonly RoomId[]) => void
+  }
 }
 
 export const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

@@ -63,6 +63,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
   })
   const workers = createWorkers(context, createAcknowledgements(context))
   context.hooks.invitesLearned = () => enterAwaited(context, workers)
+  context.hooks.leavesRenewed = (rooms) => rooms.forEach(workers.send)
   const life = createLife(context, workers, () => channel)
   const start = async () => {
     if (channel) return

@@ -164,7 +164,9 @@ async function sendWhatWaits(context: Context, workers: Workers): Promise<void> 
   const waiting = await context.storage.transaction(async (tx) => {
     const messages = (await submissions.list(tx)).map(({ key }) => key.slice(0, key.indexOf(' ')))
     const commits = (await pendingCommits.list(tx)).map(({ key }) => key)
-    const due = (await rooms.list(tx)).filter(({ value }) => value.enter || value.commitDue || value.profileOwed)
+    const due = (await rooms.list(tx)).filter(
+      ({ value }) => value.enter || value.commitDue || value.profileOwed || value.contactsOwed,
+    )
     return new Set([...messages, ...commits, ...due.map(({ key }) => key)])
   })
   for (const room of waiting) workers.send(room as RoomId)

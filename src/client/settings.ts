@@ -8,6 +8,8 @@ export interface ClientSettings {
   keyPackageLifetime: number
   /** Seconds a device certificate is valid. */
   certificateLifetime: number
+  /** Seconds before its end at which a certificate is renewed: longer than a KeyPackage lives, which holds one. */
+  certificateRenewal: number
   /** Seconds a manifest is valid: the 14 days within which a lost device must stop being believed. */
   manifestLifetime: number
   /** Seconds before its end at which the primary renews the manifest: half, so that a week offline does no harm. */
@@ -57,6 +59,7 @@ export const defaultSettings: ClientSettings = {
   keyPackagesLow: 8,
   keyPackageLifetime: 60 * day,
   certificateLifetime: 400 * day,
+  certificateRenewal: 90 * day,
   manifestLifetime: 14 * day,
   manifestRenewal: 7 * day,
   clockTolerance: 60 * 60,

@@ -284,6 +284,8 @@ export interface DeviceEvents {
   room: (room: Room, tx: StorageTx) => void | Promise<void>
   /** A stranger's room that waits for accept or decline. Also reported as `room`. */
   request: (room: Room, tx: StorageTx) => void | Promise<void>
+  /** What an account says of itself is new here: it said so in a room, or another device of this account knew. */
+  profile: (event: { account: AccountAddress; profile: Profile }, tx: StorageTx) => void | Promise<void>
   /** Members, name or roles of a group changed, by this device or by others. */
   group: (change: GroupChange, tx: StorageTx) => void | Promise<void>
   posture: (change: PostureChange, tx: StorageTx) => void | Promise<void>

@@ -17,6 +17,7 @@ import { ClientError } from '../errors.ts'
 import { newestInvites, storeInvites } from '../guests/share.ts'
 import { accounts, type SelfRecord, selfRecord, storageFormat } from '../state/records.ts'
 import type { DeviceOptions } from '../types.ts'
+import { noteCertificate } from './companions.ts'
 import { certify, changeDevices, currentManifest, storeOwnManifest } from './manifests.ts'
 
 const codePrefix = 'silta-link-1.'
@@ -76,6 +77,7 @@ export async function confirmLink(context: Context, text: string): Promise<Devic
     const current = await context.storage.transaction((tx) => currentManifest(context, tx))
     // The same code again, after a failure on the way: the device is listed, and only has not been told.
     const listed = current.read.devices.some((each) => equalBytes(each.deviceKey, deviceKey))
+    await context.storage.transaction((tx) => noteCertificate(context, tx, certificate))
     if (!listed) await changeDevices(context, (devices) => [...devices, device], [certificate])
     return context.storage.transaction((tx) => currentManifest(context, tx))
   })

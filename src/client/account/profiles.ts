@@ -14,10 +14,21 @@ export async function noteProfile(
   content: MimiContent,
 ): Promise<void> {
   const profile = profileIn(content)
-  if (!profile) return
+  if (profile) await storeProfile(context, tx, address, profile)
+}
+
+/** Of an account whose key is known. */
+export async function storeProfile(
+  context: Context,
+  tx: StorageTx,
+  address: AccountAddress,
+  profile: Profile,
+): Promise<void> {
   if (address === context.self.address) await ownProfile.put(tx, profile)
   const known = await accounts.get(tx, address)
-  if (known) await accounts.put(tx, address, { ...known, profile })
+  if (!known) return
+  await accounts.put(tx, address, { ...known, profile })
+  await context.events.run('profile', { account: address, profile }, tx)
 }
 
 function profileIn(content: MimiContent): Profile | undefined {
@@ -35,7 +46,7 @@ export async function sendProfileIfOwed(context: Context, work: RoomWork): Promi
   const { record } = work
   if (!record?.profileOwed || record.standing !== 'accepted') return
   // A guest was invited, and says at once who they are.
-  if (!record.answered && context.self.kind !== 'guest') return
+  if (!record.answered && record.kind !== 'self' && context.self.kind !== 'guest') return
   const profile = await ownProfile.get(work.tx)
   work.update({ profileOwed: false })
   // Who accepts writes one even without a name: that is how a stranger who was offline learns of it.
@@ -50,6 +61,6 @@ export async function changeProfile(context: Context, profile: Profile): Promise
   profileMessage(profile)
   return context.storage.transaction(async (tx) => {
     await ownProfile.put(tx, profile)
-    return (await rooms.list(tx)).filter(({ value }) => value.kind !== 'self').map(({ key }) => key)
+    return (await rooms.list(tx)).map(({ key }) => key)
   })
 }

@@ -2,14 +2,14 @@ import { type RoomId, readEndorsement } from '../../identity/index.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
-import { lastForgotten, rooms, selfRecord, sentKeys } from '../state/records.ts'
-import { inRoom } from '../state/room-work.ts'
+import { lastForgotten, selfRecord, sentKeys } from '../state/records.ts'
+import { renewCertificates, renewLeaves } from './companions.ts'
 import { refillKeyPackages } from './key-packages.ts'
 import { changeDevices, currentManifest, publishManifest, receiveOwnManifest } from './manifests.ts'
 
 /**
- * What a device looks after whenever the provider has recognised it: its account's manifest, its endorsement, and after
- * these, since they stand in every one of them, the supply of KeyPackages. Gives the rooms in which the own leaf has to be
+ * What a device looks after whenever the provider has recognised it: its account's manifest, its endorsement and the
+ * certificates, and after these, since they stand in every one of them, the supply of KeyPackages. Gives the rooms in which the own leaf has to be
  * renewed; undefined when this device no longer belongs to the account.
  */
 export async function keepUp(
@@ -19,7 +19,7 @@ export async function keepUp(
   const own = await context.storage.transaction((tx) => currentManifest(context, tx))
   if (authenticated.manifestNumber > own.number && !(await refreshManifest(context))) return undefined
   await renewManifest(context)
-  const renewed = await renewEndorsement(context)
+  const renewed = [...(await renewEndorsement(context)), ...(await renewCertificates(context))]
   await refillKeyPackages(context, authenticated.keyPackages)
   return renewed
 }
@@ -57,15 +57,11 @@ async function renewEndorsement(context: Context): Promise<RoomId[]> {
   const same = fresh.account === self.address && fresh.accountKey.join() === self.accountKey.join()
   if (!same) throw new ClientError('bad-identity', 'an endorsement of something else')
   if (fresh.notAfter - now <= settings.endorsementRenewal) return []
-  self.endorsement = endorsement
   const joined = await context.storage.transaction(async (tx) => {
-    await selfRecord.put(tx, self)
-    return (await rooms.list(tx)).filter(({ value }) => value.joined).map(({ key }) => key)
+    await selfRecord.put(tx, { ...self, endorsement })
+    return renewLeaves(tx)
   })
-  for (const room of joined)
-    await inRoom(context, room, async (work) => {
-      if (work.record?.joined) work.update({ commitDue: true })
-    })
+  self.endorsement = endorsement
   return joined
 }
 

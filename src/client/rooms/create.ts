@@ -143,7 +143,7 @@ export async function prepareRoom(
       cursor: 0,
       creating: true,
       ...(other && { other }),
-      ...(kind !== 'self' && { profileOwed: true }),
+      ...(kind === 'self' ? { contactsOwed: true } : { profileOwed: true }),
       ...groupIn(state),
       ...(psk && { psk }),
     })

@@ -1,5 +1,6 @@
 import type { RoomId } from '../../identity/index.ts'
 import { epochOf, MlsError } from '../../mls/index.ts'
+import { sendContactsIfOwed } from '../account/companions.ts'
 import { sendProfileIfOwed } from '../account/profiles.ts'
 import { identityRefusalIn } from '../account/trust.ts'
 import { refreshManifest } from '../account/upkeep.ts'
@@ -116,6 +117,7 @@ async function nextOf(context: Context, work: RoomWork): Promise<Next> {
   const change = await nextChange(context, work)
   if (change) return { what: 'commit', pending: change }
   await sendProfileIfOwed(context, work)
+  await sendContactsIfOwed(context, work)
   const first = await firstSubmission(work)
   if (!first) return { what: 'nothing' }
   const value = await encrypted(context, work, first.value)

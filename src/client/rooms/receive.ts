@@ -1,6 +1,6 @@
 import { ContentError, decodeContent, type MimiContent, messageId } from '../../content/index.ts'
 import { equalBytes } from '../../crypto/index.ts'
-import type { AccountAddress, RoomId } from '../../identity/index.ts'
+import type { AccountAddress, Leaf, RoomId } from '../../identity/index.ts'
 import {
   type CommitView,
   decodeCommitData,
@@ -15,6 +15,7 @@ import {
   processMessage,
 } from '../../mls/index.ts'
 import { type Deliver, EntryKind } from '../../protocol/index.ts'
+import { receiveFromPrimary } from '../account/companions.ts'
 import { noteProfile } from '../account/profiles.ts'
 import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
@@ -83,7 +84,7 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   const content = readContent(context, plaintext, { sender: leaf.address, room: work.id })
   if (content instanceof ClientError) return context.events.run('undecryptable', { ...at, error: content }, work.tx)
   const own = leaf.address === context.self.address
-  if (work.record?.kind === 'self' && own && (await receiveInvites(context, work, content))) return
+  if (work.record?.kind === 'self' && own && (await receiveFromOwn(context, work, leaf, content))) return
   if (work.record?.kind === 'guest' && !isForGuests(content)) {
     const error = new ClientError('text-only')
     return context.events.run('undecryptable', { ...at, error }, work.tx)
@@ -117,7 +118,12 @@ function readContent(
   }
 }
 
-/** Links that another device of this account has made or revoked. They are nothing for an application to show. */
+/** What other devices of this account say that is nothing for an application to show. */
+async function receiveFromOwn(context: Context, work: RoomWork, sender: Leaf, content: MimiContent): Promise<boolean> {
+  return (await receiveInvites(context, work, content)) || receiveFromPrimary(context, work, sender, content)
+}
+
+/** Links that another device of this account has made or revoked. */
 async function receiveInvites(context: Context, work: RoomWork, content: MimiContent): Promise<boolean> {
   const bytes = invitesIn(content)
   if (!bytes) return false
@@ -205,6 +211,8 @@ async function receiveCommit(context: Context, work: RoomWork, entry: Deliver): 
   if (outcome.announced.length > 0) await noteManifests(work.tx, outcome.roster)
   for (const account of new Set([...outcome.keyChanged, ...admitted.changed]))
     await context.events.run('keyChanged', { room: work.id, account }, work.tx)
+  if (work.record?.kind === 'self' && context.self.kind === 'primary' && done.added.length > 0)
+    work.update({ contactsOwed: true })
   const left = new Set(goneByProposal(done, before))
   await tellGroup(context, work, earlier, { ...position(work.id, entry), by, left })
   await tellPosture(context, work, before, roster)

@@ -78,6 +78,8 @@ export interface RoomRecord {
   commitDue?: boolean
   /** This device is the one of its account that tells the room the profile, and has not done so. */
   profileOwed?: boolean
+  /** Of the self room: a device has come in that was not told of contacts yet. The primary tells them. */
+  contactsOwed?: boolean
   /** Of a guest's room: what every device that enters it has to show. */
   psk?: { id: Uint8Array; secret: Uint8Array }
   /** A guest came by a link that this device has not been told of (yet). */
@@ -249,6 +251,8 @@ export const ownProfile = single<Profile>('profile')
 export const guestEntry = single<GuestEntryRecord>('guest-entry')
 export const invites = table<InviteRecord>('invite')
 export const accounts = table<AccountRecord, AccountAddress>('account')
+/** Primary. Key: another device's key in hexadecimal. Until when it is certified, seconds since the epoch. */
+export const issuedCertificates = table<{ notAfter: number }>('issued')
 export const keyPackages = table<KeyPackageRecord>('key-package')
 export const rooms = table<RoomRecord, RoomId>('room')
 export const rosters = table<RosterRecord, RoomId>('roster')
