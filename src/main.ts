@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { Hono } from 'hono'
-import { type AuditStep, openComplianceLog } from './audit/index.ts'
+import { type AuditStep, type ErasureStep, openComplianceLog } from './audit/index.ts'
 import { openBus } from './bus/index.ts'
 import { connect } from './client/index.ts'
 import { type Config, configFields, readSecrets, type Secrets } from './config/index.ts'
@@ -41,7 +41,7 @@ import { openWebServer } from './web-server.ts'
 export interface ServiceOptions {
   readonly log?: Log
   /** Called between what must survive a kill; for crash tests. */
-  readonly steps?: (step: HubStep | EdgeStep | AuditStep) => void | Promise<void>
+  readonly steps?: (step: HubStep | EdgeStep | AuditStep | ErasureStep) => void | Promise<void>
 }
 
 export interface Service {
@@ -118,9 +118,9 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
 
   const tokens = await openTokens(config, secrets)
   const retentionMs = config.retention.mailboxDays * 24 * 3600 * second
-  const audit = openComplianceLog({
+  const audit = await openComplianceLog({
     ...{ database, crypto },
-    sealer: createSealer(crypto, secrets.sealingKeys),
+    subjectKeysFile: config.audit.subjectKeysFile ?? join(config.dataDirectory, 'secrets', 'subject-keys'),
     pseudonymKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), pseudonymKeyLabel, 32),
     logKey: secrets.auditKey,
     provider: config.provider.domain,

@@ -8,6 +8,7 @@ const pseudonym = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 const account = about(pseudonym, 'Pseudonym of an account: random, the same in every entry about it.')
 const device = about(pseudonym, 'Pseudonym of a device.')
 const room = about(pseudonym, 'Pseudonym of a conversation.')
+const erasure = about(pseudonym, 'Random; the same in the intent and in the outcome of one erasure.')
 const whole = z.int().min(0)
 const network = about(
   z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
@@ -80,6 +81,16 @@ const events = [
     'configuration.applied',
     { first: z.boolean(), changed: z.array(settingPath), policy: z.record(settingPath, settingValue) },
     'The service started with another configuration than before. `changed` are names of fields; values only of limits and switches.',
+  ),
+  event(
+    'subject.erasure-begun',
+    { erasure, account },
+    'Who an account was is to be forgotten, on its request (GDPR Article 17). `account` is its pseudonym, which nobody can resolve once the erasure is done.',
+  ),
+  event(
+    'subject.erased',
+    { erasure, subjects: whole },
+    'The keys that told who an account and its devices were are destroyed: neither the table of pseudonyms nor a backup of it says any more whose they were.',
   ),
   event(
     'log.taken-up',

@@ -1,8 +1,8 @@
 import { type Crypto, toBase64Url, utf8 } from '../crypto/index.ts'
-import type { Queryable, Sealer, Transaction } from '../store/index.ts'
+import type { Queryable, Transaction } from '../store/index.ts'
 import { canonicalJson } from './canonical.ts'
 import { type Event, entrySchema, eventVersion } from './event-schema.ts'
-import { openPseudonyms, type Pseudonyms } from './pseudonyms.ts'
+import type { Pseudonyms } from './subjects/pseudonyms.ts'
 
 /**
  * An event as whoever caused it reports it: `account`, `device` and `room` are the real ones, and get a pseudonym on the
@@ -21,28 +21,26 @@ export interface Audit {
 
 export interface AuditOptions {
   readonly crypto: Crypto
-  readonly sealer: Sealer
-  /** 32 bytes, kept for as long as the accounts: under it the table of pseudonyms is searched. */
-  readonly pseudonymKey: Uint8Array
+  readonly pseudonyms: Pseudonyms
   /** Networks whose names may be written. A user can ask for any name, and a name can be anything. */
   readonly networks: readonly string[]
   /** Milliseconds since the epoch. */
   readonly clock?: (() => number) | undefined
 }
 
-export function openAudit({ crypto, sealer, pseudonymKey, networks, clock = Date.now }: AuditOptions): Audit {
-  const pseudonyms = openPseudonyms(crypto, sealer, pseudonymKey)
+/** `record` appends an event whose subjects are pseudonyms already. */
+export function openAudit(options: AuditOptions): Audit & { record(tx: Transaction, event: Event): Promise<void> } {
+  const { crypto, pseudonyms, networks, clock = Date.now } = options
+  const record = async (tx: Transaction, event: Event): Promise<void> => {
+    const now = clock()
+    const id = toBase64Url(crypto.randomBytes(16))
+    const entry = { ...event, version: eventVersion, id, time: new Date(now).toISOString() }
+    const body = utf8(canonicalJson(entrySchema.parse(entry)))
+    await tx.query('insert into audit.entry (id, at, body) values ($1, $2, $3)', [id, now, body])
+  }
   return {
-    async append(tx, event) {
-      const entry = {
-        ...(await withoutNames(tx, event, pseudonyms, networks)),
-        version: eventVersion,
-        id: toBase64Url(crypto.randomBytes(16)),
-        time: new Date(clock()).toISOString(),
-      }
-      const body = utf8(canonicalJson(entrySchema.parse(entry)))
-      await tx.query('insert into audit.entry (id, at, body) values ($1, $2, $3)', [entry.id, clock(), body])
-    },
+    record,
+    append: async (tx, event) => record(tx, await withoutNames(tx, event, pseudonyms, networks)),
   }
 }
 
@@ -51,12 +49,14 @@ async function withoutNames(
   event: AuditEvent,
   pseudonyms: Pseudonyms,
   networks: readonly string[],
-): Promise<Record<string, unknown>> {
+): Promise<Event> {
   const entry: Record<string, unknown> = { ...event }
+  const owner = 'account' in event ? event.account : undefined
   for (const kind of ['account', 'device', 'room'] as const) {
-    const subject = entry[kind]
-    if (typeof subject === 'string') entry[kind] = await pseudonyms(tx, kind, subject)
+    const name = entry[kind]
+    if (typeof name !== 'string') continue
+    entry[kind] = await pseudonyms.of(tx, { kind, name, owner: kind === 'device' ? owner : undefined })
   }
   if (typeof entry.network === 'string' && !networks.includes(entry.network)) entry.network = 'other'
-  return entry
+  return entry as Event
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Hono } from 'hono'
 import type { Crypto } from '../crypto/index.ts'
-import type { Database, Sealer } from '../store/index.ts'
+import type { Database } from '../store/index.ts'
 import { noteConfiguration } from './configuration.ts'
 import { openCredentials } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
@@ -12,13 +12,17 @@ import { logRoutes } from './routes.ts'
 import type { AuditStep } from './sequence.ts'
 import { openSequencer } from './sequencer.ts'
 import type { SequencerError } from './sequencer-errors.ts'
+import { type Erasure, type ErasureStep, openErasure } from './subjects/erasure.ts'
+import { openSubjectKeys } from './subjects/key-file.ts'
+import { openPseudonyms, type Pseudonyms } from './subjects/pseudonyms.ts'
 
 export interface ComplianceLogOptions {
   readonly database: Database
   readonly crypto: Crypto
-  readonly sealer: Sealer
   /** 32 bytes, kept for as long as the accounts. */
   readonly pseudonymKey: Uint8Array
+  /** File of the keys that pseudonyms are sealed with. It is rewritten with each erasure. */
+  readonly subjectKeysFile: string
   /** Ed25519 seed of the log's key. */
   readonly logKey: Uint8Array
   /** The provider's domain. */
@@ -28,7 +32,7 @@ export interface ComplianceLogOptions {
   readonly dataDirectory: string
   /** Names this process. */
   readonly owner: string
-  readonly steps?: ((step: AuditStep) => void | Promise<void>) | undefined
+  readonly steps?: ((step: AuditStep | ErasureStep) => void | Promise<void>) | undefined
   onFault(error: unknown): void
 }
 
@@ -37,6 +41,14 @@ export interface ComplianceLog extends Audit {
   refused(operation: string, code: string): void
   /** Notes the configuration, when it is another than at the last start. */
   configured(fields: ReadonlyMap<string, unknown>): Promise<void>
+  /**
+   * Forgets for good who the pseudonyms of an account and its devices are.
+   *
+   * @returns false when the log does not know the account, or no longer
+   */
+  erase(account: string): Promise<boolean>
+  /** The pseudonym of an account; undefined when it has none, or none any more. */
+  pseudonymOf(account: string): Promise<string | undefined>
   readonly routes: Hono
   /** Why nothing is put into the log any more; undefined while all is well. */
   readonly stopped: SequencerError | undefined
@@ -51,10 +63,10 @@ const logFolder = 'audit'
 /** The file of auditors, below the data directory. */
 export const auditorsFile = 'auditors.json'
 
-/** The compliance log of one provider: appends, sequences, serves. */
-export function openComplianceLog(options: ComplianceLogOptions): ComplianceLog {
-  const { database, crypto, sealer, pseudonymKey, networks, owner, onFault } = options
-  const audit = openAudit({ crypto, sealer, pseudonymKey, networks })
+/** The compliance log of one provider: appends, sequences, serves. @throws SubjectKeysError */
+export async function openComplianceLog(options: ComplianceLogOptions): Promise<ComplianceLog> {
+  const { database, crypto, pseudonymKey, owner, onFault } = options
+  const { audit, pseudonyms, erasure } = await openSubjects(options)
   const folder = join(options.dataDirectory, logFolder)
   const signer = noteSigner(crypto, originOf(options.provider), options.logKey)
   const sequencer = openSequencer({ database, crypto, audit, signer, folder, owner, onFault, steps: options.steps })
@@ -64,6 +76,12 @@ export function openComplianceLog(options: ComplianceLogOptions): ComplianceLog 
     append: audit.append,
     refused: refusals.refused,
     configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
+    async erase(account) {
+      const known = await database.transaction((tx) => erasure.begin(tx, account))
+      await erasure.finish()
+      return known
+    },
+    pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
     routes: logRoutes({ read: (path) => readFromFolder(folder, path), accepts: credentials.accepts }),
     get stopped() {
       return sequencer.refused
@@ -73,4 +91,30 @@ export function openComplianceLog(options: ComplianceLogOptions): ComplianceLog 
       await sequencer.close()
     },
   }
+}
+
+/** What appends and erases; it finishes what a process before it has begun. @throws SubjectKeysError */
+export async function openSubjects({
+  database,
+  crypto,
+  networks,
+  steps,
+  ...options
+}: Pick<
+  ComplianceLogOptions,
+  'database' | 'crypto' | 'pseudonymKey' | 'subjectKeysFile' | 'networks' | 'steps'
+>): Promise<Subjects> {
+  const subjectKeys = openSubjectKeys(crypto, options.subjectKeysFile)
+  const pseudonyms = openPseudonyms({ crypto, key: options.pseudonymKey, subjectKeys })
+  await database.transaction((tx) => pseudonyms.check(tx))
+  const audit = openAudit({ crypto, pseudonyms, networks })
+  const erasure = openErasure({ database, crypto, pseudonyms, subjectKeys, record: audit.record, step: steps })
+  await erasure.finish()
+  return { audit, pseudonyms, erasure }
+}
+
+interface Subjects {
+  readonly audit: Audit
+  readonly pseudonyms: Pseudonyms
+  readonly erasure: Erasure
 }

@@ -81,6 +81,11 @@ const audit = part(
         'File with the key that signs the compliance log (Ed25519, 32 bytes in base64url). Auditors are given its public half once, so it does not change. Generated in the data directory when not given; in production it must be given.',
       example: '/run/secrets/audit.key',
     }).optional(),
+    subjectKeysFile: path({
+      about:
+        'File with the keys that tell whose a pseudonym in the compliance log is. An erasure destroys keys in it, so it must be writable, lie apart from the database, and be in no backup that is kept longer than erased data may last. Made when it is not there; in the data directory when not given.',
+      example: '/var/lib/silta-keys/subject-keys',
+    }).optional(),
   },
   'The compliance log, which auditors read at /audit.',
 )
