@@ -9,9 +9,18 @@
 export { addAuditor, readAuditors, revokeAuditor } from './credentials.ts'
 export { entryJsonSchema } from './event-schema.ts'
 export type { Audit, AuditEvent } from './events.ts'
-export { encodeVerifier, LogError, noteSigner, parseVerifier, verifyLog } from './log/index.ts'
+export {
+  decodeProof,
+  encodeVerifier,
+  LogError,
+  noteSigner,
+  parseVerifier,
+  verifyLog,
+  verifyProof,
+} from './log/index.ts'
 export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
+export { type EntryFilter, exportFormats, head, lineOf, proofOf, readEntries } from './reading/index.ts'
 export { type AuditStep, auditSteps } from './sequence.ts'
 export { type ErasureStep, erasureSteps } from './subjects/erasure.ts'
 export { SubjectKeysError } from './subjects/key-file.ts'

@@ -1,29 +1,29 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { encodeVerifier } from '../audit/log/index.ts'
 import { buildLog, testEntries, testSigner } from '../audit/testing/log.ts'
+import { utf8 } from '../crypto/index.ts'
 import { run } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'silta-cli-audit-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 const key = encodeVerifier(testSigner.verifier)
 
-function put(files: ReadonlyMap<string, Uint8Array>): void {
+const put = (files: ReadonlyMap<string, Uint8Array>) => putAt(folder, files)
+
+function putAt(place: string, files: ReadonlyMap<string, Uint8Array>): void {
   for (const [path, bytes] of files) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    writeFileSync(join(folder, path), bytes)
+    mkdirSync(dirname(join(place, path)), { recursive: true })
+    writeFileSync(join(place, path), bytes)
   }
 }
 
 async function verify(...more: string[]): Promise<{ code: number; said: string }> {
-  let said = ''
-  const say = (text: string) => {
-    said += text
-  }
-  return { code: await run(['audit', 'verify', ...more], { env: {}, out: say, err: say }), said }
+  const { code, out, err } = await silta('audit', 'verify', ...more)
+  return { code, said: out + err }
 }
 
 test('silta audit verify gives a verdict, and names the first bad entry', async () => {
@@ -48,4 +48,74 @@ test('silta audit verify says what is missing on the command line', async () => 
   assert.deepEqual((await verify()).code, 2)
   assert.match((await verify('--log', folder, '--key', key, '--earlier', join(folder, 'none'))).said, /cannot be read/)
   assert.match((await verify('--log', folder, '--key', 'nonsense')).said, /NOT hold \(malformed\)/)
+})
+
+const silta = async (...argv: string[]) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const code = await run(argv, { env: {}, out: (text) => void out.push(text), err: (text) => void err.push(text) })
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+test('silta audit entries prints what was looked for, each proven first', async () => {
+  const entry = (i: number) =>
+    utf8(
+      JSON.stringify({
+        account: 'A'.repeat(21) + (i % 3),
+        network: i % 2 ? 'matrix' : 'other',
+        time: new Date(Date.UTC(2026, 0, 1) + i * 60_000).toISOString(),
+        type: i % 5 ? 'network.opted-in' : 'refusals.counted',
+      }),
+    )
+  const place = mkdtempSync(join(folder, 'entries-'))
+  const files = buildLog(Array.from({ length: 600 }, (_, i) => entry(i)))
+  putAt(place, files)
+  const read = (command: string, ...more: string[]) => silta('audit', command, '--log', place, '--key', key, ...more)
+  const indices = async (...more: string[]) =>
+    (await read('entries', ...more)).out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).index)
+
+  const all = await read('entries')
+  assert.equal(all.code, 0)
+  assert.match(all.err, /^600 of 600 entries .* has signed\.\n$/)
+  assert.deepEqual(JSON.parse(all.out.split('\n')[7]!), {
+    log: 'bridge.example/audit',
+    index: 7,
+    entry: JSON.parse(Buffer.from(entry(7)).toString()),
+  })
+  assert.deepEqual(await indices('--first', '298', '--last', '301'), [298, 299, 300, 301])
+  assert.deepEqual(await indices('--last', '12', '--outcome', 'refused'), [0, 5, 10])
+  assert.deepEqual(await indices('--last', '12', '--type', 'refusals.counted', '--provider', 'matrix'), [5])
+  assert.deepEqual(await indices('--last', '6', '--pseudonym', `${'A'.repeat(21)}1`), [1, 4])
+  assert.deepEqual(await indices('--from', '2026-01-01T00:05:00Z', '--to', '2026-01-01T00:08:00Z'), [5, 6, 7])
+  assert.equal((await read('entries', '--from', 'yesterday')).code, 2)
+
+  const csv = await read('export', '--format', 'csv', '--first', '5', '--last', '5')
+  assert.match(
+    csv.out,
+    /^log,index,time,.*\r\nbridge\.example\/audit,5,2026-01-01T00:05:00\.000Z,refusals\.counted,matrix,refused,/,
+  )
+  assert.match((await read('export')).err, /--format, one of ndjson, ocsf, csv/)
+
+  const proof = join(place, 'p.tlog-proof')
+  assert.equal((await read('proof', '--index', '300', '--output', proof)).code, 0)
+  const verified = await silta('audit', 'verify', '--proof', proof, '--key', key)
+  assert.match(verified.err, /^The proof holds: entry 300 of 600 /)
+  assert.equal(JSON.parse(verified.out).index, 300)
+  writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 300', 'index 301'))
+  assert.equal((await silta('audit', 'verify', '--proof', proof, '--key', key)).code, 1)
+
+  // A file of what does not hold never comes to be.
+  const bundle = Uint8Array.from(files.get('tile/entries/001')!)
+  bundle[40]! ^= 1
+  putAt(place, new Map([['tile/entries/001', bundle]]))
+  const output = join(place, 'all.ndjson')
+  const bad = await read('export', '--format', 'ndjson', '--output', output)
+  assert.equal(bad.code, 1)
+  assert.match(bad.err, /does NOT hold \(root-mismatch\).* Entries 0 to 599\./)
+  assert.deepEqual(
+    readdirSync(place).filter((name) => name.startsWith('all')),
+    [],
+  )
 })

@@ -5,12 +5,13 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta registration    prints the appservice registration for the homeserver
   silta check           says in plain words what is wrong around it
   silta audit verify    verifies a compliance log, here or elsewhere
+  silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
   silta auditor add     gives somebody a credential to read the compliance log
   silta help [COMMAND]  explains a command, or the configuration: silta help config
   silta version         prints the version
 
-Every command but audit verify takes
+Every command but those of audit that read a log takes
   --config FILE         the configuration (else SILTA_CONFIG, else silta.yaml)
 
 Examples of configurations are in config/, their schema in schemas/config.schema.json.
@@ -84,7 +85,26 @@ the root recomputed from the entries alone, and every tile. It needs no configur
   --earlier     a checkpoint kept from last time: the log has to continue it
   --token-file  a file with the auditor's credential
 
-It ends with 0 when the log holds, 1 when it does not (and names the first bad entry), 2 when the
+silta audit entries --log … --key … [FILTER] [--output FILE]
+silta audit export --format ocsf|csv|ndjson --log … --key … [FILTER] [--output FILE]
+
+Prints entries, a line each, with the log's name and the index in it. Each is proven against the signed
+checkpoint before it is printed. ocsf is API Activity (class 6003) of OCSF 1.8.0, csv as in RFC 4180.
+
+  --first, --last N   indices, both included; without them the whole log is read
+  --from, --to TIME   not before, and before: 2026-11-22 or 2026-11-22T10:00:00Z
+  --type TYPE         as network.opted-out
+  --provider NAME     a network or another provider, as matrix
+  --pseudonym P       of an account, a device or a conversation
+  --outcome WORD      as done or refused
+
+silta audit proof --index N --log … --key … [--output FILE]
+silta audit verify --proof FILE --key KEY|FILE
+
+Writes the proof of one entry (C2SP tlog-proof), the entry with it; and verifies one, with nothing but
+the key.
+
+All of them end with 0 when the log holds, 1 when it does not (and name the first bad entry), 2 when the
 arguments cannot be used.
 `
 

@@ -17,6 +17,7 @@ import {
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
 import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
+import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
@@ -52,9 +53,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'check':
         return await check(load(values.config, terminal), terminal)
       case 'audit':
-        if (topic === 'key') return printAuditKey(load(values.config, terminal).config, terminal)
-        if (topic !== 'verify') throw new Unusable('silta audit needs a command: verify or key')
-        return await verifyAuditLog({ ...values, tokenFile: values['token-file'] }, terminal)
+        return await audit(topic, values, terminal)
       case 'auditor':
         return manageAuditors(load(values.config, terminal).config, [topic, ...more], values.days, terminal)
       default:
@@ -68,6 +67,25 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   }
 }
 
+async function audit(command: string | undefined, values: Values, terminal: Terminal): Promise<number> {
+  const given = { ...values, tokenFile: values['token-file'] }
+  switch (command) {
+    case 'key':
+      return printAuditKey(load(values.config, terminal).config, terminal)
+    case 'verify':
+      return given.proof === undefined ? verifyAuditLog(given, terminal) : verifyAuditProof(given, terminal)
+    case 'entries':
+    case 'export':
+      return readAuditLog(given, command, terminal)
+    case 'proof':
+      return proveAuditEntry(given, terminal)
+    default:
+      throw new Unusable('silta audit needs a command: verify, entries, proof, export or key')
+  }
+}
+
+type Values = ReturnType<typeof readArguments>['values']
+
 function readArguments(argv: readonly string[]) {
   return parseArgs({
     args: [...argv],
@@ -80,10 +98,26 @@ function readArguments(argv: readonly string[]) {
       key: { type: 'string' },
       earlier: { type: 'string' },
       'token-file': { type: 'string' },
+      ...auditOptions,
       days: { type: 'string', default: '90' },
     },
   })
 }
+
+/** What `silta audit` reads out of a log. */
+const auditOptions = {
+  first: { type: 'string' },
+  last: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  type: { type: 'string' },
+  provider: { type: 'string' },
+  pseudonym: { type: 'string' },
+  outcome: { type: 'string' },
+  format: { type: 'string' },
+  index: { type: 'string' },
+  proof: { type: 'string' },
+} as const
 
 function load(file: string | undefined, terminal: Terminal): LoadedConfig {
   const loaded = loadConfig({ file, env: terminal.env })

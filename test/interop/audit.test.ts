@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { encodeVerifier, leafHash, noteSigner } from '../../src/audit/log/index.ts'
+import { proofOf } from '../../src/audit/reading/index.ts'
 import { buildLog, type LogFiles, testEntries, testSigner } from '../../src/audit/testing/log.ts'
 import { anEvent, testAudit, testSequencer } from '../../src/audit/testing/world.ts'
 import { utf8 } from '../../src/crypto/index.ts'
@@ -99,6 +100,24 @@ describe('a log, verified by a program of another maker', { skip: inCi ? false :
     )
     assert.equal(verdict.status, 0, verdict.stderr)
     assert.match(verdict.stderr, /Successfully fsck'd log with size 600/)
+  })
+
+  test('the proof of one entry is taken, and of no other', async () => {
+    const read = async (path: string) => good.get(path)
+    const proof = await proofOf(crypto, { read, verifier: testSigner.verifier, index: 300 })
+    const check = (bytes: Uint8Array) => {
+      const file = join(folder, 'one.tlog-proof')
+      writeFileSync(file, bytes)
+      return spawnSync(program, ['proof', file, key], { encoding: 'utf8' }).stdout.trim()
+    }
+    assert.equal(check(proof), 'ok 300 {"number":300}')
+    const other = Buffer.from(utf8('{"number":301}')).toString('base64')
+    for (const [from, to] of [
+      [/^extra .*$/m, `extra ${other}`],
+      [/^index 300$/m, 'index 301'],
+      [/\n600\n/, '\n599\n'],
+    ] as const)
+      assert.doesNotMatch(check(utf8(Buffer.from(proof).toString().replace(from, to))), /^ok/)
   })
 
   test('what was tampered with is refused', () => {

@@ -1,7 +1,7 @@
 import { equalBytes } from '../../crypto/index.ts'
 import { LogError } from './errors.ts'
 import { emptyRoot, type Hasher, nodeHash } from './hashes.ts'
-import { largestPower, type TileReader } from './reader.ts'
+import { largestPower, splitAt, type TileReader } from './reader.ts'
 
 /** The hashes that lead from the entry at `index` to the root (RFC 6962 §2.1.1). @throws LogError */
 export async function proveInclusion(tiles: TileReader, index: number): Promise<Uint8Array[]> {
@@ -111,10 +111,4 @@ function climb(
   }
   if (last !== 0) throw new LogError('bad-proof', 'the proof is too short')
   return hash
-}
-
-/** Where a tree that is no single entry has its two children: the left one is the largest perfect tree below the whole. */
-function splitAt(first: number, end: number): number {
-  const power = largestPower(end - first)
-  return first + (power === end - first ? power / 2 : power)
 }

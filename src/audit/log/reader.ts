@@ -75,6 +75,12 @@ export function largestPower(n: number): number {
   return power
 }
 
+/** Where a tree that is no single entry has its two children: the left one is the largest perfect tree below the whole. */
+export function splitAt(first: number, end: number): number {
+  const power = largestPower(end - first)
+  return first + (power === end - first ? power / 2 : power)
+}
+
 /** The right edge of a log, from its tiles. Whoever relies on it compares its root to a signed one. @throws LogError */
 export async function readFrontier(tiles: TileReader): Promise<Frontier> {
   const levels: Uint8Array[][] = []

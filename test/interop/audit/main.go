@@ -3,8 +3,9 @@
 //
 //	audit FOLDER KEY            verifies the log in the folder
 //	audit FOLDER KEY EARLIER    … and that it continues the checkpoint in the file EARLIER
+//	audit proof FILE KEY        verifies the proof of one entry (tlog-proof)
 //
-// Prints "ok SIZE ROOT" and ends with 0, or says what is wrong and ends with 1.
+// Prints "ok SIZE ROOT", or "ok INDEX ENTRY", and ends with 0, or says what is wrong and ends with 1.
 package main
 
 import (
@@ -25,8 +26,17 @@ const tileWidth = 256
 
 func main() {
 	if len(os.Args) != 3 && len(os.Args) != 4 {
-		fmt.Println("usage: audit FOLDER KEY [EARLIER]")
+		fmt.Println("usage: audit FOLDER KEY [EARLIER], or audit proof FILE KEY")
 		os.Exit(2)
+	}
+	if os.Args[1] == "proof" && len(os.Args) == 4 {
+		index, entry, err := verifyProof(os.Args[2], os.Args[3])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ok", index, string(entry))
+		return
 	}
 	earlier := ""
 	if len(os.Args) == 4 {
@@ -79,6 +89,10 @@ func readCheckpoint(file string, verifier note.Verifier) (tlog.Tree, error) {
 	if err != nil {
 		return tlog.Tree{}, err
 	}
+	return openCheckpoint(bytes, verifier)
+}
+
+func openCheckpoint(bytes []byte, verifier note.Verifier) (tlog.Tree, error) {
 	opened, err := note.Open(bytes, note.VerifierList(verifier))
 	if err != nil {
 		return tlog.Tree{}, err

@@ -1,0 +1,7 @@
+/**
+ * What is read out of the log: what entries are looked for by, the forms in which they are handed out, and reading them
+ * with a proof of each. For the tool of an auditor, for the service and for the page; it writes nothing.
+ */
+export type { EntryFilter } from './facets.ts'
+export { exportFormats, head, lineOf } from './lines.ts'
+export { proofOf, readEntries } from './read.ts'

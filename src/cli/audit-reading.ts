@@ -1,0 +1,148 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  decodeProof,
+  type EntryFilter,
+  exportFormats,
+  head,
+  lineOf,
+  proofOf,
+  readEntries,
+  verifyProof,
+} from '../audit/index.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { type LogArguments, openLogArguments, progressOn, readFileOf, readKey, withVerdict } from './log-arguments.ts'
+import { exit, type Terminal, Unusable } from './terminal.ts'
+
+export interface ReadingArguments extends LogArguments {
+  readonly first?: string | undefined
+  readonly last?: string | undefined
+  readonly from?: string | undefined
+  readonly to?: string | undefined
+  readonly type?: string | undefined
+  readonly provider?: string | undefined
+  readonly pseudonym?: string | undefined
+  readonly outcome?: string | undefined
+  readonly format?: string | undefined
+  readonly output?: string | undefined
+  readonly index?: string | undefined
+  readonly proof?: string | undefined
+}
+
+/**
+ * `silta audit entries` and `silta audit export`: entries that were looked for, each proven against the signed checkpoint
+ * before it is written. A file is there only when all of it held. @returns the exit code
+ */
+export async function readAuditLog(
+  given: ReadingArguments,
+  command: 'entries' | 'export',
+  terminal: Terminal,
+): Promise<number> {
+  const format = exportFormats.find((each) => each === (given.format ?? (command === 'entries' ? 'ndjson' : undefined)))
+  if (!format) throw new Unusable(`silta audit ${command} needs --format, one of ${exportFormats.join(', ')}`)
+  const [first, last] = [wholeNumber(given.first, '--first'), wholeNumber(given.last, '--last')]
+  const filter = filterOf(given)
+  const target = openTarget(given.output, terminal)
+  const work = async () => {
+    target.write(head[format])
+    const { checkpoint, read, found } = await readEntries(nodeCrypto, {
+      ...openLogArguments(given, command),
+      ...{ first, last, filter },
+      onProgress: progressOn(terminal),
+      onEntry: (entry) => target.write(lineOf(format, entry)),
+    })
+    target.finish()
+    terminal.err(
+      `${found} of ${read} entries were looked for; all ${read} are in the log of ${checkpoint.size} entries that ${checkpoint.origin} has signed.\n`,
+    )
+    return exit.well
+  }
+  try {
+    return await withVerdict(terminal, work, terminal.err)
+  } finally {
+    target.abandon()
+  }
+}
+
+/** `silta audit proof --index N`: the proof of one entry, to keep or to hand on. @returns the exit code */
+export async function proveAuditEntry(given: ReadingArguments, terminal: Terminal): Promise<number> {
+  const index = wholeNumber(given.index, '--index')
+  if (index === undefined) throw new Unusable('silta audit proof needs --index N')
+  const target = openTarget(given.output, terminal)
+  const work = async () => {
+    const proof = await proofOf(nodeCrypto, { ...openLogArguments(given, 'proof'), index })
+    target.write(new TextDecoder().decode(proof))
+    target.finish()
+    return exit.well
+  }
+  try {
+    return await withVerdict(terminal, work, terminal.err)
+  } finally {
+    target.abandon()
+  }
+}
+
+/** `silta audit verify --proof FILE`: one entry, by its proof and the log's key alone. @returns the exit code */
+export async function verifyAuditProof({ proof, key }: ReadingArguments, terminal: Terminal): Promise<number> {
+  if (proof === undefined || key === undefined)
+    throw new Unusable('silta audit verify --proof FILE needs --key KEY|FILE')
+  return withVerdict(
+    terminal,
+    async () => {
+      const read = decodeProof(new Uint8Array(readFileOf(proof)))
+      const { origin, size } = verifyProof(nodeCrypto, read, readKey(key))
+      terminal.err(`The proof holds: entry ${read.index} of ${size} that ${origin} has signed.\n`)
+      terminal.out(lineOf('ndjson', { log: origin, index: read.index, body: read.entry }))
+      return exit.well
+    },
+    terminal.err,
+  )
+}
+
+function filterOf({ from, to, type, provider, pseudonym, outcome }: ReadingArguments): EntryFilter {
+  return { from: timeOf(from, '--from'), to: timeOf(to, '--to'), type, provider, pseudonym, outcome }
+}
+
+function timeOf(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const at = /^\d{4}-\d\d-\d\d(T[\d:.]+Z)?$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(at))
+    throw new Unusable(`${option} must be a day (2026-11-22) or a time in UTC (2026-11-22T10:00:00Z)`)
+  return at
+}
+
+function wholeNumber(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^(0|[1-9]\d{0,14})$/.test(text)) throw new Unusable(`${option} must be a whole number`)
+  return Number(text)
+}
+
+/** Standard output, or a file that takes its place only when it is whole. */
+function openTarget(file: string | undefined, terminal: Terminal) {
+  if (file === undefined) return { write: terminal.out, finish: () => undefined, abandon: () => undefined }
+  const beside = `${file}.part`
+  let descriptor: number | undefined
+  try {
+    // What is in a log is for auditors, not for everybody on the machine.
+    descriptor = openSync(beside, 'w', 0o600)
+  } catch (error) {
+    throw new Unusable(`${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
+  }
+  const close = () => {
+    if (descriptor === undefined) return
+    closeSync(descriptor)
+    descriptor = undefined
+  }
+  return {
+    write: (text: string) => void writeSync(descriptor!, text),
+    finish() {
+      fsyncSync(descriptor!)
+      close()
+      renameSync(beside, file)
+    },
+    abandon() {
+      if (descriptor === undefined) return
+      close()
+      rmSync(beside, { force: true })
+    },
+  }
+}

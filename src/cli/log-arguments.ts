@@ -1,0 +1,74 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { LogError, parseVerifier, readLogAt } from '../audit/index.ts'
+import { nodeCrypto } from '../crypto/node.ts'
+import { exit, type Terminal, Unusable } from './terminal.ts'
+
+/** Which log a command is about, and how it is read. */
+export interface LogArguments {
+  /** A URL or a folder. */
+  readonly log?: string | undefined
+  /** The log's key, `name+hash+key`, or a file with it. */
+  readonly key?: string | undefined
+  readonly tokenFile?: string | undefined
+}
+
+/** Opens the log that was named. @throws Unusable, LogError */
+export function openLogArguments({ log, key, tokenFile }: LogArguments, command: string) {
+  if (log === undefined || key === undefined)
+    throw new Unusable(`silta audit ${command} needs --log URL|FOLDER and --key KEY|FILE`)
+  return {
+    read: readLogAt(log, tokenFile === undefined ? undefined : readText(tokenFile)),
+    verifier: readKey(key),
+  }
+}
+
+/** A log's key, or the one in a file. @throws LogError */
+export function readKey(given: string) {
+  return parseVerifier(nodeCrypto, existsSync(given) ? readText(given) : given)
+}
+
+/** Often enough to see that it goes on. */
+const progressMs = 2000
+
+export function progressOn(terminal: Terminal): (done: number, of: number) => void {
+  let told = Date.now()
+  return (done, of) => {
+    if (Date.now() - told < progressMs) return
+    told = Date.now()
+    terminal.err(`${done} of ${of} entries\n`)
+  }
+}
+
+/**
+ * Runs what reads a log; of one that does not hold it says why and names the first bad entry. The verdict goes to `say`:
+ * to standard error where entries go to standard output.
+ *
+ * @returns the exit code
+ */
+export async function withVerdict(
+  terminal: Terminal,
+  work: () => Promise<number>,
+  say: (text: string) => void = terminal.out,
+): Promise<number> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error
+    const { first, last } = error.entries ?? {}
+    const where = first === undefined ? '' : first === last ? ` Entry ${first}.` : ` Entries ${first} to ${last}.`
+    say(`The log does NOT hold (${error.code}): ${error.message}.${where}\n`)
+    return exit.failed
+  }
+}
+
+function readText(file: string): string {
+  return readFileOf(file).toString('utf8').trim()
+}
+
+export function readFileOf(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    throw new Unusable(`${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
+  }
+}
