@@ -3,15 +3,16 @@
 //   node dist/silta.js serve
 //
 // dist/ holds the program in a few files, the WebAssembly modules and data that packages load from beside their code, the
-// migrations, and the licences of everything that is in it.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// migrations, the pages for browsers, and the licences of everything that is in it.
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { build, type Metafile } from 'esbuild'
+import { build } from 'esbuild'
+import { buildPages } from './pages/build.ts'
+import { licences, packagesIn } from './support/licences.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
-const packages = join(root, 'node_modules')
 
 /** Files that code finds by `new URL(…, import.meta.url)`: where they are, and where they are looked for from the bundle. */
 const besideTheCode: readonly [from: string, to: string][] = [
@@ -56,26 +57,9 @@ for (const [from, to] of besideTheCode) {
   mkdirSync(dirname(join(outdir, to)), { recursive: true })
   cpSync(join(root, from), join(outdir, to), { recursive: true })
 }
-writeFileSync(join(outdir, 'THIRD-PARTY-LICENSES'), licences(metafile))
+const pages = await buildPages(root, join(outdir, 'static'))
+const packages = new Set([...packagesIn(metafile), ...pages.packages])
+writeFileSync(join(outdir, 'THIRD-PARTY-LICENSES'), licences([...packages].sort()))
 const sizes = readdirSync(outdir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
 const bytes = sizes.reduce((sum, entry) => sum + readFileSync(join(entry.parentPath, entry.name)).length, 0)
 console.log(`wrote ${outdir}: ${sizes.length} files, ${Math.round(bytes / 1e6)} MB`)
-
-/** The licence texts of the packages of which something is in the bundle. */
-function licences({ inputs }: Metafile): string {
-  const names = new Set(Object.keys(inputs).map((input) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(input)?.[1]))
-  return [...names]
-    .filter((name) => name !== undefined)
-    .sort()
-    .map((name) => {
-      const folder = join(packages, name)
-      const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
-        version: string
-        license?: string
-      }
-      const file = readdirSync(folder).find((entry) => /^(licen[cs]e|copying)/i.test(entry))
-      const text = file && existsSync(join(folder, file)) ? readFileSync(join(folder, file), 'utf8') : ''
-      return `${name} ${manifest.version}: ${manifest.license ?? 'see below'}\n\n${text.trim()}\n`
-    })
-    .join(`\n${'-'.repeat(80)}\n\n`)
-}

@@ -1,10 +1,12 @@
 // npm start: the whole thing on one machine. The service with an embedded database, a local Matrix homeserver when none
 // is configured, a demonstration at the first start, and then it stays up until Ctrl-C. Everything lies in data/.
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { isStoreError, lockDirectory } from '../src/store/index.ts'
 import { type MatrixClient, startMatrixClient } from '../test/support/matrix-client.ts'
 import { fileStorage } from './chat/file-storage.ts'
 import { notes } from './chat/notes.ts'
+import { buildPages } from './pages/build.ts'
 import type { Child } from './start/children.ts'
 import { configure, wishedPort } from './start/configuration.ts'
 import { dataFolder } from './start/data.ts'
@@ -14,6 +16,7 @@ import { choosePort } from './start/ports.ts'
 import { startService } from './start/service.ts'
 import { readState, type State, writeState } from './start/state.ts'
 import { describeReady } from './start/words.ts'
+import { root } from './support/command.ts'
 import { endWithParent } from './support/end-with-parent.ts'
 import { PartMissing } from './support/python.ts'
 import { ensureSynapse, type Synapse } from './support/synapse.ts'
@@ -70,6 +73,7 @@ async function start(): Promise<string> {
       ? await stage('the Matrix homeserver', () => startHomeserver(configuration, python, ports.homeserver))
       : undefined
   if (synapse) open.push({ name: 'the homeserver', stop: () => synapse.stop() })
+  await buildPages(root, join(root, 'src/pages/static'))
   const child = await stage('the service', () => startService(configuration, service))
   open.push({ name: 'the service', stop: () => child.stop() })
 

@@ -34,6 +34,7 @@ import {
   openShutdown,
   type Shutdown,
 } from './ops/index.ts'
+import { openPages } from './pages/index.ts'
 import { inProcessPipe } from './protocol/in-process-pipe.ts'
 import { createSealer, type Database, isStoreError, openDatabase } from './store/index.ts'
 import { openWebServer } from './web-server.ts'
@@ -42,6 +43,8 @@ export interface ServiceOptions {
   readonly log?: Log
   /** Called between what must survive a kill; for crash tests. */
   readonly steps?: (step: HubStep | EdgeStep | AuditStep | ErasureStep) => void | Promise<void>
+  /** Folder of the built pages; the usual one when not given. */
+  readonly pages?: string
 }
 
 export interface Service {
@@ -185,6 +188,17 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   app.get('/metrics', async (c) => c.body(await metrics.render(), 200, { 'content-type': metrics.contentType }))
   if (tokens.trial) app.route('/', trialIssuerRoutes(tokens.trial))
   app.route('/', audit.routes)
+  const { domain } = config.provider
+  const trial = tokens.trial !== undefined
+  const pages = openPages({
+    crypto,
+    provider: domain,
+    providerKey: secrets.providerKey,
+    trial,
+    directory: options.pages,
+  })
+  if (pages) app.route('/', pages)
+  else log.warn({}, 'the pages for browsers are not built: links for guests open nothing')
   if (edge) app.route('/', edge.routes)
   const server = await openWebServer({
     ...{ app, host: config.listen.host, port: config.listen.port, proxy: config.listen.proxy ?? false },

@@ -24,8 +24,9 @@ export const importRules: ImportRules = {
     edge: ['crypto', 'cbor', 'identity', 'content', 'client', 'store', 'ops'],
     audit: ['crypto', 'store'],
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'audit', 'bus', 'ops', 'protocol'],
+    pages: ['crypto'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
-    cli: ['crypto', 'config', 'ops', 'edge', 'audit', 'main.ts'],
+    cli: ['crypto', 'config', 'ops', 'edge', 'audit', 'pages', 'main.ts'],
     'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
       'web-server.ts',
@@ -43,6 +44,7 @@ export const importRules: ImportRules = {
       'edge',
       'hub',
       'messenger',
+      'pages',
     ],
   },
   fileArrows: {

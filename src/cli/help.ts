@@ -8,10 +8,11 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
   silta auditor add     gives somebody a credential to read the compliance log
+  silta pages verify    verifies the pages that a provider gives to browsers
   silta help [COMMAND]  explains a command, or the configuration: silta help config
   silta version         prints the version
 
-Every command but those of audit that read a log takes
+Every command but pages verify and those of audit that read a log takes
   --config FILE         the configuration (else SILTA_CONFIG, else silta.yaml)
 
 Examples of configurations are in config/, their schema in schemas/config.schema.json.
@@ -28,6 +29,7 @@ ends. Logs JSON lines to standard output.
   /readyz                       200 while it can serve; the state of each dependency as JSON
   /metrics                      Prometheus
   /audit/                       the compliance log (C2SP tlog-tiles), for auditors
+  /g/                           the page for guests; its signed manifest is /g/manifest.json
 
 It ends with 0 after an orderly end, 1 after a fault, 2 when the configuration cannot be used.
 `
@@ -108,6 +110,23 @@ All of them end with 0 when the log holds, 1 when it does not (and name the firs
 arguments cannot be used.
 `
 
+const pages = `silta pages key [--config FILE]
+
+Prints the provider's public key (Ed25519, base64url): it signs the manifest of the pages.
+
+silta pages verify URL --key KEY [--build FOLDER]
+
+Fetches the pages for browsers (https://chat.example.org) as a stranger would and compares each file and
+its Content-Security-Policy with the signed manifest. It needs no configuration.
+
+  --key      the provider's public key, as it has published it or as somebody was served it before
+  --build    a folder of pages built from the sources (npm run build: dist/static): the manifest has
+             to be that of this build
+
+It ends with 0 when all of it holds, 1 when something does not, 2 when the arguments cannot be used.
+What it says is true of this one visit: a web server can give other people other pages.
+`
+
 const config = `The configuration is a YAML file. Only provider.domain must be given:
 
   provider:
@@ -129,6 +148,7 @@ export function help(topic: string | undefined, fields: () => string): string | 
     check: () => check,
     audit: () => audit,
     auditor: () => auditor,
+    pages: () => pages,
     config: () => config + fields(),
   }
   return topic === undefined || topic === 'help'

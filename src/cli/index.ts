@@ -1,5 +1,5 @@
 /**
- * The command line: serve, registration, check, audit, auditor, help. It reads arguments, calls what does the work, prints, and gives the
+ * The command line: serve, registration, check, audit, auditor, pages, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -20,6 +20,7 @@ import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
 import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
+import { printPagesKey, verifyServedPages } from './pages.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
 export type { Terminal }
@@ -54,6 +55,10 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         return await check(load(values.config, terminal), terminal)
       case 'audit':
         return await audit(topic, values, terminal)
+      case 'pages':
+        if (topic === 'key') return printPagesKey(load(values.config, terminal).config, terminal)
+        if (topic !== 'verify') throw new Unusable('silta pages needs a command: verify URL, or key')
+        return await verifyServedPages({ ...values, url: more[0] }, terminal)
       case 'auditor':
         return manageAuditors(load(values.config, terminal).config, [topic, ...more], values.days, terminal)
       default:
@@ -95,6 +100,7 @@ function readArguments(argv: readonly string[]) {
       output: { type: 'string', short: 'o' },
       help: { type: 'boolean', short: 'h' },
       log: { type: 'string' },
+      build: { type: 'string' },
       key: { type: 'string' },
       earlier: { type: 'string' },
       'token-file': { type: 'string' },
