@@ -31,7 +31,9 @@ import {
   openHealth,
   openLog,
   openMetrics,
+  openOperatorSocket,
   openShutdown,
+  operatorSocketFile,
   type Shutdown,
 } from './ops/index.ts'
 import { openPages } from './pages/index.ts'
@@ -206,6 +208,9 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     frameBytes: defaultGatewaySettings.frameBytes,
     ...config.limits,
   })
+  const operator = await openOperatorSocket(join(config.dataDirectory, operatorSocketFile), audit.operatorRoutes)
+  if (operator) shutdown.add('operator socket', () => operator.close())
+  else log.warn({ code: 'operator-socket' }, 'no socket for commands: its path is too long, or another process has it')
   shutdown.add('server', (deadline) => server.close(deadline))
   shutdown.add('gateway', () => gateway.drain())
   // Before the gateway goes: the edge is one of its clients, and finishes what it has under way.

@@ -102,6 +102,18 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   const verdict = await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))
   assert.match(verdict.out, /^The log holds: \d+ entries of chat\.example\/audit.* continues the earlier checkpoint/)
   assert.equal((await silta('audit', 'verify', ...place)).code, 1)
+  // Whose the entries are can be forgotten for good, and the log holds.
+  assert.equal((await silta('audit', 'erase', address)).code, 0)
+  assert.equal((await silta('audit', 'erase', address)).code, 1)
+  await untilThere('subject.erased')
+  const about = (await entries()).filter(({ type }) =>
+    ['account.created', 'subject.erasure-begun'].includes(String(type)),
+  )
+  assert.deepEqual(
+    about.map(({ account }) => account),
+    [about[0]!.account, about[0]!.account],
+  )
+  assert.equal((await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))).code, 0)
   await silta('auditor', 'revoke', (await silta('auditor', 'list')).out.split(' ')[0]!)
   await assert.rejects(entries())
   await service.stop('test')

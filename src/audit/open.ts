@@ -6,6 +6,7 @@ import { noteConfiguration } from './configuration.ts'
 import { openCredentials } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
 import { noteSigner } from './log/index.ts'
+import { operatorRoutes } from './operator-routes.ts'
 import { readFromFolder } from './place.ts'
 import { openRefusals } from './refusals.ts'
 import { logRoutes } from './routes.ts'
@@ -50,6 +51,8 @@ export interface ComplianceLog extends Audit {
   /** The pseudonym of an account; undefined when it has none, or none any more. */
   pseudonymOf(account: string): Promise<string | undefined>
   readonly routes: Hono
+  /** For the operator's own socket. */
+  readonly operatorRoutes: Hono
   /** Why nothing is put into the log any more; undefined while all is well. */
   readonly stopped: SequencerError | undefined
   /** Writes what was counted, takes what waits into the log, and stops. */
@@ -71,16 +74,18 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const signer = noteSigner(crypto, originOf(options.provider), options.logKey)
   const sequencer = openSequencer({ database, crypto, audit, signer, folder, owner, onFault, steps: options.steps })
   const refusals = openRefusals({ database, audit, onFault })
+  const erase = async (account: string) => {
+    const known = await database.transaction((tx) => erasure.begin(tx, account))
+    await erasure.finish()
+    return known
+  }
   const credentials = openCredentials(crypto, join(options.dataDirectory, auditorsFile))
   return {
     append: audit.append,
     refused: refusals.refused,
     configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
-    async erase(account) {
-      const known = await database.transaction((tx) => erasure.begin(tx, account))
-      await erasure.finish()
-      return known
-    },
+    erase,
+    operatorRoutes: operatorRoutes({ erase }),
     pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
     routes: logRoutes({ read: (path) => readFromFolder(folder, path), accepts: credentials.accepts }),
     get stopped() {

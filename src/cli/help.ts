@@ -7,6 +7,7 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta audit verify    verifies a compliance log, here or elsewhere
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
+  silta audit erase     forgets for good whose pseudonym in it is an account's
   silta auditor add     gives somebody a credential to read the compliance log
   silta pages verify    verifies the pages that a provider gives to browsers
   silta help [COMMAND]  explains a command, or the configuration: silta help config
@@ -76,6 +77,12 @@ Authorization: Bearer …. The running service follows at once, where it has the
 const audit = `silta audit key [--config FILE]
 
 Prints the log's public key, name+hash+key: what an auditor is given, and keeps.
+
+silta audit erase ADDRESS [--config FILE]
+
+Destroys the keys that tell which pseudonyms in the log are those of an account and its devices. It
+cannot be undone. The log stays as it is, and has an entry of it. The service has to run, with the same
+data directory.
 
 silta audit verify --log URL|FOLDER --key KEY|FILE [--earlier FILE] [--token-file FILE]
 

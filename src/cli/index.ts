@@ -17,6 +17,7 @@ import {
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
 import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
+import { eraseSubject } from './audit-erase.ts'
 import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
@@ -54,7 +55,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'check':
         return await check(load(values.config, terminal), terminal)
       case 'audit':
-        return await audit(topic, values, terminal)
+        return await audit([topic, ...more], values, terminal)
       case 'pages':
         if (topic === 'key') return printPagesKey(load(values.config, terminal).config, terminal)
         if (topic !== 'verify') throw new Unusable('silta pages needs a command: verify URL, or key')
@@ -72,7 +73,11 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-async function audit(command: string | undefined, values: Values, terminal: Terminal): Promise<number> {
+async function audit(
+  [command, address]: readonly (string | undefined)[],
+  values: Values,
+  terminal: Terminal,
+): Promise<number> {
   const given = { ...values, tokenFile: values['token-file'] }
   switch (command) {
     case 'key':
@@ -84,8 +89,10 @@ async function audit(command: string | undefined, values: Values, terminal: Term
       return readAuditLog(given, command, terminal)
     case 'proof':
       return proveAuditEntry(given, terminal)
+    case 'erase':
+      return eraseSubject(load(values.config, terminal).config, address, terminal)
     default:
-      throw new Unusable('silta audit needs a command: verify, entries, proof, export or key')
+      throw new Unusable('silta audit needs a command: verify, entries, proof, export, key or erase')
   }
 }
 

@@ -4,7 +4,7 @@ import { startService } from '../main.ts'
 import { openLog } from '../ops/index.ts'
 
 /** Errors whose message is a sentence of ours, made for whoever runs the service. */
-const speaking = new Set(['StoreError', 'ListenError'])
+const speaking = new Set(['StoreError', 'ListenError', 'SubjectKeysError'])
 
 /**
  * Runs the service until SIGTERM or SIGINT, and a second one of them does not wait. Gives the exit code: 0 after an orderly

@@ -14,4 +14,11 @@ export {
 } from './health.ts'
 export { type Log, type LogLevel, type LogSettings, openLog, silentLog } from './log.ts'
 export { type Counters, type Instrument, type Labels, type Metrics, openMetrics, type Timers } from './metrics.ts'
+export {
+  askOperator,
+  type OperatorAnswer,
+  type OperatorSocket,
+  openOperatorSocket,
+  operatorSocketFile,
+} from './operator-socket.ts'
 export { openShutdown, type Shutdown, type ShutdownSettings } from './shutdown.ts'
