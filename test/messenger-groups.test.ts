@@ -227,6 +227,44 @@ describe('a group', () => {
     await agree(it.room, [it.alice, it.tablet, bob, again])
   })
 
+  test('is entered anew where the provider has another epoch and nothing under way explains it', async () => {
+    const it = await group()
+    await it.bob.crash()
+    await it.alice.device.rename(it.room, 'Renamed')
+    // The provider takes it that Bob has everything.
+    await provider.database.query(
+      'update hub.mailbox m set acked = r.next_seq - 1 from hub.room r where r.no = m.room_no and r.id = $1 and m.device_id = $2',
+      [it.room, it.bob.device.deviceId],
+    )
+    const gaps: RoomId[] = []
+    const before = (device: Device) => void device.on('gap', ({ room }) => void gaps.push(room))
+    const bob = await provider.reopen(it.bob.storage, { before })
+    await until('the name', async () => (await bob.device.room(it.room))?.name === 'Renamed')
+    await agree(it.room, [it.alice, it.tablet, bob, it.carol])
+    assert.deepEqual(gaps, [it.room])
+
+    // The provider was put back to an older state of the group.
+    const { database } = provider
+    const [{ no, epoch }] = (await database.query('select no, epoch from hub.room where id = $1', [it.room])) as [
+      { no: number; epoch: number },
+    ]
+    await database.query('create table saved_group as select * from hub.room_group where room_no = $1', [no])
+    await it.alice.device.rename(it.room, 'Lost')
+    await until('the name everywhere', async () => (await it.carol.device.room(it.room))?.name === 'Lost')
+    await database.query('delete from hub.room_group where room_no = $1', [no])
+    await database.query('insert into hub.room_group select * from saved_group')
+    await database.query('update hub.room set epoch = $2 where no = $1', [no, epoch])
+    for (const each of [it.alice, it.tablet, bob, it.carol]) each.cut()
+    const heard = listen(bob.device)
+    await until(
+      'the group as the provider has it',
+      async () => (await it.alice.device.room(it.room))?.name === 'Renamed',
+    )
+    await agree(it.room, [it.alice, it.tablet, bob, it.carol])
+    await (await it.alice.device.send(it.room, text('together again'))).accepted
+    await expectTexts(heard, ['together again'])
+  })
+
   test('is not for strangers who have not consented, nor for those who have blocked or been blocked', async () => {
     const it = await group()
     const stranger = await newcomer()

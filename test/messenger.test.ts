@@ -129,6 +129,7 @@ describe('two accounts', () => {
     const room = await jan.device.createDirectRoom(kim.device.address)
     await until('the request', async () => (await kim.device.room(room))?.joined === true)
     await kim.device.decline(room)
+    await until('the news of it', async () => (await jan.device.room(room))?.otherStanding === 'declined')
     await assert.rejects((await jan.device.send(room, text('hello?'))).accepted, refused('not-allowed'))
 
     const { alice, bob, room: shared } = await pair()
@@ -138,6 +139,29 @@ describe('two accounts', () => {
     await assert.rejects((await alice.device.send(shared, text('still there?'))).accepted, refused('not-allowed'))
     const again = await alice.device.createDirectRoom(bob.device.address)
     assert.notEqual(again, shared)
+  })
+
+  test('learn of it when they come back, too', async () => {
+    const [jan, kim] = [await provider.register('jan again'), await provider.register('kim again')]
+    const room = await jan.device.createDirectRoom(kim.device.address)
+    await until('the request', async () => (await kim.device.room(room))?.joined === true)
+    await jan.crash()
+    await kim.device.decline(room)
+    const back = await provider.reopen(jan.storage)
+    await until('the news of it', async () => (await back.device.room(room))?.otherStanding === 'declined')
+  })
+
+  test('accept a stranger by answering', async () => {
+    const [lea, max] = [await provider.register('lea'), await provider.register('max')]
+    const heard = listen(max.device)
+    const room = await lea.device.createDirectRoom(max.device.address)
+    await until('the request', async () => (await max.device.room(room))?.standing === 'requested')
+    await (await max.device.send(room, text('who are you?'))).accepted
+    assert.equal((await max.device.room(room))?.standing, 'accepted')
+    // More than a stranger may say.
+    const words = ['1', '2', '3', '4', '5', '6', '7']
+    for (const word of words) await (await lea.device.send(room, text(word))).accepted
+    await expectTexts(heard, words)
   })
 })
 

@@ -29,6 +29,7 @@ export function followNews(device: Device, view: View): News {
   const sentAt = new Map<string, number>()
   // Which groups this device is in, for handlers that may not ask the device.
   const groups = new Set<RoomId>(view.groups)
+  const declined = new Set<RoomId>()
   const { print, later } = view
   const took = (id: string) => {
     const at = sentAt.get(id)
@@ -96,7 +97,11 @@ export function followNews(device: Device, view: View): News {
       print(`! [${view.numberOf(room, id)}] was not delivered. ${explainRefusal(error, known)}`)
     })
   })
-  device.on('room', ({ id, kind, joined, standing, inviter, name }) => {
+  device.on('room', ({ id, kind, joined, standing, otherStanding, inviter, name }) => {
+    if (kind === 'direct' && otherStanding === 'declined' && !declined.has(id)) {
+      declined.add(id)
+      later(async () => print(`${await view.rooms.nameOf(id)} does not wish to talk to you.`))
+    }
     if (kind !== 'group') return
     const fresh = joined && !groups.has(id)
     if (joined) groups.add(id)
@@ -174,6 +179,6 @@ function followState(device: Device, { print, later }: View): void {
   )
   device.on('undecryptable', ({ error }) => later(() => print(`! ${error.explanation}`)))
   device.on('fault', ({ code, explanation }) => {
-    if (code !== 'closed') later(() => print(`! ${explanation} (${code})`))
+    if (code !== 'closed') later(() => print(`! ${explanation}`))
   })
 }

@@ -16,11 +16,11 @@ export function explainRefusal(
   return error.explanation
 }
 
-/** A failure in a sentence; the code in brackets is for whoever is asked for help. */
+/** A failure in a sentence. */
 export function explain(error: unknown): string {
   if (error instanceof ClientError) {
     const advice = error.code === 'consent-required' ? ' /ask NAME does that.' : ''
-    return `${error.explanation}${advice} (${error.code})`
+    return `${error.explanation}${advice}`
   }
   return error instanceof Error ? error.message : String(error)
 }
@@ -33,9 +33,8 @@ const outcomes: Record<Outcome['outcome'], string> = {
   delivered: 'delivered',
 }
 
-export function describeOutcome({ outcome, code, detail }: Outcome): string {
-  if (detail) return `${outcomes[outcome]}. ${detail}`
-  return code ? `${outcomes[outcome]} (${code})` : outcomes[outcome]
+export function describeOutcome({ outcome, detail }: Outcome): string {
+  return detail ? `${outcomes[outcome]}. ${detail}` : outcomes[outcome]
 }
 
 export const standings: Record<RoomStanding, string> = {

@@ -47,6 +47,7 @@ async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
   await deleteInBatches(ctx, 'approach', 'hour < $1', Math.floor(now / 3_600_000) - 24)
   await deleteInBatches(ctx, 'guest_entry', 'at < $1', now - ctx.settings.guestEntryMs)
   await deleteInBatches(ctx, 'invite', 'coalesce(revoked_at, expires_at) < $1', now - ctx.settings.guestEndedMs)
+  await deleteInBatches(ctx, 'device', 'unlinked_at < $1', now - ctx.settings.unlinkedMs)
   await deleteEnded(ctx, now - ctx.settings.guestEndedMs)
   await proposeForgotten(ctx, mostProposals)
 }

@@ -15,6 +15,8 @@ export interface HubSettings {
   roomLeaves: number
   /** Devices of an account: one primary and four companions. */
   devices: number
+  /** How long the key of an unlinked device is known, so that it comes back under no account: longer than its certificate. */
+  unlinkedMs: number
   /** Size of a manifest or certificate: a handful of keys. */
   documentBytes: number
   /** Manifests kept of each account: enough to show how one came to another. */
@@ -88,6 +90,7 @@ export const defaultHubSettings: HubSettings = {
   firstGroupInfoBytes: 16 * 1024,
   roomLeaves: 2000,
   devices: 5,
+  unlinkedMs: 400 * day,
   documentBytes: 16 * 1024,
   manifests: 8,
   endorsementMs: 90 * day,

@@ -25,6 +25,14 @@ export interface Channel {
 /** Requests that need not wait for the ones before them: they touch no log, and an edge may take its time to answer. */
 const outOfOrder: ReadonlySet<Request['case']> = new Set(['lookUp', 'acknowledge', 'ping', 'resume'])
 
+/** Requests whose bytes are kept for others to read. */
+const stored: ReadonlySet<Request['case']> = new Set([
+  'createRoom',
+  'submitCommit',
+  'submitMessage',
+  'publishKeyPackages',
+])
+
 /** One authenticated device on a connection. */
 export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
   const { hub, settings } = ctx
@@ -109,7 +117,8 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     if (underWay >= settings.channelRequests * (acknowledges ? 2 : 1))
       throw new HubError('rate-limited', { retryAfterMs: 100 })
     if (acknowledges) return
-    const waitMs = ctx.rates.requests.take(asker.device, costOf(request, bytes)) || takeForKind(request)
+    const waitMs =
+      ctx.rates.requests.take(asker.device, costOf(request, bytes)) || takeBytes(request, bytes) || takeForKind(request)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
   }
 
@@ -117,6 +126,9 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     const packages = request.case === 'publishKeyPackages' ? request.value.keyPackages.length : 0
     return 1 + Math.floor(bytes / settings.requestUnitBytes) + Math.floor(packages / settings.requestUnitKeyPackages)
   }
+
+  const takeBytes = (request: Request, bytes: number): number =>
+    stored.has(request.case) ? ctx.rates.bytes.take(asker.account, bytes) : 0
 
   const takeForKind = (request: Request): number => {
     if (asker.accountKind === 'guest') return ctx.rates.guests.take(asker.device)

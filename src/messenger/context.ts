@@ -19,6 +19,7 @@ export interface GatewayRates {
   /** By account. */
   readonly lookUps: Rates
   readonly commits: Rates
+  readonly bytes: Rates
   /** Of guests, by device. */
   readonly guests: Rates
   /** By link. */

@@ -44,6 +44,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),
       lookUps: openRates(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, clock),
       commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
+      bytes: openRates(settings.accountBytesPerHour / 3600, settings.accountBytesBurst, clock),
       guests: openRates(settings.guestRequestsPerMinute / 60, settings.guestRequestsPerMinute, clock),
       invites: openRates(settings.inviteRequestsPerMinute / 60, settings.inviteRequestsPerMinute, clock),
     },

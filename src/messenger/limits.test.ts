@@ -76,6 +76,18 @@ describe('limits', () => {
     assert.equal(await client.refused(large, channel), 'RATE_LIMITED')
   })
 
+  test('of bytes that an account makes the provider keep, from all its devices', async () => {
+    await using service = await open({ accountBytesBurst: 10_000, accountBytesPerHour: 1 })
+    const device = await service.world.device()
+    const client = await service.connect()
+    let channel = await client.authenticate(device)
+    const message = { case: 'submitMessage', value: { room: 'x', message: new Uint8Array(4000) } } as const
+    for (let i = 0; i < 2; i++) assert.equal(await client.refused(message, channel), 'MALFORMED')
+    channel = await client.authenticate(device)
+    assert.equal(await client.refused(message, channel), 'RATE_LIMITED')
+    await client.expect('rooms', { case: 'listRooms', value: {} }, channel)
+  })
+
   test('of bytes under way: what does not fit is refused, and nothing piles up', async () => {
     await using service = await open({ firstUnderWayBytes: 100_000 })
     const client = await service.connect()

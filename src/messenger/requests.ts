@@ -62,6 +62,7 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
             epoch: BigInt(each.epoch),
             seq: BigInt(each.seq),
             joined: each.joined,
+            ...(each.other && { other: toStanding(each.other) }),
           })),
         },
       }

@@ -36,6 +36,12 @@ export interface GatewaySettings {
    */
   commitsPerMinute: number
   commitBurst: number
+  /**
+   * Bytes that an account submits in an hour over time, and at once: a log entry is kept for as long as thirty days, so
+   * this bounds what one account makes the provider store.
+   */
+  accountBytesPerHour: number
+  accountBytesBurst: number
   /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
   guestRequestsPerMinute: number
   inviteRequestsPerMinute: number
@@ -78,6 +84,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   lookUpsPerMinute: 60,
   commitsPerMinute: 60,
   commitBurst: 300,
+  accountBytesPerHour: 32 * 1024 * 1024,
+  accountBytesBurst: 256 * 1024 * 1024,
   guestRequestsPerMinute: 120,
   inviteRequestsPerMinute: 60,
   window: 64,

@@ -1376,6 +1376,13 @@ export declare type RoomSummary = Message<"silta.messenger.v1.RoomSummary"> & {
    * @generated from field: bool joined = 6;
    */
   joined: boolean;
+
+  /**
+   * of the other account of a direct or guest's room, once it has answered
+   *
+   * @generated from field: silta.messenger.v1.RoomStanding other = 7;
+   */
+  other: RoomStanding;
 };
 
 /**

@@ -133,6 +133,22 @@ async function watch(
 }
 
 /**
+ * Whether this device and the provider have different epochs, though nothing is under way that would explain it: a commit
+ * was kept from the device, or the provider's state was put back. `before`: as it was here when the list was asked for.
+ */
+async function isApart(context: Context, room: RoomId, before: RoomRecord, epoch: number): Promise<boolean> {
+  if (!before.joined || before.enter || before.epoch === undefined) return false
+  if (before.epoch > epoch) return true
+  const follows = () =>
+    lookIntoRoom(context, room, async ({ tx, record }) => {
+      const here = record?.joined && !record.enter ? record.epoch : epoch
+      return here === undefined || here >= epoch || (await pendingCommits.get(tx, room)) !== undefined
+    })
+  // The commit can have been made after everything that waited had been delivered.
+  return before.epoch < epoch && !(await watch(context, room, follows, context.settings.welcomeWait))
+}
+
+/**
  * Compares the rooms here with the provider's list, when everything that waited has been delivered: rooms of the account
  * in which this device has no leaf are entered from outside, standings are brought up to date.
  */
@@ -145,9 +161,12 @@ export async function reconcile(context: Context, workers: Workers): Promise<voi
     if (summary.standing === RoomStanding.ROOM_STANDING_UNSPECIFIED) continue
     const room = parseRoom(summary.room)
     const standing = standingOf(summary.standing)
+    const other = summary.other === RoomStanding.ROOM_STANDING_UNSPECIFIED ? undefined : standingOf(summary.other)
     const member = standing === 'requested' || standing === 'accepted'
     const known = before.get(room)
-    if (known?.joined && summary.joined && known.standing === standing && !known.enter) continue
+    const told = other === undefined || known?.otherStanding === other
+    const apart = known !== undefined && (await isApart(context, room, known, Number(summary.epoch)))
+    if (known?.joined && summary.joined && known.standing === standing && !known.enter && told && !apart) continue
     if (known?.creating || known?.refused || (!known && !member)) continue
     // Its Welcome can be under way at this moment.
     if (!known?.joined && summary.joined) {
@@ -160,9 +179,9 @@ export async function reconcile(context: Context, workers: Workers): Promise<voi
         return
       }
       const lost = !summary.joined && known?.joined === true
-      if (member && (!work.record.joined || lost)) work.update({ enter: true })
-      if (work.record.standing === standing) return
-      work.update({ standing })
+      if (member && (!work.record.joined || lost || apart)) work.update({ enter: true })
+      if (work.record.standing === standing && told) return
+      work.update({ standing, ...(other && { otherStanding: other, answered: other === 'accepted' }) })
       await tellRoom(context, work)
     })
     workers.send(room)

@@ -76,6 +76,11 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
         if (work.record.standing === 'left' || work.record.standing === 'declined') throw new ClientError('not-allowed')
         const earlier = key && (await alreadySent(work, key))
         if (earlier) return earlier
+        // Whoever answers a stranger has accepted them, and shows who they are.
+        if (work.record.standing === 'requested') {
+          work.update({ standing: 'accepted', profileOwed: true })
+          await tellRoom(context, work)
+        }
         const messageId = await addSubmission(context, work, content, key)
         await within?.(work.tx, messageId)
         // Listened for before anything else can happen in the room.

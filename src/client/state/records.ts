@@ -65,6 +65,8 @@ export interface RoomRecord {
   joined: boolean
   /** Sequence number of the last log entry that was processed. */
   cursor: number
+  /** Epoch of the group, as it was last stored. */
+  epoch?: number
   other?: AccountAddress
   otherStanding?: RoomStanding
   inviter?: AccountAddress

@@ -1,5 +1,5 @@
 import type { RoomId } from '../../identity/index.ts'
-import { decodeState, encodeRatchetsOf, encodeState, type GroupState } from '../../mls/index.ts'
+import { decodeState, encodeRatchetsOf, encodeState, epochOf, type GroupState } from '../../mls/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import type { StorageTx } from '../types.ts'
@@ -129,6 +129,7 @@ async function open(
       const encoded = encodeState(state)
       await groups.put(tx, id, encoded.group)
       await ratchets.put(tx, id, encoded.ratchets)
+      if (record) work.update({ epoch: Number(epochOf(state)) })
     } else if (state && changed === 'ratchets') await ratchets.put(tx, id, encodeRatchetsOf(state))
     if (roster && rosterChanged && changed !== 'gone') await rosters.put(tx, id, roster)
     if (record && recordChanged) await rooms.put(tx, id, record)

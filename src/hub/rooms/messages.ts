@@ -4,11 +4,13 @@ import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
 import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace } from './rows.ts'
+import { acceptByWriting } from './standing.ts'
 import { type MessageSubmission, readMessageHead } from './submissions.ts'
 
 /**
  * Puts an application message (MLS PrivateMessage) into a room's log. In one transaction: the idempotency key first, then
- * the epoch, pending removals, the policy; nothing of it is visible unless all of it holds.
+ * the epoch, pending removals, the policy; nothing of it is visible unless all of it holds. Whoever writes into a
+ * stranger's room has accepted it.
  *
  * Errors: malformed, too-large, not-found, not-allowed, wrong-epoch, pending-proposal, blocked, not-opted-in,
  * request-limit, unlinked.
@@ -30,6 +32,7 @@ export async function submitMessage(ctx: HubContext, asker: Asker, submission: M
     if (place.removals) return { pendingIn: room.no }
     if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker)
     else if (room.has_edge) await checkOptIns(tx, room, asker)
+    if (place.standing === 'requested') await acceptByWriting(ctx, tx, room, asker)
     return append(ctx, tx, room, {
       kind: 'message',
       body: submission.message,

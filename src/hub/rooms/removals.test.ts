@@ -29,6 +29,19 @@ onBothDialects('removals', (open) => {
     }
   }
 
+  test('an unlinked device is known as such for as long as its certificate could hold', async () => {
+    await using it = await withTablet()
+    const { hub, clock } = it.world
+    await it.bob.account.unlink(it.tablet)
+    clock.now += hub.settings.unlinkedMs - 1
+    await hub.clean()
+    assert.equal((await hub.findDevice(it.tablet.deviceId))?.unlinked, true)
+    clock.now += 2
+    await hub.clean()
+    assert.equal(await hub.findDevice(it.tablet.deviceId), undefined)
+    assert.equal((await hub.findDevice(it.bob.deviceId))?.unlinked, false)
+  })
+
   test('an unlinked device is delivered nothing more, and nobody speaks before its leaf is gone', async () => {
     await using it = await withTablet()
     const { hub } = it.world

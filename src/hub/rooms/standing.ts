@@ -18,12 +18,17 @@ export interface RoomSummary {
   seq: number
   /** The asking device has a leaf. */
   joined: boolean
+  /** How the other account of a direct or a guest's room has answered, once it has. */
+  other: Standing | null
 }
 
 /** The rooms of the asking account, those that it has left too. */
 export async function listRooms(ctx: HubContext, asker: Asker): Promise<RoomSummary[]> {
   return ctx.database.query<RoomSummary>(
-    `select r.id as room, r.kind, m.standing, r.epoch, r.next_seq - 1 as seq, x.leaf is not null as joined
+    `select r.id as room, r.kind, m.standing, r.epoch, r.next_seq - 1 as seq, x.leaf is not null as joined,
+            (select o.standing from hub.member o
+              where r.kind in ('direct', 'guest') and o.room_no = r.no and o.account <> $1
+                and o.standing <> 'requested' limit 1) as other
        from hub.member m
        join hub.room r on r.no = m.room_no
        left join hub.mailbox x on x.room_no = m.room_no and x.device_id = $2
@@ -75,7 +80,7 @@ export interface StandingNews {
   standing: Standing
 }
 
-/** Who stands where in a room, as the asker may know it: of others in a direct room that they accepted or left. */
+/** Who stands where in a room, as the asker may know it: of others in a direct room how they answered, or that they left. */
 export async function readStandings(ctx: HubContext, asker: Asker, roomNo: number): Promise<StandingNews[]> {
   return ctx.database.query<StandingNews>(
     `select r.id as room, r.kind, m.account, m.standing
@@ -83,7 +88,7 @@ export async function readStandings(ctx: HubContext, asker: Asker, roomNo: numbe
        join hub.member mine on mine.room_no = r.no and mine.account = $2
        join hub.member m on m.room_no = r.no
       where r.no = $1
-        and (m.account = $2 or (r.kind in ('direct', 'guest') and m.standing in ('accepted', 'left')))`,
+        and (m.account = $2 or (r.kind in ('direct', 'guest') and m.standing in ('accepted', 'declined', 'left')))`,
     [roomNo, asker.account],
   )
 }
@@ -105,7 +110,7 @@ export async function answerRoom(ctx: HubContext, asker: Asker, roomId: string, 
   if (outcome === 'leave') await leaveRoom(ctx, asker, roomId)
 }
 
-/** Whoever tries to open a direct room that exists wants it: that accepts it. The room is locked. */
+/** Whoever writes in a room, or tries to open a direct one that exists, wants it: that accepts it. The room is locked. */
 export async function acceptByWriting(ctx: HubContext, tx: Transaction, room: RoomRow, asker: Asker): Promise<void> {
   const [member] = await tx.query<{ standing: Standing }>(
     'select standing from hub.member where room_no = $1 and account = $2',
