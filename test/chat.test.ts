@@ -133,13 +133,25 @@ describe('npm run chat', () => {
     await ben.sees(/── 1: ada/)
     ben.type('to both of you')
     await ada.sees(/ada|ben: to both of you/)
-    await tablet.sees(/: to both of you/)
+    await tablet.sees(/ben: to both of you/)
     ada.type('/devices')
     const [, device] = await ada.sees(/^ {2}(\S+) {2}companion$/)
     ada.type(`/unlink ${device}`)
     await ada.sees(/out of your account/)
     await tablet.sees(/taken out of its account/)
     await Promise.all([ada.quit(), ben.quit(), tablet.quit()])
+  })
+
+  test('whofayr is declined is told so, in words', async () => {
+    const [ada, fay] = [new Terminal('--as', 'ada'), new Terminal('--as', 'fay')]
+    await Promise.all([ada.sees(/\/help lists/), fay.sees(/\/help lists/)])
+    fay.type('/to ada')
+    await fay.sees(/── 1: ada ──/)
+    fay.type('hello')
+    const [, number] = await ada.sees(/\/decline (\d+) or/)
+    ada.type(`/decline ${number}`)
+    await fay.sees(/^ada does not wish to talk to you\.$/)
+    await Promise.all([ada.quit(), fay.quit()])
   })
 
   test('a group is made, renamed, ruled and left', async () => {
