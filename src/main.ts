@@ -15,6 +15,7 @@ import {
   acceptIssuers,
   defaultGatewaySettings,
   type Gateway,
+  type GatewaySettings,
   type LocalIssuer,
   openGateway,
   openLocalIssuer,
@@ -47,6 +48,8 @@ export interface ServiceOptions {
   readonly steps?: (step: HubStep | EdgeStep | AuditStep | ErasureStep) => void | Promise<void>
   /** Folder of the built pages; the usual one when not given. */
   readonly pages?: string
+  /** Other limits than those that people have, where one device stands for many; for measurements. */
+  readonly gateway?: Partial<GatewaySettings>
 }
 
 export interface Service {
@@ -160,6 +163,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     verifyToken: (token) => tokens.verifier.verify(token),
     metrics: metrics.counters('messenger', gatewayCounters),
     onRefusal: audit.refused,
+    ...(options.gateway ? { settings: options.gateway } : {}),
   })
   metrics.gauge(
     'messenger',

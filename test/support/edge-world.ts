@@ -3,15 +3,16 @@
  * clients are made by the test.
  */
 import { serve } from '@hono/node-server'
-import type { Device, ReceivedMessage } from '../../src/client/index.ts'
-import { readOutcome, readStatus, readText } from '../../src/content/index.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
 import { type Edge, type EdgeOptions, openEdge } from '../../src/edge/index.ts'
 import { createSealer } from '../../src/store/index.ts'
 import { freshDatabase, type TestDatabase } from '../../src/store/testing.ts'
+import { hear } from './heard.ts'
 import type { ClientMessage, MatrixClient } from './matrix-client.ts'
 import { type Tap, testProvider, until } from './provider.ts'
 import type { TestSynapse } from './synapse.ts'
+
+export { type HeardFromMatrix, hear, hex } from './heard.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -117,34 +118,6 @@ export async function edgeWorld(synapse: TestSynapse): Promise<EdgeWorld> {
       await database.close()
     },
   }
-}
-
-/** What a messenger device hears, by kind. */
-export interface HeardFromMatrix {
-  readonly messages: ReceivedMessage[]
-  readonly texts: string[]
-  readonly outcomes: { outcome: string; code: string; messageId: string }[]
-  /** Ids of messages that were reported as delivered. */
-  readonly delivered: string[]
-}
-
-export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
-
-export function hear(device: Device): HeardFromMatrix {
-  const heard: HeardFromMatrix = { messages: [], texts: [], outcomes: [], delivered: [] }
-  device.on('message', (message) => {
-    const { content } = message
-    const outcome = readOutcome(content)
-    if (outcome) heard.outcomes.push({ ...outcome, messageId: hex(outcome.messageId) })
-    for (const { messageId, status } of readStatus(content) ?? []) {
-      if (status === 'delivered') heard.delivered.push(hex(messageId))
-    }
-    const text = readText(content)
-    if (!text || message.own) return
-    heard.messages.push(message)
-    heard.texts.push(text.plain)
-  })
-  return heard
 }
 
 /** Waits for a message that a Matrix client sees in a room, of anybody but itself. */

@@ -13,8 +13,8 @@ import {
 import { nodeCrypto } from '../../src/crypto/node.ts'
 import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
 import { type FramePipe, type ServerFrame, ServerFrameSchema } from '../../src/protocol/index.ts'
-import { type HeardFromMatrix, hear } from './edge-world.ts'
-import { until } from './provider.ts'
+import { type HeardFromMatrix, hear } from './heard.ts'
+import { until } from './until.ts'
 
 /** A device of the messenger in this process, over a WebSocket to a service in another one, with what it hears. */
 export interface MessengerPerson extends AsyncDisposable {

@@ -31,6 +31,9 @@ import {
   ServerFrameSchema,
 } from '../../src/protocol/index.ts'
 import { freshDatabase } from '../../src/store/testing.ts'
+import { until } from './until.ts'
+
+export { until } from './until.ts'
 
 /** Looks at frames on their way. What it returns goes on, one or several; undefined: the frame is lost. */
 export interface Tap {
@@ -195,19 +198,6 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
     connection: (tap: Tap = {}) => wire(tap).connection,
     close,
     [Symbol.asyncDispose]: close,
-  }
-}
-
-/** Resolves when the condition holds; fails after a minute, unless told otherwise, with what was waited for: a busy machine is no defect. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  patienceMs = 60_000,
-): Promise<void> {
-  const deadline = Date.now() + patienceMs
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 

@@ -1,0 +1,48 @@
+// npm run bench: how fast the bridge is, how much a message costs, and what it could not be faster than.
+import { cpus } from 'node:os'
+import { nodeMlsProvider } from '../src/mls/provider-node.ts'
+import { findPostgres } from '../test/support/postgres.ts'
+import { measureConversations } from './conversations.ts'
+import { measureFloor } from './floor.ts'
+import { measureMemory } from './memory.ts'
+import { roomCost } from './mls-room.ts'
+import { help, readOptions, wanted } from './options.ts'
+import { measurePeer } from './peer.ts'
+import { type Results, resultLines } from './report.ts'
+import type { DatabaseKind } from './world.ts'
+
+const options = readOptions(process.argv.slice(2))
+if (options.help) {
+  console.log(help)
+  process.exit(0)
+}
+const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${line}`)
+
+const kinds = (['pglite', 'postgres'] as const).filter((kind): kind is DatabaseKind => {
+  if (kind !== 'postgres' || findPostgres() !== undefined) return true
+  progress('PostgreSQL is not installed: only the embedded database is measured')
+  return false
+})
+const results: Results = {
+  at: new Date().toISOString(),
+  machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
+  options: { rounds: options.rounds, messages: options.messages, quick: options.quick },
+}
+if (wanted(options, 'floor')) {
+  progress('floor: the cryptography and the commits of a message')
+  results.floor = await measureFloor(options.quick ? 100 : 500, kinds)
+}
+if (wanted(options, 'mls')) {
+  results.mls = []
+  for (const members of options.quick ? [2, 50] : [2, 50, 250, 1000]) {
+    progress(`mls: a room of ${members}`)
+    results.mls.push(await roomCost(nodeMlsProvider(), members, options.quick ? 20 : 100))
+  }
+}
+const peer = options.peer === undefined ? undefined : measurePeer(options.peer, progress)
+const conversations = await measureConversations(options, kinds, progress, peer?.round)
+if (conversations.length > 0) results.conversations = conversations
+if (peer) results.peer = peer.results
+if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
+if (options.json) console.log(JSON.stringify(results, undefined, 2))
+else for (const line of resultLines(results)) console.log(line)

@@ -1,0 +1,108 @@
+import type { Conversations } from './conversations.ts'
+import { type Floor, rawLimit } from './floor.ts'
+import type { Memory } from './memory.ts'
+import type { RoomCost } from './mls-room.ts'
+import type { PeerRuns } from './peer.ts'
+import { short } from './statistics.ts'
+
+export interface Results {
+  at: string
+  machine: string
+  options: { rounds: number; messages: number; quick: boolean }
+  floor?: Floor
+  mls?: RoomCost[]
+  conversations?: Conversations[]
+  memory?: Memory
+  peer?: PeerRuns
+}
+
+/** The results for people to read, as Markdown. */
+export function resultLines(results: Results): string[] {
+  const { floor, mls, conversations, memory } = results
+  return [
+    `Measured ${results.at}, ${results.machine}; ${results.options.rounds} rounds of ${results.options.messages} messages.`,
+    ...(conversations ? conversationLines(conversations, floor) : []),
+    ...(floor ? floorLines(floor) : []),
+    ...(mls ? mlsLines(mls) : []),
+    ...(memory ? memoryLines(memory) : []),
+    ...(results.peer ? ['', '## Reference peer', '', '```json', JSON.stringify(results.peer), '```'] : []),
+  ]
+}
+
+function conversationLines(all: readonly Conversations[], floor: Floor | undefined): string[] {
+  const head = [
+    'database',
+    'way',
+    'rooms',
+    'messages/s (lowest to highest)',
+    'CPU ms/message',
+    'database CPU',
+    'p50 / p99 ms at 20/s',
+    'of the raw limit',
+  ]
+  const rows = all.map((one) => [
+    one.database,
+    one.way,
+    one.rooms,
+    one.perSecond === undefined ? '' : `${short(one.perSecond)} (${short(one.lowest!)} to ${short(one.highest!)})`,
+    one.cpuMs === undefined ? '' : short(one.cpuMs),
+    one.databaseCpuMs ? short(one.databaseCpuMs) : '',
+    one.latency ? `${short(one.latency.p50)} / ${short(one.latency.p99)}` : '',
+    one.perSecond !== undefined && floor ? short(one.perSecond / rawLimit(floor, one.way, one.database)) : '',
+  ])
+  const staged = all.filter(({ stages }) => stages)
+  const names = [...new Set(staged.flatMap(({ stages }) => Object.keys(stages!)))]
+  const sum = (name: string) => staged.reduce((total, { stages }) => total + (stages![name] ?? 0), 0)
+  names.sort((a, b) => sum(b) - sum(a))
+  const stageHead = ['CPU ms/message', ...staged.map(({ database, way, rooms }) => `${database} ${way} ${rooms}`)]
+  const stageRows = names.map((name) => [name, ...staged.map(({ stages }) => short(stages![name] ?? 0))])
+  return [
+    '',
+    '## Conversations',
+    '',
+    ...table(head, rows),
+    ...(staged.length > 0 ? ['', '## Where the CPU goes', '', ...table(stageHead, stageRows)] : []),
+  ]
+}
+
+function floorLines({ commitMs, ...crypto }: Floor): string[] {
+  const rows = Object.entries(crypto).map(([name, ms]) => [name.replace(/Ms$/, ''), short(ms)])
+  const commits = Object.entries(commitMs).flatMap(([kind, ms]) =>
+    Number.isNaN(ms) ? [] : [[`commit on ${kind}`, short(ms)]],
+  )
+  return ['', '## Floor', '', ...table(['one', 'ms'], [...rows, ...commits])]
+}
+
+function mlsLines(all: readonly RoomCost[]): string[] {
+  const head = [
+    'members',
+    'message: send / receive ms',
+    'bytes / state written',
+    'commit: make / process ms',
+    'bytes / state written',
+    'join: Welcome / external ms',
+    'Welcome bytes / state written',
+    'one state in memory',
+  ]
+  const rows = all.map(({ members, message, commit, join, memory }) => [
+    members,
+    `${short(message.sendMs)} / ${short(message.receiveMs)}`,
+    `${message.bytes} / ${message.written}`,
+    `${short(commit.makeMs)} / ${short(commit.processMs)}`,
+    `${commit.bytes} / ${commit.written}`,
+    `${short(join.welcomeMs)} / ${short(join.externalMs)}`,
+    `${join.bytes} / ${join.written}`,
+    `${Math.round(memory / 1000)} kB`,
+  ])
+  return ['', '## Rooms of MLS', '', ...table(head, rows)]
+}
+
+function memoryLines({ steps }: Memory): string[] {
+  const rows = steps.map(({ messages, resident, heap }) => [messages, short(resident / 1e6), short(heap / 1e6)])
+  return ['', '## Memory', '', ...table(['messages', 'resident MB', 'heap MB'], rows)]
+}
+
+function table(head: readonly (string | number)[], rows: readonly (readonly (string | number)[])[]): string[] {
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)]
+}
