@@ -26,7 +26,7 @@ export const importRules: ImportRules = {
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'audit', 'bus', 'ops', 'protocol'],
     pages: ['crypto'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
-    cli: ['crypto', 'config', 'ops', 'edge', 'audit', 'pages', 'main.ts'],
+    cli: ['crypto', 'config', 'ops', 'store', 'edge', 'audit', 'pages', 'main.ts'],
     'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
       'web-server.ts',

@@ -9,7 +9,7 @@ import {
   revokeAuditor,
   verifyLog,
 } from '../audit/index.ts'
-import { type Config, readSecrets } from '../config/index.ts'
+import { type Config, lookAtSecrets } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { type LogArguments, openLogArguments, progressOn, readFileOf, withVerdict } from './log-arguments.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
@@ -37,7 +37,8 @@ export async function verifyAuditLog(given: AuditArguments, terminal: Terminal):
 
 /** `silta audit key`: what an auditor is given, once, and keeps. */
 export function printAuditKey(config: Config, terminal: Terminal): number {
-  const { auditKey } = readSecrets(config, nodeCrypto)
+  const { auditKey } = lookAtSecrets(config, nodeCrypto)
+  if (auditKey === undefined) throw new Unusable('There is no key yet: the first start of the service makes it')
   const { verifier } = noteSigner(nodeCrypto, originOf(config.provider.domain), auditKey)
   terminal.out(`${encodeVerifier(verifier)}\n`)
   return exit.well

@@ -56,12 +56,15 @@ Tokens that the configuration does not give are generated once and kept in the d
 
 const check = `silta check [--config FILE]
 
-Looks at what is around Silta and says what is wrong and what to do: the configuration, the token
+Looks at what is around Silta and says what is wrong and what to do: the configuration, the folder and
+the database where state is kept (its version, its schema, what this user may do there), the token
 issuer, whether the homeserver can be reached, its clock, its server name, whether it accepts the
 token, whether it reaches Silta, and whether it delivers what encryption needs.
 
 The last can be seen only while Silta does not run: the check then listens in its place for some
 seconds and sends itself a message. It takes no event that waits for Silta.
+
+It makes and changes nothing, neither keys nor tables.
 
 It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
 `

@@ -12,7 +12,8 @@ import {
   configFields,
   type LoadedConfig,
   loadConfig,
-  readSecrets,
+  lookAtSecrets,
+  matrixTokens,
 } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
@@ -162,8 +163,9 @@ function wrap(text: string, width: number, indent: string): string {
 }
 
 function registration({ config, file: source }: LoadedConfig, output: string | undefined, terminal: Terminal): number {
-  const secrets = readSecrets(config, nodeCrypto)
-  if (!config.matrix || !secrets.matrix) {
+  const { matrix: tokens, made } = matrixTokens(config, nodeCrypto)
+  for (const path of made) terminal.err(`Made ${path}\n`)
+  if (!config.matrix || !tokens) {
     terminal.err(
       `${source ?? 'The configuration'} has no matrix part, so there is nothing to register. See silta help config.\n`,
     )
@@ -171,7 +173,7 @@ function registration({ config, file: source }: LoadedConfig, output: string | u
   }
   const file = registrationFile({
     ...defaultRegistration,
-    ...secrets.matrix,
+    ...tokens,
     id: config.matrix.registrationId,
     url: appserviceUrl(config),
     domain: config.matrix.domain,
@@ -192,7 +194,7 @@ Restart the homeserver, then run silta check.\n`)
 }
 
 async function check({ config, file }: LoadedConfig, terminal: Terminal): Promise<number> {
-  const secrets = readSecrets(config, nodeCrypto)
+  const secrets = lookAtSecrets(config, nodeCrypto)
   const tell = (finding: Finding) => terminal.out(`${printFinding(finding)}\n`)
   tell({ about: 'configuration', state: 'ok', said: `${file ?? 'from the environment'}${describeKind(config)}.` })
   const findings: Finding[] = []

@@ -9,4 +9,11 @@ export { configFields, type Field } from './environment.ts'
 export { ConfigError, type ConfigProblem } from './errors.ts'
 export { type LoadedConfig, loadConfig } from './load.ts'
 export { type ConfigFile as Config, configJsonSchema } from './schema.ts'
-export { readSecrets, type Secrets, trialIssuerIsOn } from './secrets.ts'
+export {
+  type FoundSecrets,
+  lookAtSecrets,
+  matrixTokens,
+  readSecrets,
+  type Secrets,
+  trialIssuerIsOn,
+} from './secrets.ts'

@@ -8,6 +8,7 @@
  */
 export type { Database, DatabaseSettings, Queryable, Transaction } from './database.ts'
 export { isStoreError, LeaseLost, StoreError, type StoreErrorCode } from './errors.ts'
+export { type Inspection, inspectPostgres } from './inspect.ts'
 export { acquireLease, assertFence, type Lease, type LeaseRequest, releaseLease, renewLease } from './leases.ts'
 export { lockDirectory } from './lock.ts'
 export { openDatabase } from './open.ts'

@@ -46,6 +46,18 @@ export async function migrate(session: MigrationSession, folder: URL = ownMigrat
   }
 }
 
+/** What a start would do with a schema on which these were applied. */
+export function compareMigrations(
+  applied: readonly { name: string; sha256: string }[],
+  folder: URL = ownMigrations,
+): { pending: string[]; mismatch: 'newer' | 'changed' | undefined } {
+  const files = new Map(readMigrations(folder).map(({ name, sha256 }) => [name, sha256]))
+  const pending = [...files.keys()].filter((name) => !applied.some((each) => each.name === name))
+  const newer = applied.some(({ name }) => !files.has(name))
+  const changed = applied.some(({ name, sha256 }) => files.has(name) && files.get(name) !== sha256)
+  return { pending, mismatch: newer ? 'newer' : changed ? 'changed' : undefined }
+}
+
 interface Migration {
   readonly name: string
   readonly sha256: string

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { loadConfig, readSecrets } from '../../config/index.ts'
+import { loadConfig, lookAtSecrets } from '../../config/index.ts'
 import { nodeCrypto } from '../../crypto/node.ts'
 import { checkSurroundings, type Finding } from './index.ts'
 
@@ -90,7 +90,7 @@ async function check(
   const { config } = loadConfig({ env })
   const findings: Finding[] = []
   try {
-    await checkSurroundings({ config, secrets: readSecrets(config, nodeCrypto), patienceMs: 300 }, (finding) =>
+    await checkSurroundings({ config, secrets: lookAtSecrets(config, nodeCrypto), patienceMs: 300 }, (finding) =>
       findings.push(finding),
     )
   } finally {
@@ -125,7 +125,7 @@ test('nothing is wrong with a homeserver that does everything, and the device it
   )
   assert.deepEqual(
     findings.map(({ about }) => about),
-    ['homeserver', 'clock', 'appservice token', 'server name', 'way back', 'delivery of keys', 'counts of keys'],
+    ['data directory', 'database', 'generated keys', 'homeserver', 'clock', 'appservice token', 'server name', 'way back', 'delivery of keys', 'counts of keys'],
   )
   assert.equal(requests.at(-1), 'DELETE /_matrix/client/v3/devices/SILTACHECK')
 })

@@ -1,12 +1,13 @@
-import type { Config, Secrets } from '../../config/index.ts'
+import type { Config, FoundSecrets } from '../../config/index.ts'
 import { appserviceUrl } from '../../config/index.ts'
 import { senderLocalpart } from '../../edge/matrix/registration.ts'
 import { caller } from './calls.ts'
 import { checkDelivery, deliveryPatienceMs } from './delivery.ts'
-import { type Finding, skipped } from './finding.ts'
+import { type Finding, ok, skipped } from './finding.ts'
 import { checkPing, checkReachable, checkToken, type HomeserverFacts } from './homeserver.ts'
 import { checkIssuer } from './issuer.ts'
 import { openProbe } from './probe.ts'
+import { checkStorage } from './storage.ts'
 
 export { type Finding, printFinding } from './finding.ts'
 
@@ -20,13 +21,26 @@ export async function checkSurroundings(
     secrets,
     send = fetch,
     patienceMs = deliveryPatienceMs,
-  }: { config: Config; secrets: Secrets; send?: typeof fetch; patienceMs?: number },
+  }: { config: Config; secrets: FoundSecrets; send?: typeof fetch; patienceMs?: number },
   tell: (finding: Finding) => void,
 ): Promise<void> {
   const tellAll = (findings: readonly Finding[]) => findings.forEach(tell)
+  tellAll(await checkStorage(config, secrets.databaseUrl))
+  if (secrets.notMade.length > 0)
+    tell(ok('generated keys', `${secrets.notMade.length} will be made by the first start.`))
   tellAll(await checkIssuer(config, send))
-  if (!config.matrix || !secrets.matrix) {
+  if (!config.matrix) {
     tell(skipped('homeserver', 'none is configured, so this runs without Matrix.'))
+    return
+  }
+  if (!secrets.matrix) {
+    tell(
+      skipped(
+        'homeserver',
+        'there are no tokens yet that it could know us by.',
+        'silta registration --output silta-registration.yaml makes them, for the homeserver to be given.',
+      ),
+    )
     return
   }
   const { homeserverUrl, domain, botLocalpart, registrationId, ghostPrefix } = config.matrix
