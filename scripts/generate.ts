@@ -1,13 +1,15 @@
 // Writes what is generated from contracts and schemas:
 //
-//   npm run generate            the JSON Schemas of configuration and log entries, and code from the messenger protocol
+//   npm run generate            the JSON Schemas of configuration and log entries, the
+//                               OpenAPI of the auditors' API, and code from the messenger protocol
 //   npm run generate -- --check fails when one of them is not up to date, and writes nothing
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { entryJsonSchema } from '../src/audit/index.ts'
+import { stringify } from 'yaml'
+import { entryJsonSchema, openApiDocument } from '../src/audit/index.ts'
 import { configJsonSchema } from '../src/config/index.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -24,7 +26,11 @@ function schemas(): Generated[] {
     'schemas/config.schema.json': configJsonSchema(),
     'schemas/audit/v1/entry.schema.json': entryJsonSchema(),
   }
-  return Object.entries(all).map(([path, schema]) => ({ path, text: formatted(path, JSON.stringify(schema)) }))
+  const openApi = 'schemas/audit/openapi.yaml'
+  return [
+    ...Object.entries(all).map(([path, schema]) => ({ path, text: formatted(path, JSON.stringify(schema)) })),
+    { path: openApi, text: formatted(openApi, stringify(openApiDocument(), { aliasDuplicateObjects: false })) },
+  ]
 }
 
 /** As the formatter would have it, so that one check does not undo what the other asks for. */

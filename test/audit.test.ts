@@ -88,6 +88,13 @@ test('an auditor verifies over HTTP what the service has done, before and after 
       'network.opted-out matrix',
     ],
   )
+  const ask = async (path: string) =>
+    fetch(`${service.url}/audit/v1/${path}`, { headers: { authorization: `Bearer ${credential}` } })
+  const found = async () =>
+    (await (await ask('entries?type=network.opted-out&provider=matrix')).json()) as { entries: unknown[] }
+  // The tables that it is found by follow the tree.
+  for (const end = Date.now() + 60_000; (await found()).entries.length === 0; await sleep(50))
+    assert.ok(Date.now() < end, 'never found')
   const earlier = join(home, 'earlier')
   writeFileSync(earlier, readFileSync(join(home, 'data', 'audit', 'checkpoint')))
   const { address } = person.device

@@ -2,9 +2,15 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, st
 import { dirname } from 'node:path'
 import { type Crypto, toBase64Url, toHex, utf8 } from '../crypto/index.ts'
 
+/** What a credential is good for: the log itself, checkpoint and tiles, which is all entries; or asking it. */
+export const scopes = ['log', 'query'] as const
+export type Scope = (typeof scopes)[number]
+
 /** Who may read the log, and until when. The credential itself is kept nowhere. */
 export interface Auditor {
   readonly id: string
+  /** All, when it does not say. */
+  readonly scopes?: readonly Scope[]
   /** SHA-256 of the credential, in hexadecimal: it is random, so nothing slower is needed. */
   readonly credentialHash: string
   /** Milliseconds since the epoch. */
@@ -29,11 +35,14 @@ export function readAuditors(file: string): Auditor[] {
 export function addAuditor(
   crypto: Crypto,
   file: string,
-  { forMs, now = Date.now() }: { forMs: number; now?: number },
+  { forMs, scopes: granted = scopes, now = Date.now() }: { forMs: number; scopes?: readonly Scope[]; now?: number },
 ): { auditor: Auditor; credential: string } {
   const credential = `silta_auditor_${toBase64Url(crypto.randomBytes(32))}`
   const id = toBase64Url(crypto.randomBytes(6))
-  const auditor = { id, credentialHash: hashOf(crypto, credential), addedAt: now, notAfter: now + forMs }
+  const auditor = {
+    ...{ id, scopes: granted, credentialHash: hashOf(crypto, credential) },
+    ...{ addedAt: now, notAfter: now + forMs },
+  }
   writeAuditors(file, [...readAuditors(file), auditor])
   return { auditor, credential }
 }
@@ -46,8 +55,13 @@ export function revokeAuditor(file: string, id: string): boolean {
   return left.length < auditors.length
 }
 
-/** Says whether a credential is one of the file's; what changes there counts from the next question on. */
-export function openCredentials(crypto: Crypto, file: string, clock: () => number = Date.now) {
+export interface Credentials {
+  /** What the credential is good for; undefined when it is none, or none any more. */
+  scopesOf(credential: string): readonly Scope[] | undefined
+}
+
+/** Knows the credentials in the file; what changes there counts from the next question on. */
+export function openCredentials(crypto: Crypto, file: string, clock: () => number = Date.now): Credentials {
   let read: { of: string; auditors: Auditor[] } | undefined
   const current = (): Auditor[] => {
     const stat = statSync(file, { throwIfNoEntry: false })
@@ -57,11 +71,12 @@ export function openCredentials(crypto: Crypto, file: string, clock: () => numbe
     return read.auditors
   }
   return {
-    accepts(credential: string): boolean {
-      if (!credentialForm.test(credential)) return false
+    scopesOf(credential) {
+      if (!credentialForm.test(credential)) return undefined
       // By hash: how long the comparison takes tells nothing about the credential.
       const hash = hashOf(crypto, credential)
-      return current().some(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
+      const known = current().find(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
+      return known && (known.scopes ?? scopes)
     },
   }
 }

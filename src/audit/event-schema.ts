@@ -99,6 +99,9 @@ const events = [
   ),
 ] as const
 
+/** The types of all events. */
+export const eventTypes = events.map(({ shape }) => shape.type.value) as [Event['type'], ...Event['type'][]]
+
 const envelope = {
   version: z.literal(eventVersion),
   id: about(pseudonym, 'Random; no two entries have the same.'),

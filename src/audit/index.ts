@@ -6,7 +6,7 @@
  * entry: subjects are random pseudonyms. `log/` is the format (C2SP tiles, checkpoints, signed notes), pure and without a
  * notion of what an entry says.
  */
-export { addAuditor, readAuditors, revokeAuditor } from './credentials.ts'
+export { addAuditor, readAuditors, revokeAuditor, type Scope, scopes } from './credentials.ts'
 export { entryJsonSchema } from './event-schema.ts'
 export type { Audit, AuditEvent } from './events.ts'
 export {
@@ -20,6 +20,7 @@ export {
 } from './log/index.ts'
 export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
+export { openApiDocument } from './query/index.ts'
 export { type EntryFilter, exportFormats, head, lineOf, proofOf, readEntries } from './reading/index.ts'
 export { type AuditStep, auditSteps } from './sequence.ts'
 export { type ErasureStep, erasureSteps } from './subjects/erasure.ts'

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Hono } from 'hono'
+import { Hono } from 'hono'
 import type { Crypto } from '../crypto/index.ts'
 import type { Database } from '../store/index.ts'
 import { noteConfiguration } from './configuration.ts'
@@ -8,6 +8,7 @@ import { type Audit, openAudit } from './events.ts'
 import { noteSigner } from './log/index.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { readFromFolder } from './place.ts'
+import { openIndexer, queryRoutes } from './query/index.ts'
 import { openRefusals } from './refusals.ts'
 import { logRoutes } from './routes.ts'
 import type { AuditStep } from './sequence.ts'
@@ -72,13 +73,21 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const folder = join(options.dataDirectory, logFolder)
   const signer = noteSigner(crypto, originOf(options.provider), options.logKey)
-  const sequencer = openSequencer({ database, crypto, audit, signer, folder, owner, onFault, steps: options.steps })
+  const indexer = openIndexer({ database, origin: signer.verifier.name, onFault })
+  const sequencer = openSequencer({
+    ...{ database, crypto, audit, signer, folder, owner, onFault },
+    async steps(step) {
+      await options.steps?.(step)
+      if (step === 'audit.sequenced') indexer.wake()
+    },
+  })
   const refusals = openRefusals({ database, audit, onFault })
   const erase = async (account: string) => {
     const known = await database.transaction((tx) => erasure.begin(tx, account))
     await erasure.finish()
     return known
   }
+  const read = (path: string) => readFromFolder(folder, path)
   const credentials = openCredentials(crypto, join(options.dataDirectory, auditorsFile))
   return {
     append: audit.append,
@@ -87,13 +96,16 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     erase,
     operatorRoutes: operatorRoutes({ erase }),
     pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
-    routes: logRoutes({ read: (path) => readFromFolder(folder, path), accepts: credentials.accepts }),
+    routes: new Hono()
+      .route('/', queryRoutes({ database, crypto, verifier: signer.verifier, read, credentials }))
+      .route('/', logRoutes({ read, credentials })),
     get stopped() {
       return sequencer.refused
     },
     async close() {
       await refusals.close()
       await sequencer.close()
+      await indexer.close()
     },
   }
 }

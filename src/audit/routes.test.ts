@@ -15,8 +15,8 @@ test('the log is served to whoever has a credential, as long as it is good', asy
   const file = join(home, 'auditors.json')
   let now = 1_800_000_000_000
   const log = buildLog(testEntries(300))
-  const { accepts } = openCredentials(crypto, file, () => now)
-  const app = logRoutes({ read: async (path) => log.get(path), accepts })
+  const credentials = openCredentials(crypto, file, () => now)
+  const app = logRoutes({ read: async (path) => log.get(path), credentials })
   const get = (path: string, credential?: string) =>
     app.request(path, credential === undefined ? {} : { headers: { authorization: `Bearer ${credential}` } })
 
@@ -39,6 +39,10 @@ test('the log is served to whoever has a credential, as long as it is good', asy
     assert.match(refused.headers.get('www-authenticate')!, /^Bearer/)
     assert.equal(refused.headers.get('content-type'), 'application/problem+json')
   }
+
+  const asks = addAuditor(crypto, file, { forMs: 5000, scopes: ['query'], now })
+  assert.equal((await get('/audit/checkpoint', asks.credential)).status, 403)
+  assert.equal(revokeAuditor(file, asks.auditor.id), true)
 
   now += 2000
   assert.equal((await get('/audit/checkpoint', one.credential)).status, 401)

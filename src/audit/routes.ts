@@ -1,43 +1,38 @@
 import { type Context, Hono } from 'hono'
+import type { Credentials } from './credentials.ts'
 import { parseTilePath, type ReadFile } from './log/index.ts'
+import { problem } from './problems.ts'
+import { allows } from './scopes.ts'
 
 /** What was published once stays the same: whoever may read it may keep it. Not shared: it is behind a credential. */
 const forever = 'private, max-age=31536000, immutable'
 
 export interface LogRoutesOptions {
   readonly read: ReadFile
-  /** Whether this is an auditor's credential. */
-  accepts(credential: string): boolean
+  readonly credentials: Credentials
 }
 
 /**
  * The published log below `/audit`, as C2SP tlog-tiles asks for it, for those with a credential
  * (`Authorization: Bearer …`). Only paths of tiles in their one way of writing are looked for on disk.
  */
-export function logRoutes({ read, accepts }: LogRoutesOptions): Hono {
+export function logRoutes({ read, credentials }: LogRoutesOptions): Hono {
   const routes = new Hono().basePath('/audit')
-  routes.use(async (c, next) => {
-    const [, credential = ''] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? []
-    if (accepts(credential)) return next()
-    c.header('www-authenticate', 'Bearer realm="audit"')
-    return problem(c, 401, 'an auditor’s credential is needed')
-  })
-  const serve = async (c: Context, path: string, headers: Record<string, string>) => {
-    const bytes = await read(path)
-    return bytes ? c.body(Buffer.from(bytes), 200, headers) : problem(c, 404, 'not in this log')
+  const serve = async (c: Context, path: string | undefined, headers: Record<string, string>) => {
+    const refused = allows(c, credentials, 'log')
+    if (refused) return refused
+    const bytes = path === undefined ? undefined : await read(path)
+    return bytes ? c.body(Buffer.from(bytes), 200, headers) : problem(c, 'not-found')
   }
   routes.get('/checkpoint', (c) =>
     serve(c, 'checkpoint', { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' }),
   )
   routes.get('/tile/*', (c) => {
     const path = c.req.path.slice('/audit/'.length)
-    if (!parseTilePath(path)) return problem(c, 404, 'not in this log')
-    return serve(c, path, { 'content-type': 'application/octet-stream', 'cache-control': forever })
+    const headers = { 'content-type': 'application/octet-stream', 'cache-control': forever }
+    return serve(c, parseTilePath(path) ? path : undefined, headers)
   })
+  // Whatever else is asked for: what there is, only who may read it is told.
+  routes.get('/*', (c) => allows(c, credentials, 'log') ?? problem(c, 'not-found'))
   return routes
-}
-
-/** RFC 9457. */
-function problem(c: Context, status: 401 | 404, title: string): Response {
-  return c.body(JSON.stringify({ status, title }), status, { 'content-type': 'application/problem+json' })
 }

@@ -7,6 +7,8 @@ import {
   originOf,
   readAuditors,
   revokeAuditor,
+  type Scope,
+  scopes,
   verifyLog,
 } from '../audit/index.ts'
 import { type Config, lookAtSecrets } from '../config/index.ts'
@@ -46,11 +48,17 @@ export function printAuditKey(config: Config, terminal: Terminal): number {
 
 const dayMs = 24 * 3600 * 1000
 
+function scopeOf(name: string): Scope {
+  const scope = scopes.find((each) => each === name)
+  if (!scope) throw new Unusable(`--scope must be of ${scopes.join(', ')}`)
+  return scope
+}
+
 /** `silta auditor add | list | revoke ID`: who may read the log. The running service follows at once. */
 export function manageAuditors(
   config: Config,
   [command, id]: readonly (string | undefined)[],
-  days: string,
+  { days, scope }: { days: string; scope?: string | undefined },
   terminal: Terminal,
 ): number {
   const file = join(config.dataDirectory, auditorsFile)
@@ -58,13 +66,17 @@ export function manageAuditors(
   switch (command) {
     case 'add': {
       if (!/^[1-9]\d{0,3}$/.test(days)) throw new Unusable('--days must be a whole number from 1 to 9999')
-      const { auditor, credential } = addAuditor(nodeCrypto, file, { forMs: Number(days) * dayMs })
+      const { auditor, credential } = addAuditor(nodeCrypto, file, {
+        forMs: Number(days) * dayMs,
+        scopes: scope === undefined ? scopes : scope.split(',').map(scopeOf),
+      })
       terminal.out(`${credential}\n`)
       terminal.err(`Auditor ${auditor.id}, until ${until(auditor.notAfter)}. The credential is not shown again.\n`)
       return exit.well
     }
     case 'list':
-      for (const auditor of readAuditors(file)) terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}\n`)
+      for (const auditor of readAuditors(file))
+        terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? scopes).join()}\n`)
       return exit.well
     case 'revoke':
       if (id !== undefined && revokeAuditor(file, id)) return exit.well

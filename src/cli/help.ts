@@ -69,12 +69,13 @@ It makes and changes nothing, neither keys nor tables.
 It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
 `
 
-const auditor = `silta auditor add [--days 90] [--config FILE]
+const auditor = `silta auditor add [--days 90] [--scope log,query] [--config FILE]
 silta auditor list
 silta auditor revoke ID
 
 Who may read the compliance log at /audit. add prints a credential, once; the auditor sends it as
 Authorization: Bearer …. The running service follows at once, where it has the same data directory.
+--scope: log, to copy and verify all of it; query, to ask it (/audit/v1). Both unless told.
 `
 
 const audit = `silta audit key [--config FILE]

@@ -62,7 +62,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         if (topic !== 'verify') throw new Unusable('silta pages needs a command: verify URL, or key')
         return await verifyServedPages({ ...values, url: more[0] }, terminal)
       case 'auditor':
-        return manageAuditors(load(values.config, terminal).config, [topic, ...more], values.days, terminal)
+        return manageAuditors(load(values.config, terminal).config, [topic, ...more], values, terminal)
       default:
         terminal.err(`There is no command ${command}.\n\n${help(undefined, describeFields)}`)
         return exit.unusable
@@ -114,6 +114,7 @@ function readArguments(argv: readonly string[]) {
       'token-file': { type: 'string' },
       ...auditOptions,
       days: { type: 'string', default: '90' },
+      scope: { type: 'string' },
     },
   })
 }

@@ -3,5 +3,5 @@
  * with a proof of each. For the tool of an auditor, for the service and for the page; it writes nothing.
  */
 export type { EntryFilter } from './facets.ts'
-export { exportFormats, head, lineOf } from './lines.ts'
+export { type ExportFormat, exportFormats, head, lineOf, mediaTypes } from './lines.ts'
 export { proofOf, readEntries } from './read.ts'

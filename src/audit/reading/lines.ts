@@ -8,7 +8,14 @@ import type { PlacedEntry } from './placed.ts'
  * `csv`, as in RFC 4180 with a line of names first.
  */
 export const exportFormats = ['ndjson', 'ocsf', 'csv'] as const
-type ExportFormat = (typeof exportFormats)[number]
+export type ExportFormat = (typeof exportFormats)[number]
+
+/** What an export is, for HTTP. */
+export const mediaTypes: Record<ExportFormat, string> = {
+  ndjson: 'application/x-ndjson',
+  ocsf: 'application/x-ndjson',
+  csv: 'text/csv; charset=utf-8; header=present',
+}
 
 const columns = [
   ...['log', 'index', 'time', 'type', 'provider', 'outcome', ...subjectMembers],

@@ -1,0 +1,145 @@
+import { type Context, Hono } from 'hono'
+import type { Crypto } from '../../crypto/index.ts'
+import type { Database } from '../../store/index.ts'
+import type { Credentials } from '../credentials.ts'
+import { entryJsonSchema } from '../event-schema.ts'
+import { LogError, type NoteVerifier, type ReadFile } from '../log/index.ts'
+import { problem } from '../problems.ts'
+import { type EntryFilter, type ExportFormat, head, lineOf, mediaTypes, proofOf } from '../reading/index.ts'
+import { allows } from '../scopes.ts'
+import { decodeCursor, encodeCursor } from './cursor.ts'
+import { type FoundEntry, find, findOne } from './find.ts'
+import { openApiDocument } from './openapi.ts'
+import { mostAtOnce, type OperationName, operations, pageLimit } from './operations.ts'
+
+export interface QueryRoutesOptions {
+  readonly database: Database
+  readonly crypto: Crypto
+  /** The log's key; its name is the log's origin. */
+  readonly verifier: NoteVerifier
+  /** Reads the published log, for proofs. */
+  readonly read: ReadFile
+  readonly credentials: Credentials
+}
+
+type Handler = (c: Context, given: never) => Promise<Response> | Response
+
+/** What an auditor can ask, below /audit/v1. */
+export function queryRoutes({ database, crypto, verifier, read, credentials }: QueryRoutesOptions): Hono {
+  const origin = verifier.name
+  const routes = new Hono()
+  let running = 0
+
+  /** Authenticates, reads the parameters by the contract, and answers. */
+  const serve = <Name extends OperationName>(
+    name: Name,
+    answer: (
+      c: Context,
+      given: ReturnType<(typeof operations)[Name]['parameters']['parse']>,
+    ) => Promise<Response> | Response,
+  ) => {
+    const { path, scope, parameters } = operations[name]
+    routes.get(path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
+      const refused = allows(c, credentials, scope)
+      if (refused) return refused
+      const parsed = parameters.safeParse(c.req.query())
+      if (!parsed.success) {
+        const [issue] = parsed.error.issues
+        return issue?.code === 'unrecognized_keys'
+          ? problem(c, 'unknown-parameter', 'See /audit/v1/openapi.json for those there are.')
+          : problem(c, 'bad-parameter', String(issue?.path[0] ?? ''))
+      }
+      if (running >= mostAtOnce && scope !== undefined) return problem(c, 'busy')
+      running++
+      try {
+        return await (answer as Handler)(c, parsed.data as never)
+      } catch (error) {
+        // What is published and cannot be read is the sequencer's to report.
+        if (!(error instanceof LogError)) throw error
+        return problem(c, 'unavailable')
+      } finally {
+        running--
+      }
+    })
+  }
+
+  const lines = (format: ExportFormat, entries: readonly FoundEntry[]) =>
+    entries.map(({ index, body }) => lineOf(format, { log: origin, index, body })).join('')
+
+  serve('entries', async (c, { order, limit, cursor, format, ...filter }) => {
+    const question = { filter: filter as EntryFilter, order }
+    const at = cursor === undefined ? undefined : decodeCursor(crypto, question, cursor)
+    if (cursor !== undefined && at === undefined) return problem(c, 'bad-cursor')
+    const { entries, next, indexed } = await find(database, { ...question, at, limit })
+    const follow = next === undefined ? undefined : encodeCursor(crypto, question, next)
+    const headers: Record<string, string> = { 'cache-control': 'no-store' }
+    if (format === 'json') {
+      const placed = lines('ndjson', entries).trimEnd().split('\n').filter(Boolean).join()
+      const more = follow === undefined ? '' : `,"next":"${follow}"`
+      return c.body(`{"entries":[${placed}],"indexed":${indexed}${more}}`, 200, {
+        ...headers,
+        'content-type': 'application/json',
+      })
+    }
+    if (follow !== undefined) {
+      const url = new URL(c.req.url)
+      url.searchParams.set('cursor', follow)
+      headers.link = `<${url.pathname}${url.search}>; rel="next"`
+    }
+    return c.body(head[format] + lines(format, entries), 200, { ...headers, 'content-type': mediaTypes[format] })
+  })
+
+  const indexOf = (c: Context) =>
+    /^(0|[1-9]\d{0,14})$/.test(c.req.param('index') ?? '') ? Number(c.req.param('index')) : -1
+
+  serve('entry', async (c) => {
+    const index = indexOf(c)
+    const body = await findOne(database, origin, index)
+    if (!body) return problem(c, 'not-found')
+    return c.body(lines('ndjson', [{ index, body }]).trimEnd(), 200, { 'content-type': 'application/json' })
+  })
+
+  serve('proof', async (c) => {
+    const index = indexOf(c)
+    if (!(await findOne(database, origin, index))) return problem(c, 'not-found')
+    const proof = await proofOf(crypto, { read, verifier, index })
+    return c.body(new Uint8Array(proof), 200, {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-cache',
+    })
+  })
+
+  serve('export', (c, { format, ...filter }) => {
+    let at: number | undefined
+    let begun = false
+    const encoder = new TextEncoder()
+    // Read only as fast as it is taken: a page in memory, whatever the size.
+    const stream = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const { entries, next } = await find(database, {
+          filter: filter as EntryFilter,
+          order: 'oldest',
+          at,
+          limit: pageLimit.most,
+        })
+        controller.enqueue(encoder.encode((begun ? '' : head[format]) + lines(format, entries)))
+        begun = true
+        at = next
+        if (next === undefined) controller.close()
+      },
+    })
+    return c.body(stream, 200, {
+      'content-type': mediaTypes[format],
+      'content-disposition': `attachment; filename="audit.${format === 'csv' ? 'csv' : 'ndjson'}"`,
+      'cache-control': 'no-store',
+    })
+  })
+
+  const json = (document: unknown, type = 'application/json') => {
+    const text = JSON.stringify(document)
+    return (c: Context) => c.body(text, 200, { 'content-type': type })
+  }
+  serve('schema', json(entryJsonSchema(), 'application/schema+json'))
+  serve('openapi', json(openApiDocument()))
+  return routes
+}

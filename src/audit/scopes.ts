@@ -1,0 +1,12 @@
+import type { Context } from 'hono'
+import type { Credentials, Scope } from './credentials.ts'
+import { problem } from './problems.ts'
+
+/** Refuses a request without a credential for this scope; undefined when it may go on, as what needs none may. */
+export function allows(c: Context, credentials: Credentials, scope: Scope | undefined): Response | undefined {
+  if (scope === undefined) return undefined
+  const [, credential = ''] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? []
+  const scopes = credentials.scopesOf(credential)
+  if (!scopes) return problem(c, 'unauthorized')
+  return scopes.includes(scope) ? undefined : problem(c, 'out-of-scope')
+}
