@@ -25,6 +25,7 @@ export const importRules: ImportRules = {
     audit: ['crypto', 'store'],
     hub: ['crypto', 'identity', 'content', 'mls', 'store', 'audit', 'bus', 'ops', 'protocol'],
     pages: ['crypto'],
+    web: ['crypto', 'identity', 'content', 'mls', 'client', 'protocol'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
     cli: ['crypto', 'config', 'ops', 'store', 'edge', 'audit', 'pages', 'main.ts'],
     'web-server.ts': ['messenger', 'protocol'],
@@ -52,7 +53,7 @@ export const importRules: ImportRules = {
   },
   doors: {
     crypto: ['src/crypto/node.ts', 'src/crypto/web.ts', 'src/crypto/bytes.ts'],
-    protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts'],
+    protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts', 'src/protocol/compact.ts'],
     mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts', 'src/mls/conformance.ts'],
     store: ['src/store/testing.ts'],
     client: ['src/client/storage/sql.ts'],
@@ -73,6 +74,10 @@ export const importRules: ImportRules = {
     'fake-indexeddb': ['edge/matrix'],
     pino: ['ops'],
     'prom-client': ['ops'],
+    preact: ['web'],
+    '@preact/signals': ['web'],
+    uqr: ['web'],
+    jsqr: ['web'],
     jose: ['messenger'],
     yaml: ['config', 'cli'],
   },
@@ -81,6 +86,14 @@ export const importRules: ImportRules = {
       name: 'the part of the SDK that a browser loads has no Node in it',
       start: (file) => file === 'src/client/index.ts',
       withTypes: false,
+      objectsTo: ({ specifier }) =>
+        /^(node:|pg$|ws$|pino$|fake-indexeddb|@electric-sql)/.test(specifier) ? `imports ${specifier}` : undefined,
+    },
+    {
+      name: 'pages run in browsers',
+      start: (file) => /^src\/web\/[^/]+\/main\.ts$/.test(file),
+      withTypes: false,
+      forbidsFile: (file) => file.endsWith('/provider-node.ts') || file === 'src/crypto/node.ts',
       objectsTo: ({ specifier }) =>
         /^(node:|pg$|ws$|pino$|fake-indexeddb|@electric-sql)/.test(specifier) ? `imports ${specifier}` : undefined,
     },

@@ -17,7 +17,7 @@ const DUPLICATE_TOKENS_TEST = 160
 
 const program = (name: string, parameters: string[]) => () => run(packageProgram(name), parameters)
 
-const sourceFiles = async () => (await trackedFiles('*.ts')).filter((file) => !file.endsWith('.d.ts'))
+const sourceFiles = async () => (await trackedFiles('*.ts', '*.tsx')).filter((file) => !file.endsWith('.d.ts'))
 
 export const checks: readonly Step[] = [
   programStep(

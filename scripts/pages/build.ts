@@ -5,6 +5,7 @@ import { basename, dirname, extname, join } from 'node:path'
 import { build } from 'esbuild'
 import type { BuiltPages } from '../../src/pages/index.ts'
 import { licences, packagesIn } from '../support/licences.ts'
+import { compactCodecs } from './compact-codecs.ts'
 
 export interface PagesBuilt {
   readonly pages: readonly string[]
@@ -98,6 +99,7 @@ async function bundle(checkout: string, file: string): Promise<Pick<Asset, 'byte
     jsx: 'automatic',
     jsxImportSource: 'preact',
     minify: true,
+    plugins: [compactCodecs],
     charset: 'utf8',
     legalComments: 'none',
     define: { 'process.env.NODE_ENV': '"production"' },

@@ -1,0 +1,131 @@
+import { type Signal, signal } from '@preact/signals'
+import type { Device, LogPosition, ReceivedMessage, Room, Storage, StorageTx } from '../../client/index.ts'
+import { readStatus, readText, statusMessage } from '../../content/index.ts'
+import { fromBase64Url, toBase64Url } from '../../crypto/bytes.ts'
+import type { RoomId } from '../../identity/index.ts'
+import { type Conversation, type ConversationFeed, openConversation } from './conversation.ts'
+import { type Mark, type NoticeCode, notes, type Placed } from './notes.ts'
+
+/** All conversations of a device, kept in its storage and in step with it. */
+export interface Chats {
+  readonly device: Device
+  readonly storage: Storage
+  /** Whether the provider knows this device now; undefined until the first answer. */
+  readonly online: Signal<boolean | undefined>
+  readonly rooms: Signal<readonly Room[]>
+  open(room: RoomId): Promise<Conversation>
+  /** A message of somebody else came. */
+  onMessage(listener: (room: RoomId, note: Placed) => void): void
+}
+
+/** Messages that one receipt is for, at most. */
+const atOnce = 500
+
+/** Follows a device that has not been started; start it afterwards, so that nothing is missed. */
+export async function followChats(device: Device, storage: Storage): Promise<Chats> {
+  const online = signal<boolean | undefined>(undefined)
+  const rooms = signal<readonly Room[]>(await device.rooms())
+  const open = new Map<RoomId, Promise<ConversationFeed>>()
+  const listeners: ((room: RoomId, note: Placed) => void)[] = []
+  const told = (room: RoomId, tell: (conversation: ConversationFeed) => void) => {
+    // Not within the transaction that the event stands in: a page must not hold that up.
+    void open.get(room)?.then(tell)
+  }
+  const place = async (tx: StorageTx, room: RoomId, entry: Placed) => {
+    await notes.place(tx, room, entry)
+    told(room, (conversation) => conversation.place(entry))
+  }
+  const notice = (tx: StorageTx, { room, seq, timestampMs }: LogPosition, code: NoticeCode) =>
+    place(tx, room, { seq, at: timestampMs, notice: code })
+
+  const statuses = async ({ room, content, own }: ReceivedMessage, tx: StorageTx) => {
+    if (own) return
+    for (const { messageId, status } of readStatus(content) ?? []) {
+      if (status !== 'delivered' && status !== 'read') continue
+      const id = toBase64Url(messageId)
+      const known = (await notes.marks(tx, room)).get(id)
+      if (known === 'read') continue
+      await notes.mark(tx, room, id, status)
+      told(room, (conversation) => conversation.mark(id, status as Mark))
+    }
+  }
+
+  device.on('message', async (message, tx) => {
+    await statuses(message, tx)
+    const text = readText(message.content)
+    if (!text) return
+    const { inReplyTo } = message.content
+    const entry: Placed = {
+      seq: message.seq,
+      id: toBase64Url(message.messageId),
+      mine: message.own,
+      sender: message.sender,
+      text: text.plain,
+      at: message.timestampMs,
+      ...(inReplyTo && { replyTo: toBase64Url(inReplyTo) }),
+    }
+    if (message.own) delete entry.sender
+    await place(tx, message.room, entry)
+    if (message.own) return
+    setTimeout(() => {
+      for (const listener of listeners) listener(message.room, entry)
+      void confirm(device, message.room, [message.messageId], 'delivered')
+    })
+  })
+  device.on('accepted', async ({ room, seq, timestampMs, messageId }, tx) => {
+    const waiting = await notes.takeWaiting(tx, room, toBase64Url(messageId))
+    if (waiting) await place(tx, room, { ...waiting, seq, at: timestampMs })
+  })
+  device.on('refused', async ({ room, messageId, error }, tx) => {
+    if (!room || !messageId) return
+    const id = toBase64Url(messageId)
+    const waiting = await notes.takeWaiting(tx, room, id)
+    if (!waiting) return
+    await notes.wait(tx, room, { ...waiting, refused: error.code })
+    told(room, (conversation) => conversation.refuse(id, error.code))
+  })
+  device.on('undecryptable', ({ error, ...at }, tx) =>
+    notice(tx, at, error.code === 'text-only' ? 'notText' : 'unreadable'),
+  )
+  device.on('gap', (at, tx) => notice(tx, at, 'gap'))
+  device.on('keyChanged', ({ room }) => void told(room, (conversation) => void conversation.refresh()))
+  device.on('posture', ({ room }) => void told(room, (conversation) => void conversation.refresh()))
+  device.on('room', ({ id }) => {
+    setTimeout(async () => {
+      rooms.value = await device.rooms().catch(() => rooms.value)
+      told(id, (conversation) => void conversation.refresh())
+    })
+  })
+  device.on('online', (up) => {
+    online.value = up
+  })
+
+  return {
+    device,
+    storage,
+    online,
+    rooms,
+    open(room) {
+      const opened =
+        open.get(room) ??
+        openConversation(device, storage, room, (ids) => {
+          for (let at = 0; at < ids.length; at += atOnce)
+            void confirm(device, room, ids.slice(at, at + atOnce).map(fromBase64Url), 'read')
+        })
+      open.set(room, opened)
+      return opened
+    },
+    onMessage: (listener) => void listeners.push(listener),
+  }
+}
+
+/** Tells the author. Nothing but acceptance tells a stranger that somebody is there, so it begins with that. */
+async function confirm(device: Device, room: RoomId, ids: Uint8Array[], status: Mark): Promise<void> {
+  try {
+    if ((await device.room(room))?.standing !== 'accepted') return
+    const { accepted } = await device.send(room, statusMessage(ids.map((messageId) => ({ messageId, status }))))
+    await accepted
+  } catch {
+    // A receipt that does not arrive is none.
+  }
+}

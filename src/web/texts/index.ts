@@ -1,0 +1,101 @@
+import { ar } from './ar.ts'
+import { de } from './de.ts'
+import { en, type TextKey, type Texts } from './en.ts'
+import { nl } from './nl.ts'
+import { ro } from './ro.ts'
+
+export type { TextKey, Texts } from './en.ts'
+
+/** Every language has every text: its type says so. */
+export const languages = {
+  en: { name: 'English', texts: en },
+  de: { name: 'Deutsch', texts: de },
+  nl: { name: 'Nederlands', texts: nl },
+  ro: { name: 'Română', texts: ro },
+  ar: { name: 'العربية', texts: ar },
+} as const satisfies Record<string, { name: string; texts: Texts }>
+
+export type Language = keyof typeof languages
+
+const rightToLeft: ReadonlySet<string> = new Set(['ar'])
+
+export const directionOf = (language: Language): 'rtl' | 'ltr' => (rightToLeft.has(language) ? 'rtl' : 'ltr')
+
+const isLanguage = (text: string): text is Language => Object.hasOwn(languages, text)
+
+/** The first of the wished-for languages that there is; English otherwise. */
+export function chooseLanguage(wished: readonly string[]): Language {
+  for (const each of wished) {
+    const base = each.split('-', 1)[0]!.toLowerCase()
+    if (isLanguage(base)) return base
+  }
+  return 'en'
+}
+
+export type Values = Readonly<Record<string, string | number>>
+
+/** A text with its values. Each stands apart from what surrounds it (FSI … PDI), whichever way it is written. */
+function fill(text: string, values: Values = {}): string {
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => `\u2068${values[name] ?? ''}\u2069`)
+}
+
+/** Writes in one language. */
+export interface Words {
+  readonly language: Language
+  say(key: TextKey, values?: Values): string
+  /** A day, as it heads messages. */
+  day(at: number, now: number): string
+  time(at: number): string
+  dateTime(at: number): string
+  /** How long something lasts, in its largest unit. */
+  duration(ms: number): string
+  /** When something will be: "in 3 hours". */
+  ahead(ms: number): string
+}
+
+const second = 1000
+const units = [
+  ['day', 24 * 3600 * second],
+  ['hour', 3600 * second],
+  ['minute', 60 * second],
+] as const
+
+/** The largest unit of which there are at least two (or one day), and how many. */
+function largest(ms: number): [count: number, unit: 'day' | 'hour' | 'minute'] {
+  for (const [unit, length] of units)
+    if (ms >= 2 * length || (unit === 'day' && ms === length)) return [Math.round(ms / length), unit]
+  return [Math.max(1, Math.round(ms / units[2][1])), 'minute']
+}
+
+export function wordsIn(language: Language): Words {
+  const { texts } = languages[language]
+  const locale = language
+  const dayForm = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' })
+  const yearForm = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' })
+  const timeForm = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' })
+  const fullForm = new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'short' })
+  const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'always' })
+  return {
+    language,
+    say: (key, values) => fill(texts[key], values),
+    day(at, now) {
+      const days = dayNumber(now) - dayNumber(at)
+      if (days === 0) return texts['chat.today']
+      if (days === 1) return texts['chat.yesterday']
+      return days < 300 ? dayForm.format(at) : yearForm.format(at)
+    },
+    time: (at) => timeForm.format(at),
+    dateTime: (at) => fullForm.format(at),
+    duration(ms) {
+      const [count, unit] = largest(ms)
+      return new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'long' }).format(count)
+    },
+    ahead: (ms) => relative.format(...largest(ms)),
+  }
+}
+
+/** Which day it is here. */
+function dayNumber(at: number): number {
+  const date = new Date(at)
+  return Math.round(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / (24 * 3600 * second))
+}
