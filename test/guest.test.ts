@@ -55,7 +55,7 @@ async function come(link: string, options: Partial<GuestOptions> & { tap?: Tap }
     storage,
     crypto: nodeCrypto,
     mls: provider.mls,
-    settings: { approvalPoll: 20, retryFirst: 10, welcomeWait: 500 },
+    settings: { retryFirst: 10, welcomeWait: 500 },
     link,
     ...rest,
   })
@@ -185,6 +185,33 @@ describe('a guest', () => {
     await until('the room', async () => (await anna.device.room(mia.room))?.standing === 'accepted')
   })
 
+  test('waits through a broken link, and is told at once when the link is revoked meanwhile', async () => {
+    const anna = await host()
+    const { link, id } = await anna.device.createInvite({ approval: true })
+    const waits = Promise.withResolvers<void>()
+    const coming = come(link, { onWaiting: waits.resolve })
+    await waits.promise
+    const at = Date.now()
+    await anna.device.revokeInvite(id)
+    await assert.rejects(coming, refused('not-found'))
+    // It would have asked again after a minute.
+    assert.ok(Date.now() - at < 30_000)
+
+    const again = await anna.device.createInvite({ approval: true })
+    const waiting = Promise.withResolvers<void>()
+    const second = memoryStorage()
+    const { connection, cut } = provider.cuttable()
+    const joining = joinByInvite({
+      ...{ connection, storage: second, crypto: nodeCrypto, mls: provider.mls, link: again.link },
+      onWaiting: waiting.resolve,
+    })
+    await waiting.promise
+    cut()
+    const [guest] = (await anna.device.invites()).find(({ id }) => id === again.id)?.waiting ?? []
+    await anna.device.answerGuest({ invite: again.id, account: guest!.account }, true)
+    await (await joining).close()
+  })
+
   test('says text and nothing else, and is told nothing else', async () => {
     const { anna, heardByAnna, mia, room } = await chat()
     await assert.rejects(mia.device.send(room, picture), refused('text-only'))
@@ -301,6 +328,29 @@ describe('a chat ends', () => {
     await until('the reason', () => reasons.length > 0)
     assert.deepEqual(reasons, ['revoked'])
     assert.ok(await empty(mia.storage))
+  })
+
+  test('not before both sides were told, and it goes on when one keeps it open or something is said', async () => {
+    const hour = 3_600_000
+    const { anna, mia, room } = await chat({ idleMs: 2 * hour })
+    const heard = { anna: [] as number[], mia: [] as number[] }
+    mia.device.on('ending', ({ leftMs }) => void heard.mia.push(leftMs))
+    anna.device.on('ending', ({ leftMs }) => void heard.anna.push(leftMs))
+    /** As if nothing had been said for that long. */
+    const silence = async (ms: number) => {
+      await provider.database.query('update hub.room set last_at = last_at - $2 where id = $1', [room, ms])
+      await provider.database.query('update hub.guest set look_at = 0 where host = $1', [anna.device.address])
+      await provider.hub.clean()
+    }
+    await silence(1.5 * hour)
+    await until('both were told', () => heard.anna.length > 0 && heard.mia.length > 0)
+    assert.ok([...heard.anna, ...heard.mia].every((left) => left > 0 && left <= 0.5 * hour))
+    await mia.device.send(room, text('still here'))
+    await until('it moved away', () => [heard.anna, heard.mia].every((each) => each.at(-1)! > hour))
+    await silence(1.5 * hour)
+    await until('told again', () => [heard.anna, heard.mia].every((each) => each.at(-1)! <= 0.5 * hour))
+    assert.ok((await anna.device.extendChat(room)).leftMs > 1.9 * hour)
+    await until('kept open', () => heard.mia.at(-1)! > hour)
   })
 
   test('but goes on under a link that is issued anew', async () => {

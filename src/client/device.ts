@@ -6,6 +6,7 @@ import { register } from './account/register.ts'
 import type { Channel } from './connection/types.ts'
 import type { Context } from './context.ts'
 import { ClientError } from './errors.ts'
+import { createEndings } from './guests/endings.ts'
 import { enterAwaited, inviteCalls } from './guests/invites.ts'
 import { join } from './guests/join.ts'
 import { createLife } from './life.ts'
@@ -64,7 +65,8 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
   const workers = createWorkers(context, createAcknowledgements(context))
   context.hooks.invitesLearned = () => enterAwaited(context, workers)
   context.hooks.leavesRenewed = (rooms) => rooms.forEach(workers.send)
-  const life = createLife(context, workers, () => channel)
+  const endings = createEndings(context)
+  const life = createLife(context, workers, endings, () => channel)
   const start = async () => {
     if (channel) return
     if (self.unlinked) throw new ClientError('unlinked')
@@ -106,6 +108,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     ...room,
     ...groupCalls(context, workers),
     ...inviteCalls(context, workers),
+    extendChat: endings.extend,
     conversationWith: async (target) => room.createDirectRoom(await account.lookUp(target)),
   }
 }

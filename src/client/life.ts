@@ -8,13 +8,14 @@ import { type Answer, expect, ProviderRefusal } from './connection/wire.ts'
 import { endOf, parseAddress, parseRoom } from './connection/wire-values.ts'
 import type { Context } from './context.ts'
 import { asClientError, ClientError } from './errors.ts'
+import type { Endings } from './guests/endings.ts'
 import { guestWaiting, share } from './guests/invites.ts'
 import { reconcile, selfRoom } from './rooms/reach.ts'
 import type { Workers } from './rooms/workers.ts'
 import { eraseAll, pendingCommits, rooms, selfRecord, submissions } from './state/records.ts'
 
 /** What happens by itself while a device is started: after each log-in, at each event, now and then. */
-export function createLife(context: Context, workers: Workers, channel: () => Channel | undefined) {
+export function createLife(context: Context, workers: Workers, endings: Endings, channel: () => Channel | undefined) {
   const { events, settings, signal } = context
   let ready = Promise.withResolvers<void>()
   ready.promise.catch(() => {})
@@ -113,6 +114,8 @@ export function createLife(context: Context, workers: Workers, channel: () => Ch
         return void guestWaiting(context, event.value)
           .then((guest) => events.tell('guest', guest))
           .catch(fault)
+      case 'chatEnding':
+        return void endings.told(event.value)
       case 'guestEnded':
         return void over(event.value.reason).catch(fault)
       case 'unlinked':

@@ -44,7 +44,7 @@ export interface ClientSettings {
   /** How long a guest link lets somebody in, and how long nothing may be said in its chat, when nothing else is chosen. */
   inviteLifetime: number
   guestIdle: number
-  /** How often one who waits for being let in asks again. */
+  /** How often one who waits for being let in asks again, in case a word from the provider was lost. */
   approvalPoll: number
   /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
   plaintextNetworks: readonly string[]
@@ -78,7 +78,7 @@ export const defaultSettings: ClientSettings = {
   upkeep: 60 * 60 * 1000,
   inviteLifetime: 10 * day * 1000,
   guestIdle: 10 * day * 1000,
-  approvalPoll: 2_000,
+  approvalPoll: 60_000,
   plaintextNetworks: [],
   contentBytes: 256 * 1024,
 }

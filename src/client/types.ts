@@ -212,6 +212,17 @@ export interface GuestOptions {
   signal?: AbortSignal
 }
 
+/** When a chat with a guest ends. */
+export interface ChatEnding {
+  room: RoomId
+  /** By the provider's clock, milliseconds since the epoch. */
+  endsAt: number
+  /** How long it was until then when this was told: what to count down from, since a device's clock may be wrong. */
+  leftMs: number
+  /** How long nothing may be said: the end of a chat in which something is said now. */
+  idleMs: number
+}
+
 /** Why a guest's chat is over. */
 export type GuestEnd = 'idle' | 'revoked' | 'blocked' | 'left'
 
@@ -301,6 +312,11 @@ export interface DeviceEvents {
   unlinked: () => void | Promise<void>
   /** Somebody with a link waits to be let in: `answerGuest`. */
   guest: (guest: { invite: string; account: AccountAddress; name?: string }) => void | Promise<void>
+  /**
+   * When a chat with a guest ends unless something is said: told to the guest at each log-in, to both sides a day and an
+   * hour before (`leftMs` is at most that), and when the end has moved away again: something was said, or `extendChat`.
+   */
+  ending: (ending: ChatEnding) => void | Promise<void>
   /** Of a guest: the chat is over, and nothing of it is left in the storage. */
   ended: (reason: GuestEnd) => void | Promise<void>
   /** A fault that stopped no one but should be known: the code only, never a value. */
@@ -392,6 +408,10 @@ export interface Device extends AsyncDisposable {
   revokeInvite(invite: string, options?: { keepChats?: boolean }): Promise<void>
   /** Another link in the place of one, whose chats go on. A PIN has to be given anew. */
   reissueInvite(invite: string, choices?: InviteChoices): Promise<Invite>
+  /** An open link lets somebody in for so long from now, milliseconds (ten days); never shorter than before. Errors: not-found. */
+  extendInvite(invite: string, expiresInMs?: number): Promise<void>
+  /** Keeps a chat with a guest open, as if something had been said; of either side. Errors: not-found. */
+  extendChat(room: RoomId): Promise<ChatEnding>
   /** Lets a guest in who waits, or not. */
   answerGuest(guest: { invite: string; account: AccountAddress }, accept: boolean): Promise<void>
 }

@@ -11,10 +11,20 @@ import { openCleaning } from './cleaning.ts'
 import { answerConsent, readConsents, requestConsent } from './consent.ts'
 import type { Asker, HubContext, HubMetrics } from './context.ts'
 import { HubError } from './errors.ts'
+import { awaitAnswer } from './guests/answers.ts'
 import { createGuestRoom, type GuestCreation } from './guests/create.ts'
 import { openEndings } from './guests/end.ts'
+import { type ChatEnding, extendChat, readEndings } from './guests/ending.ts'
 import { enterInvite } from './guests/enter.ts'
-import { answerGuest, listInvites, openInvite, putInvite, revokeInvite, waitingGuests } from './guests/invites.ts'
+import {
+  answerGuest,
+  extendInvite,
+  listInvites,
+  openInvite,
+  putInvite,
+  revokeInvite,
+  waitingGuests,
+} from './guests/invites.ts'
 import { claimKeyPackages, countKeyPackages, publishKeyPackages } from './key-packages.ts'
 import { completeLink, openLink } from './links.ts'
 import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'
@@ -166,12 +176,22 @@ export function openHub(options: HubOptions) {
     listInvites: notForGuests(listInvites),
     revokeInvite: notForGuests(revokeInvite),
     answerGuest: notForGuests(answerGuest),
+    extendInvite: notForGuests(extendInvite),
+    extendChat: guarded(async (_, asker: Asker, room: string): Promise<ChatEnding> => {
+      const { ending, lookAt } = await extendChat(ctx, asker, room)
+      endings.plan(lookAt)
+      return ending
+    }),
+    readEndings: guarded(readEndings),
     waitingGuests: guarded(waitingGuests),
+    /** Calls `onAnswer` when somebody who waits to be let in has an answer. Returns a function that ends it. */
+    awaitAnswer: (invite: string, accountKey: Uint8Array, onAnswer: () => void) =>
+      awaitAnswer(ctx, invite, accountKey, onAnswer),
     openInvite: guarded(openInvite),
     enterInvite: guarded(enterInvite),
     createGuestRoom: guarded(async (_, guest: GuestCreation) => {
-      const { accepted: answer, endsAt } = await createGuestRoom(ctx, guest)
-      endings.plan(endsAt)
+      const { accepted: answer, lookAt } = await createGuestRoom(ctx, guest)
+      endings.plan(lookAt)
       return accepted(Promise.resolve(answer))
     }),
 

@@ -78,6 +78,10 @@ export interface HubSettings {
   guestMessageBytes: number
   /** What is sealed under a link's secret: a name and a few words. */
   guestDocumentBytes: number
+  /** How long before a chat ends both sides are told, unless it never was that long: time to see it, and a last call. */
+  guestWarningsMs: readonly number[]
+  /** Chats about to end that a host's device is told of when it comes. */
+  guestWarnings: number
   /** How long the browser of a chat that ended is told why. */
   guestEndedMs: number
   /** How often evaluating a commit is begun anew because the room changed meanwhile. */
@@ -124,6 +128,8 @@ export const defaultHubSettings: HubSettings = {
   guestMessages: 20,
   guestMessageBytes: 16 * 1024,
   guestDocumentBytes: 1024,
+  guestWarningsMs: [1 * day, 1 * hour],
+  guestWarnings: 100,
   guestEndedMs: 30 * day,
   commitAttempts: 3,
 }

@@ -2,12 +2,20 @@ import type { Bus } from '../bus/index.ts'
 
 /** What a connected device should look at again. It says where, never what: that is read from the database. */
 export type News =
-  | { kind: 'room' | 'standing'; room: number }
+  | { kind: 'room' | 'standing' | 'ending'; room: number }
   | { kind: 'welcome' | 'unlinked' | 'consent' | 'key-packages' }
   /** The device has opened another channel, named here: older ones close. */
   | { kind: 'taken-over'; by: string }
 
-const letters = { r: 'room', s: 'standing', w: 'welcome', u: 'unlinked', c: 'consent', k: 'key-packages' } as const
+const letters = {
+  r: 'room',
+  s: 'standing',
+  e: 'ending',
+  w: 'welcome',
+  u: 'unlinked',
+  c: 'consent',
+  k: 'key-packages',
+} as const
 
 function topicOf(device: string): string {
   return `device/${device}`
@@ -32,6 +40,6 @@ function encode(news: News): string {
 function decode(hint: string): News[] {
   const kind = letters[hint[0] as keyof typeof letters]
   if (hint[0] === 't') return [{ kind: 'taken-over', by: hint.slice(1) }]
-  if (kind === 'room' || kind === 'standing') return [{ kind, room: Number(hint.slice(1)) }]
+  if (kind === 'room' || kind === 'standing' || kind === 'ending') return [{ kind, room: Number(hint.slice(1)) }]
   return kind ? [{ kind }] : []
 }

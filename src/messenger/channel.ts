@@ -2,7 +2,7 @@ import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type News } from '../hub/index.ts'
 import type { GatewayContext } from './context.ts'
 import { type Courier, openCourier } from './courier.ts'
-import { type Body, errorBody, numberOf, type Request, toGuestEnd } from './frames.ts'
+import { type Body, chatEnding, errorBody, numberOf, type Request, toGuestEnd } from './frames.ts'
 import { roomOf } from './names.ts'
 import { answerDevice } from './requests.ts'
 
@@ -94,7 +94,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         const window = Math.min(request.value.window || settings.window, settings.largestWindow)
         const onFault = () => ctx.metrics.count('faults', { in: 'courier' })
         courier?.stop()
-        courier = openCourier({ hub, asker, settings, window, send, buffered, onFault })
+        courier = openCourier({ hub, asker, settings, window, send, buffered, onFault, clock: ctx.clock })
         return { case: 'done', value: {} }
       }
       case 'acknowledge': {
@@ -105,6 +105,10 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         await hub.acknowledge(asker.device, cursors, welcomes)
         courier?.acknowledged(cursors, welcomes)
         return { case: 'done', value: {} }
+      }
+      case 'extendChat': {
+        const ending = await hub.extendChat(asker, roomOf(request.value.room))
+        return { case: 'chatEnding', value: chatEnding(ending, ctx.clock()) }
       }
       default:
         return answerDevice(hub, ctx.resolvers, asker, request)

@@ -1,5 +1,5 @@
 import type { Asker, Entry, Hub, News, WelcomeEntry } from '../hub/index.ts'
-import { type Body, toEntryKind, toRoomKind, toStanding } from './frames.ts'
+import { type Body, chatEnding, toEntryKind, toRoomKind, toStanding } from './frames.ts'
 import { openPositions } from './positions.ts'
 import type { GatewaySettings } from './settings.ts'
 
@@ -13,6 +13,8 @@ export interface CourierOptions {
   /** Bytes that wait in the pipe. */
   buffered(): number
   onFault(): void
+  /** Milliseconds since the epoch. */
+  clock(): number
 }
 
 /** Rooms read from the database at once when a device comes back. */
@@ -28,6 +30,8 @@ export function openCourier(options: CourierOptions) {
   const positions = openPositions()
   const rooms = new Set<number>()
   const standings = new Set<number>()
+  /** Rooms whose end is to be spoken of; undefined: all that end soon, which is looked at first. */
+  const endings = new Set<number | undefined>([undefined])
   let welcomes = true
   let consents = true
   let lowSupply = false
@@ -53,6 +57,7 @@ export function openCourier(options: CourierOptions) {
         options.onFault()
         // What was lost by the fault is found by looking everywhere.
         scanned = 0
+        endings.add(undefined)
         welcomes = consents = true
         later(settings.faultMs)
       })
@@ -84,6 +89,7 @@ export function openCourier(options: CourierOptions) {
       return false
     }
     if (standings.size > 0) return sendStandings()
+    if (endings.size > 0) return sendEndings()
     if (consents) return sendConsents()
     if (lowSupply) return sendSupply()
     if (free() <= 0) return false
@@ -144,6 +150,14 @@ export function openCourier(options: CourierOptions) {
     return true
   }
 
+  const sendEndings = async () => {
+    const [room] = endings
+    endings.delete(room)
+    for (const ending of await hub.readEndings(asker, room))
+      if (!stopped) send({ case: 'chatEnding', value: chatEnding(ending, options.clock()) })
+    return true
+  }
+
   const sendConsents = async () => {
     consents = false
     const { requests, answers } = await hub.readConsents(asker, consentsSince - 1)
@@ -196,6 +210,7 @@ export function openCourier(options: CourierOptions) {
       for (const news of all) {
         if (news.kind === 'room') rooms.add(news.room)
         else if (news.kind === 'standing') standings.add(news.room)
+        else if (news.kind === 'ending') endings.add(news.room)
         else if (news.kind === 'welcome') welcomes = true
         else if (news.kind === 'consent') consents = true
         else if (news.kind === 'key-packages') lowSupply = true

@@ -1,5 +1,6 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import {
+  type ChatEnding,
   HubError,
   type HubErrorCode,
   type GuestEnd as HubGuestEnd,
@@ -55,6 +56,16 @@ export function errorBody(error: HubError): Body {
 
 function codeOf(code: HubErrorCode): ErrorCode {
   return ErrorCode[code.toUpperCase().replaceAll('-', '_') as keyof typeof ErrorCode]
+}
+
+/** A chat's end, as a device is told of it now. */
+export function chatEnding({ room, endsAt, idleMs }: ChatEnding, now: number) {
+  return {
+    room,
+    endsMs: BigInt(endsAt),
+    leftMs: BigInt(Math.max(0, endsAt - now)),
+    idleMs: BigInt(idleMs),
+  }
 }
 
 /** An unsigned number of the wire that a number can hold. Errors: malformed. */

@@ -177,6 +177,7 @@ test('a Welcome goes before the first entry of its room, also when it came while
       committed = true
       return [1]
     },
+    readEndings: async () => [],
     readRoom: async (_device: unknown, _room: unknown, after: number) => (after < 2 ? [entry as unknown as Entry] : []),
   }
   const told: string[] = []
@@ -187,6 +188,7 @@ test('a Welcome goes before the first entry of its room, also when it came while
     settings: defaultGatewaySettings,
     window: 8,
     buffered: () => 0,
+    clock: Date.now,
     onFault: () => done.reject(new Error('fault')),
     send(event) {
       told.push(event.case)

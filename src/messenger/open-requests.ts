@@ -1,6 +1,6 @@
 import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
-import { accountProofBytes, authenticationBytes, inviteProofBytes } from '../protocol/index.ts'
+import { accountProofBytes, authenticationBytes, type EnterInvite, inviteProofBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import type { Body, Request } from './frames.ts'
 import { deviceOf } from './names.ts'
@@ -25,6 +25,8 @@ interface Link {
 export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRequestsOptions) {
   const { hub, crypto, settings } = ctx
   const links = new Map<string, Link>()
+  /** Links by which somebody waits to be let in, with what ends the waiting. */
+  const awaited = new Map<string, () => void>()
   const served = new Map<Server, () => void>()
   const done: Body = { case: 'done', value: {} }
   let closed = false
@@ -47,6 +49,31 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
   const admitInvite = (invite: string): void => {
     const waitMs = ctx.rates.invites.take(invite.slice(0, 32))
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
+  }
+
+  /** Tells, once, that there is an answer for who was told to wait. Listens before asking, so that none is missed. */
+  const enterInvite = async ({ invite, pin, accountKey, proof, introduction }: EnterInvite): Promise<Body> => {
+    if (!crypto.verify(accountKey, inviteProofBytes(challenge, invite), proof)) throw new HubError('bad-certificate')
+    const name = `${invite} ${toBase64Url(accountKey)}`
+    awaited.get(name)?.()
+    if (awaited.size >= settings.links) throw new HubError('rate-limited', { retryAfterMs: 60_000 })
+    const stop = hub.awaitAnswer(invite, accountKey, () => {
+      end()
+      send({ case: 'guestAnswered', value: { invite } })
+    })
+    const end = () => {
+      stop()
+      if (awaited.get(name) === end) awaited.delete(name)
+    }
+    awaited.set(name, end)
+    let waits = false
+    try {
+      const value = await hub.enterInvite({ invite, pin, accountKey, introduction })
+      waits = value.waiting && !closed
+      return { case: 'inviteEntry', value }
+    } finally {
+      if (!waits) end()
+    }
   }
 
   const verifyToken = async (token: string): Promise<TokenClaims> => {
@@ -109,7 +136,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
   return {
     /** Whether the connection is of use without a device. */
     get busy(): boolean {
-      return links.size > 0 || served.size > 0
+      return links.size > 0 || awaited.size > 0 || served.size > 0
     },
     async answer(request: Request): Promise<Body> {
       switch (request.case) {
@@ -133,11 +160,8 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
           return { case: 'inviteOptions', value }
         }
         case 'enterInvite': {
-          const { invite, pin, accountKey, proof, introduction } = request.value
-          admitInvite(invite)
-          if (!crypto.verify(accountKey, inviteProofBytes(challenge, invite), proof))
-            throw new HubError('bad-certificate')
-          return { case: 'inviteEntry', value: await hub.enterInvite({ invite, pin, accountKey, introduction }) }
+          admitInvite(request.value.invite)
+          return enterInvite(request.value)
         }
         case 'createGuestRoom': {
           const { invite, manifest, certificate, room } = request.value
@@ -160,6 +184,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     close(): void {
       closed = true
       for (const link of [...links.values()]) link.end()
+      for (const end of [...awaited.values()]) end()
       for (const end of served.values()) end()
     },
   }

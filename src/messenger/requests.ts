@@ -105,6 +105,9 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     case 'revokeInvite':
       await hub.revokeInvite(asker, request.value.invite, request.value.keepChats)
       return done
+    case 'extendInvite':
+      await hub.extendInvite(asker, request.value.invite, numberOf(request.value.expiresInMs))
+      return done
     case 'answerGuest': {
       const { invite, account, accept } = request.value
       await hub.answerGuest(asker, { invite, account: accountOf(account), accept })

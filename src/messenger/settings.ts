@@ -14,7 +14,7 @@ export interface GatewaySettings {
   channelRequests: number
   /** Devices of one connection. */
   channels: number
-  /** Rendezvous that one connection may wait at. */
+  /** Rendezvous, and links by which to be let in, that one connection may wait at. */
   links: number
   /** Requests that a device may make in a second over time, and at once. */
   requestsPerSecond: number

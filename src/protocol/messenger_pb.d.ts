@@ -239,6 +239,18 @@ export declare type ClientFrame = Message<"silta.messenger.v1.ClientFrame"> & {
      */
     value: CreateGuestRoom;
     case: "createGuestRoom";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.ExtendChat extend_chat = 57;
+     */
+    value: ExtendChat;
+    case: "extendChat";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.ExtendInvite extend_invite = 58;
+     */
+    value: ExtendInvite;
+    case: "extendInvite";
   } | { case: undefined; value?: undefined };
 };
 
@@ -449,6 +461,18 @@ export declare type ServerFrame = Message<"silta.messenger.v1.ServerFrame"> & {
      */
     value: GuestEnded;
     case: "guestEnded";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.ChatEnding chat_ending = 54;
+     */
+    value: ChatEnding;
+    case: "chatEnding";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.GuestAnswered guest_answered = 55;
+     */
+    value: GuestAnswered;
+    case: "guestAnswered";
   } | { case: undefined; value?: undefined };
 };
 
@@ -2086,6 +2110,29 @@ export declare type AnswerGuest = Message<"silta.messenger.v1.AnswerGuest"> & {
 export declare const AnswerGuestSchema: GenMessage<AnswerGuest>;
 
 /**
+ * An open link lets somebody in for so long from now (0: the provider's default). Never shorter than before.
+ *
+ * @generated from message silta.messenger.v1.ExtendInvite
+ */
+export declare type ExtendInvite = Message<"silta.messenger.v1.ExtendInvite"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+
+  /**
+   * @generated from field: uint64 expires_in_ms = 2;
+   */
+  expiresInMs: bigint;
+};
+
+/**
+ * Describes the message silta.messenger.v1.ExtendInvite.
+ * Use `create(ExtendInviteSchema)` to create a new message.
+ */
+export declare const ExtendInviteSchema: GenMessage<ExtendInvite>;
+
+/**
  * The rest is asked on channel 0, by somebody who has nothing but a link. Unknown, used, expired and revoked links and
  * those without PIN tries left all give NOT_FOUND. Opening uses nothing up.
  *
@@ -2275,6 +2322,78 @@ export declare type CreateGuestRoom = Message<"silta.messenger.v1.CreateGuestRoo
  * Use `create(CreateGuestRoomSchema)` to create a new message.
  */
 export declare const CreateGuestRoomSchema: GenMessage<CreateGuestRoom>;
+
+/**
+ * Said on channel 0 to who waits to be let in, once there is an answer or the link is closed: EnterInvite gives it.
+ *
+ * @generated from message silta.messenger.v1.GuestAnswered
+ */
+export declare type GuestAnswered = Message<"silta.messenger.v1.GuestAnswered"> & {
+  /**
+   * @generated from field: string invite = 1;
+   */
+  invite: string;
+};
+
+/**
+ * Describes the message silta.messenger.v1.GuestAnswered.
+ * Use `create(GuestAnsweredSchema)` to create a new message.
+ */
+export declare const GuestAnsweredSchema: GenMessage<GuestAnswered>;
+
+/**
+ * When a guest's chat ends unless something is said: told to the guest at each log-in, to both sides a day and an hour
+ * before, and when it was extended. Either side may extend it, as by saying something.
+ *
+ * @generated from message silta.messenger.v1.ChatEnding
+ */
+export declare type ChatEnding = Message<"silta.messenger.v1.ChatEnding"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * @generated from field: uint64 ends_ms = 2;
+   */
+  endsMs: bigint;
+
+  /**
+   * until then, for a device whose clock is wrong
+   *
+   * @generated from field: uint64 left_ms = 3;
+   */
+  leftMs: bigint;
+
+  /**
+   * what the newest entry of the room adds to its time
+   *
+   * @generated from field: uint64 idle_ms = 4;
+   */
+  idleMs: bigint;
+};
+
+/**
+ * Describes the message silta.messenger.v1.ChatEnding.
+ * Use `create(ChatEndingSchema)` to create a new message.
+ */
+export declare const ChatEndingSchema: GenMessage<ChatEnding>;
+
+/**
+ * @generated from message silta.messenger.v1.ExtendChat
+ */
+export declare type ExtendChat = Message<"silta.messenger.v1.ExtendChat"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message silta.messenger.v1.ExtendChat.
+ * Use `create(ExtendChatSchema)` to create a new message.
+ */
+export declare const ExtendChatSchema: GenMessage<ExtendChat>;
 
 /**
  * @generated from message silta.messenger.v1.GuestEnded

@@ -196,6 +196,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       return made
     },
     connection: (tap: Tap = {}) => wire(tap).connection,
+    cuttable: () => wire({}),
     close,
     [Symbol.asyncDispose]: close,
   }

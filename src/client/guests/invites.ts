@@ -11,7 +11,10 @@ import type { Device, Invite, InviteChoices } from '../types.ts'
 import { encodeLink, fingerprintOf, newInviteId, newInviteSecret, openName, pinCodeOf, sealName } from './link.ts'
 import { shareInvites } from './share.ts'
 
-type InviteCalls = Pick<Device, 'createInvite' | 'invites' | 'revokeInvite' | 'reissueInvite' | 'answerGuest'>
+type InviteCalls = Pick<
+  Device,
+  'createInvite' | 'invites' | 'revokeInvite' | 'reissueInvite' | 'extendInvite' | 'answerGuest'
+>
 
 /** What a device does as a host of guests. */
 export function inviteCalls(context: Context, workers: Workers): InviteCalls {
@@ -108,6 +111,19 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
       const made = await create({ ...kept, ...choices }, invite)
       await markRevoked(invite)
       return made
+    },
+
+    async extendInvite(invite, expiresInMs = context.settings.inviteLifetime) {
+      // Here first: a guest whom the provider lets in must not be refused by this device.
+      await context.storage.transaction(async (tx) => {
+        const known = await invites.get(tx, invite)
+        if (!known) throw new ClientError('not-found')
+        const expiresAt = Math.max(known.expiresAt, context.clock() + expiresInMs)
+        await invites.put(tx, invite, { ...known, expiresAt, shared: false })
+      })
+      await share(context, workers)
+      const value = { invite, expiresInMs: BigInt(expiresInMs) }
+      expect(await context.request({ case: 'extendInvite', value }), 'done')
     },
 
     async answerGuest({ invite, account }, accept) {

@@ -13,6 +13,7 @@ import { makeContext } from '../make-context.ts'
 import { admitClaim, prepareRoom } from '../rooms/create.ts'
 import { creationOf } from '../rooms/outbox.ts'
 import { adoptPending } from '../rooms/receive.ts'
+import { defaultSettings } from '../settings.ts'
 import {
   accounts,
   type GuestEntryRecord,
@@ -101,21 +102,53 @@ async function ask(options: DeviceOptions & GuestOptions, link: InviteLink, entr
   const accountKey = crypto.publicKeyOf(entry.accountPrivateKey)
   const introduction = sealName(crypto, link, 'guest', name)
   for (let asked = 0; ; asked++) {
-    const answer = await connection.request((hello) => ({
-      case: 'enterInvite',
-      value: {
-        invite,
-        pin: pin === undefined ? new Uint8Array() : pinCodeOf(crypto, link.secret, pin),
-        accountKey,
-        proof: crypto.sign(entry.accountPrivateKey, inviteProofBytes(hello.challenge, invite)),
-        introduction,
-      },
-    }))
-    const said = expect(answer, 'inviteEntry')
-    if (!said.waiting) return said
-    if (asked === 0) options.onWaiting?.()
-    await pause(options.settings?.approvalPoll ?? 2_000, signal ?? new AbortController().signal)
+    const answered = listenForAnswer(options, invite)
+    try {
+      const answer = await connection.request((hello) => ({
+        case: 'enterInvite',
+        value: {
+          invite,
+          pin: pin === undefined ? new Uint8Array() : pinCodeOf(crypto, link.secret, pin),
+          accountKey,
+          proof: crypto.sign(entry.accountPrivateKey, inviteProofBytes(hello.challenge, invite)),
+          introduction,
+        },
+      }))
+      const said = expect(answer, 'inviteEntry')
+      if (!said.waiting) return said
+      if (asked === 0) options.onWaiting?.()
+      await answered.wait()
+    } catch (error) {
+      // Who waits already waits on through a broken link.
+      if (asked === 0 || !(error instanceof ClientError) || !error.retry) throw error
+      await pause(options.settings?.retryFirst ?? defaultSettings.retryFirst, signal)
+    } finally {
+      answered.stop()
+    }
     if (signal?.aborted) throw new ClientError('closed', undefined, { retry: true })
+  }
+}
+
+/** From before it asks: the provider says when there is an answer, on the link on which it was asked. On another it is asked again. */
+function listenForAnswer({ connection, signal, settings }: DeviceOptions & GuestOptions, invite: string) {
+  const answered = new AbortController()
+  const end = () => answered.abort()
+  let lost = false
+  const stops = [
+    connection.onEvent((event) => event.case === 'guestAnswered' && event.value.invite === invite && end()),
+    connection.onLink((up) => {
+      if (up && lost) end()
+      lost ||= !up
+    }),
+    () => signal?.removeEventListener('abort', end),
+  ]
+  signal?.addEventListener('abort', end)
+  if (signal?.aborted) end()
+  return {
+    wait: () => pause(settings?.approvalPoll ?? defaultSettings.approvalPoll, answered.signal),
+    stop() {
+      for (const stop of stops) stop()
+    },
   }
 }
 

@@ -7,6 +7,7 @@ import { checkCreation, earlierCreation, insertCreator, insertRoom, type RoomCre
 import { evaluateCommit, openGroup } from '../rooms/evaluate.ts'
 import { recordCommit } from '../rooms/record.ts'
 import type { Accepted } from '../rooms/rows.ts'
+import { nextLook } from './ending.ts'
 import type { EntryRow } from './enter.ts'
 import { type InviteRow, lockOpenInvite } from './rows.ts'
 
@@ -26,7 +27,7 @@ export interface GuestCreation {
 export async function createGuestRoom(
   ctx: HubContext,
   guest: GuestCreation,
-): Promise<{ accepted: Accepted; endsAt: number }> {
+): Promise<{ accepted: Accepted; lookAt: number }> {
   const { creation } = guest
   if (creation.kind !== 'guest') throw new HubError('malformed')
   checkCreation(ctx, creation)
@@ -35,7 +36,7 @@ export async function createGuestRoom(
   if (existing.length > 0) {
     const accepted = await earlierCreation(ctx, asker, creation)
     if (!accepted) throw new HubError('not-allowed')
-    return { accepted, endsAt: Number.POSITIVE_INFINITY }
+    return { accepted, lookAt: Number.POSITIVE_INFINITY }
   }
   const at = ctx.clock()
   const group = await openGroup(ctx, { id: creation.room, kind: 'guest' }, creation.groupInfo, at)
@@ -65,11 +66,11 @@ export async function createGuestRoom(
       standing: undefined,
       invited,
     })
-    const endsAt = accepted.at + invite.idle_ms
+    const lookAt = nextLook(ctx, accepted.at, { endsAt: accepted.at + invite.idle_ms, idleMs: invite.idle_ms })
     await tx.query(
-      `insert into hub.guest (account, device_id, room_no, invite, host, idle_ms, ends_at)
+      `insert into hub.guest (account, device_id, room_no, invite, host, idle_ms, look_at)
         values ($1, $2, $3, $4, $5, $6, $7)`,
-      [asker.account, asker.device, room.no, invite.id, invite.host, invite.idle_ms, endsAt],
+      [asker.account, asker.device, room.no, invite.id, invite.host, invite.idle_ms, lookAt],
     )
     await tx.query('update hub.invite set uses = uses + 1 where id = $1', [invite.id])
     await tx.query('delete from hub.guest_entry where invite = $1 and ($2 or address = $3)', [
@@ -77,7 +78,7 @@ export async function createGuestRoom(
       invite.single_use,
       asker.account,
     ])
-    return { accepted, endsAt }
+    return { accepted, lookAt }
   })
 }
 

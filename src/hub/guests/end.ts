@@ -1,17 +1,9 @@
-import type { AccountAddress, DeviceId } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import type { HubContext } from '../context.ts'
 import { lockRoomNo } from '../rooms/rows.ts'
 import { wake } from '../wake-ups.ts'
+import { endOf, type GuestRow, isDueToWarn, nextLook, tellEnding } from './ending.ts'
 import type { GuestEnd } from './reasons.ts'
-
-interface GuestRow {
-  account: AccountAddress
-  device_id: DeviceId
-  room_no: number
-  host: string
-  idle_ms: number
-}
 
 /** Which chats: those of a link, of a room, or between two accounts. */
 export type WhichGuests = { invite: string } | { room: number } | { between: readonly [string, string] }
@@ -58,25 +50,32 @@ async function endGuest(ctx: HubContext, tx: Transaction, guest: GuestRow, reaso
 /** Rows looked at in one go. */
 const atOnce = 100
 
-/** Ends the chats in which nothing was said for too long. Gives the time of the next one to look at, if there is one. */
+/** Ends the chats in which nothing was said for too long, and warns of it before. Gives when to look next, if there is a chat. */
 async function endDue(ctx: HubContext): Promise<number | undefined> {
   for (;;) {
     const due = await ctx.database.query<GuestRow>(
-      'select * from hub.guest where ended is null and ends_at <= $1 order by ends_at limit $2',
+      'select * from hub.guest where ended is null and look_at <= $1 order by look_at limit $2',
       [ctx.clock(), atOnce],
     )
     for (const guest of due)
       await ctx.database.transaction(async (tx) => {
         const room = await lockRoomNo(tx, guest.room_no)
-        const end = (room?.last_at ?? 0) + guest.idle_ms
-        // Something was said meanwhile: writing moves the end without writing it down.
-        if (end > ctx.clock())
-          await tx.query('update hub.guest set ends_at = $2 where account = $1', [guest.account, end])
-        else await endGuest(ctx, tx, guest, 'idle')
+        const [row] = await tx.query<GuestRow>(
+          'select * from hub.guest where account = $1 and ended is null for update',
+          [guest.account],
+        )
+        if (!row) return
+        const ending = { endsAt: endOf(row, room?.last_at ?? 0), idleMs: guest.idle_ms }
+        const now = ctx.clock()
+        if (ending.endsAt <= now) return endGuest(ctx, tx, guest, 'idle')
+        // Or something was said meanwhile: writing moves the end without writing it down.
+        if (isDueToWarn(ctx, now, ending)) await tellEnding(ctx, tx, guest)
+        const lookAt = nextLook(ctx, now, ending)
+        await tx.query('update hub.guest set look_at = $2 where account = $1', [guest.account, lookAt])
       })
     if (due.length === atOnce) continue
     const [next] = await ctx.database.query<{ at: number | null }>(
-      'select min(ends_at) as at from hub.guest where ended is null',
+      'select min(look_at) as at from hub.guest where ended is null',
     )
     return next?.at ?? undefined
   }

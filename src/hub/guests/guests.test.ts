@@ -122,6 +122,18 @@ describe('a link', () => {
     await assert.rejects(world.hub.answerGuest(other.asker, answer), refusal('not-found'))
   })
 
+  test('lets somebody in for longer when its maker says so, as long as it is open', async () => {
+    const { host, invite } = await invited({ expiresInMs: day })
+    const other = await world.device()
+    world.clock.now += day - 1
+    await assert.rejects(world.hub.extendInvite(other.asker, invite, day), refusal('not-found'))
+    await world.hub.extendInvite(host.asker, invite, day)
+    await world.hub.extendInvite(host.asker, invite, 1)
+    world.clock.now += day - 1
+    await comeIn(invite)
+    await assert.rejects(world.hub.extendInvite(host.asker, invite, day), refusal('not-found'))
+  })
+
   test('is registered by people, within a number, and issued anew', async () => {
     const { host, invite, put } = await invited()
     await world.hub.putInvite(host.asker, put)
@@ -232,6 +244,45 @@ describe('a chat ends', () => {
     before.clock.now = now
     await world.hub.clean()
     assert.equal((await world.hub.findDevice(chat.device.deviceId))?.ended, 'idle')
+  })
+
+  test('both sides are told of it a day and an hour before, also when the service was down then; and it can be kept open', async () => {
+    const chat = await talked({ idleMs: 3 * day })
+    const told: string[] = []
+    const listenFor = (who: string, device: typeof chat.device) =>
+      world.hub.listen(device.deviceId, (all) => {
+        for (const news of all) if (news.kind === 'ending') told.push(who)
+      })
+    const look = async (at: number) => {
+      world.clock.now = at
+      told.length = 0
+      await world.hub.clean()
+      await new Promise((resolve) => setImmediate(resolve))
+      return told.toSorted()
+    }
+    listenFor('guest', chat.device)
+    listenFor('host', chat.host)
+    const { endsAt } = (await world.hub.readEndings(chat.device.asker))[0]!
+    const hostSees = async () => (await world.hub.readEndings(chat.host.asker)).map((each) => each.room)
+    assert.deepEqual(await look(endsAt - day - 1), [])
+    assert.deepEqual(await hostSees(), [])
+    assert.deepEqual(await look(endsAt - day), ['guest', 'host'])
+    assert.deepEqual(await look(endsAt - day / 2), [])
+    assert.deepEqual(await hostSees(), [chat.room])
+    // The service comes back after the moment.
+    assert.deepEqual(await look(endsAt - 1000), ['guest', 'host'])
+
+    const stranger = await world.device()
+    await assert.rejects(world.hub.extendChat(stranger.asker, chat.room), refusal('not-found'))
+    const ending = await world.hub.extendChat(chat.device.asker, chat.room)
+    assert.equal(ending.endsAt, endsAt - 1000 + 3 * day)
+    assert.deepEqual(await hostSees(), [])
+    assert.deepEqual(await look(endsAt + 1), ['guest', 'host'])
+    assert.equal((await world.hub.findDevice(chat.device.deviceId))?.ended, undefined)
+    await world.hub.extendChat(chat.host.asker, chat.room)
+    await look(endsAt + 1 + 3 * day)
+    await ended('idle', chat)
+    await assert.rejects(world.hub.extendChat(chat.host.asker, chat.room), refusal('not-found'))
   })
 
   test('and is forgotten whole after a while', async () => {

@@ -1,6 +1,7 @@
 import type { Transaction } from '../../store/index.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
+import { type EntryKey, tellAnswered } from './answers.ts'
 import { endGuests } from './end.ts'
 import { checkInviteId, type InviteRow, isOpen, lockOpenInvite, lockOwnInvite } from './rows.ts'
 
@@ -130,7 +131,19 @@ export async function revokeInvite(ctx: HubContext, asker: Asker, id: string, ke
 
 async function close(ctx: HubContext, tx: Transaction, { id }: InviteRow): Promise<void> {
   await tx.query('update hub.invite set revoked_at = coalesce(revoked_at, $2) where id = $1', [id, ctx.clock()])
-  await tx.query('delete from hub.guest_entry where invite = $1', [id])
+  const gone = await tx.query<EntryKey>('delete from hub.guest_entry where invite = $1 returning account_key', [id])
+  tellAnswered(ctx, tx, id, gone)
+}
+
+/** An open link lets somebody in for longer. Errors: not-found (none of the asker's, or closed). */
+export async function extendInvite(ctx: HubContext, asker: Asker, id: string, expiresInMs: number): Promise<void> {
+  const { inviteMs, inviteMostMs } = ctx.settings
+  await ctx.database.transaction(async (tx) => {
+    const invite = await lockOwnInvite(tx, asker, id)
+    if (!isOpen(ctx, invite)) throw new HubError('not-found')
+    const expiresAt = ctx.clock() + Math.min(expiresInMs || inviteMs, inviteMostMs)
+    await tx.query('update hub.invite set expires_at = greatest(expires_at, $2) where id = $1', [id, expiresAt])
+  })
 }
 
 /** Lets a waiting guest in, or not. Errors: not-found. */
@@ -141,12 +154,13 @@ export async function answerGuest(
 ): Promise<void> {
   await ctx.database.transaction(async (tx) => {
     await lockOwnInvite(tx, asker, invite)
-    const answered = await tx.query(
+    const answered = await tx.query<EntryKey>(
       `update hub.guest_entry set state = $3, at = $4 where invite = $1 and address = $2 and state <> 'denied'
-        returning 1`,
+        returning account_key`,
       [invite, account, accept ? 'ready' : 'denied', ctx.clock()],
     )
     if (answered.length === 0) throw new HubError('not-found')
+    tellAnswered(ctx, tx, invite, answered)
   })
 }
 
