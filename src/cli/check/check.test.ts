@@ -125,7 +125,18 @@ test('nothing is wrong with a homeserver that does everything, and the device it
   )
   assert.deepEqual(
     findings.map(({ about }) => about),
-    ['data directory', 'database', 'generated keys', 'homeserver', 'clock', 'appservice token', 'server name', 'way back', 'delivery of keys', 'counts of keys'],
+    [
+      'data directory',
+      'database',
+      'generated keys',
+      'homeserver',
+      'clock',
+      'appservice token',
+      'server name',
+      'way back',
+      'delivery of keys',
+      'counts of keys',
+    ],
   )
   assert.equal(requests.at(-1), 'DELETE /_matrix/client/v3/devices/SILTACHECK')
 })
