@@ -33,7 +33,7 @@ import { matrixResolver } from './portals/resolve.ts'
 import { thirdParty } from './portals/third-party.ts'
 
 export type { MatrixSettings } from './matrix/settings.ts'
-export { type EdgeStep, matrixSteps } from './matrix/steps.ts'
+export { beginningSteps, type EdgeStep, matrixSteps } from './matrix/steps.ts'
 export { matrixCapabilities } from './matrix/translate/index.ts'
 export type { PortalSettings } from './portals/index.ts'
 
@@ -153,6 +153,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     counters: counters ?? { count() {} },
     host: provider,
     finishEvent: (tx, id) => appservice.finishEvent(tx, id),
+    storeMissed: (tx, handled, missed) => appservice.storeMissed(tx, handled, missed),
     wakeRoom: (room) => appservice.wake(room),
   })
   const bot = openBot({ portals, network: networkName })

@@ -31,6 +31,9 @@ export interface TestService extends AsyncDisposable {
   dieAt(step: ServiceStep, time?: number): Promise<void>
   /** Resolves when the present process has ended, for whatever reason. */
   ended(): Promise<void>
+  /** SIGSTOP and SIGCONT: in between it does nothing, and is not gone. */
+  pause(): void
+  resume(): void
   /** SIGKILL. */
   kill(): Promise<void>
   /** SIGTERM, and SIGKILL after ten seconds. @returns whether it ended in order */
@@ -113,6 +116,8 @@ export async function startTestService({ synapse, environment = {} }: ServiceOpt
     get running() {
       return isRunning()
     },
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
     async dieAt(step, time = 1) {
       if (!child || !isRunning()) throw new Error('the service is not running')
       const armed = once(child, 'message')

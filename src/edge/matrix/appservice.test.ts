@@ -100,6 +100,24 @@ onBothDialects('appservice', (open) => {
     for (const table of ['appservice_transaction', 'appservice_event']) await database.query(`delete from ${table}`)
   })
 
+  it('hands over what was missed behind what it belongs behind, and before what was pushed later', async () => {
+    const missed = [message('$early'), message('$pushed'), message('$elsewhere', '!b:hs'), { no: 'event' }]
+    const handle = async (event: StoredEvent) => {
+      if (event.eventId === '$invitation')
+        await database.transaction((tx) => s.appservice.storeMissed(tx, event, missed))
+      return true
+    }
+    const s = scene(database, { handle }, { eventBatch: 1 })
+    await s.put('1', { events: [message('$invitation'), message('$other', '!b:hs'), message('$pushed')] })
+    await s.put('2', { events: [message('$later')] })
+    await s.appservice.start()
+    await s.appservice.idle()
+    const inRoom = s.history.filter((id) => id !== '$other')
+    // What was pushed all the same comes again where the homeserver had put it.
+    assert.deepEqual(inRoom, ['$invitation', '$early', '$pushed', '$pushed', '$later'])
+    assert.equal(await rows(database), 0)
+  })
+
   describe('a transaction', () => {
     it('is stored whole, then answered, and its events are handed over in order', async () => {
       const s = scene(database)

@@ -3,8 +3,9 @@ import { Hono as Router } from 'hono'
 import type { Crypto } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import { createFeed } from './appservice/feed.ts'
+import { storeMissed } from './appservice/missed.ts'
 import { createTransactions } from './appservice/transactions.ts'
-import type { AppserviceOptions } from './appservice/types.ts'
+import type { AppserviceOptions, StoredEvent } from './appservice/types.ts'
 import { readBounded } from './bounded.ts'
 
 /**
@@ -24,6 +25,12 @@ export interface Appservice {
   start(): Promise<void>
   /** Deletes a stored event, in the transaction that holds its effects. */
   finishEvent(tx: Transaction, id: number): Promise<void>
+  /**
+   * Stores events of a room that the homeserver did not push, oldest first, right behind the one that is being handled
+   * and before all that came after it; in the transaction that finishes that one. The handler must end with that one: what
+   * else it was given comes after these. One that was pushed all the same is handed over twice.
+   */
+  storeMissed(tx: Transaction, handled: StoredEvent, missed: readonly Record<string, unknown>[]): Promise<void>
   /** Hands a room's waiting events over now: a room key came, or what was missing is there. */
   wake(room: string): void
   /** Resolves when all transactions are handed on and no room has anything to hand over, or only what waits for a retry. */
@@ -113,6 +120,7 @@ export function createAppservice(options: AppserviceOptions): Appservice {
     routes,
     start: () => feed.start(),
     finishEvent: (tx, id) => feed.finish(tx, id),
+    storeMissed: (tx, handled, missed) => storeMissed(tx, options.sealer, handled, missed),
     wake: (room) => feed.wake(room),
     async idle() {
       await transactions.idle()

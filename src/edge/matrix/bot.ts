@@ -8,6 +8,7 @@ import { type Answer, type Command, parseCommand, runCommand } from './bot-comma
 import { botWords } from './bot-words.ts'
 import { type GhostId, isDecrypted } from './ghosts.ts'
 import { isHomeserverError } from './homeserver.ts'
+import { missedEvents } from './missed.ts'
 
 export interface Bot {
   /** The bot was invited: it joins and says what it can do. */
@@ -74,10 +75,6 @@ export function openBot({ portals, network }: BotOptions): Bot {
       if (!isForGood(error)) throw error
     })
   }
-  const greet = async (bot: GhostId, stored: StoredEvent): Promise<void> => {
-    await database.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [stored.room])
-    await sayInRoom(context, bot, stored.room, botWords.help(network), stored.eventId)
-  }
 
   const left = async (bot: GhostId, stored: StoredEvent): Promise<void> => {
     if (stored.stateKey !== bot && (await membersIn(bot, stored.room)) > 1) return
@@ -110,9 +107,19 @@ export function openBot({ portals, network }: BotOptions): Bot {
         if (!isForGood(error)) throw error
         return finish(stored)
       }
-      if ((await membersIn(bot, stored.room)) > mostMembers) await goOut(bot, stored.room)
-      else await greet(bot, stored)
-      await finish(stored)
+      const { room, sender: by, eventId: since } = stored
+      if ((await membersIn(bot, room)) > mostMembers) {
+        await goOut(bot, room)
+        return finish(stored)
+      }
+      await sayInRoom(context, bot, room, botWords.help(network), since)
+      const missed = await missedEvents(homeserver, { as: { user: bot }, room, by, since }, settings)
+      // Together, so that what was missed is never forgotten.
+      await database.transaction(async (tx) => {
+        await tx.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [room])
+        await context.storeMissed(tx, stored, missed)
+        await context.finishEvent(tx, stored.id)
+      })
     },
     async takeEvents(room, events) {
       const [known] = await database.query('select 1 from bot_room where matrix_room = $1', [room])

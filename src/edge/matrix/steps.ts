@@ -14,7 +14,10 @@ export const matrixSteps = [
   'matrix.done',
 ] as const
 
-export type EdgeStep = (typeof matrixSteps)[number] | ClientStep
+/** Points at which a conversation begins that a Matrix user invited a ghost for; once in each. */
+export const beginningSteps = ['matrix.joined', 'matrix.begun'] as const
+
+export type EdgeStep = (typeof matrixSteps)[number] | (typeof beginningSteps)[number] | ClientStep
 
 /** Called at these points, so that a test may stop the process between two of them. */
 export type Steps = (step: EdgeStep) => void | Promise<void>

@@ -2,8 +2,9 @@ import type { Crypto } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
 import type { Counters } from '../../ops/index.ts'
 import type { Database, Sealer, Transaction } from '../../store/index.ts'
+import type { StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId, Ghosts } from '../matrix/ghosts.ts'
-import type { Homeserver, Masquerade } from '../matrix/homeserver.ts'
+import type { Homeserver, Json, Masquerade } from '../matrix/homeserver.ts'
 import type { Log } from '../matrix/log.ts'
 import type { MatrixSettings } from '../matrix/settings.ts'
 import type { Steps } from '../matrix/steps.ts'
@@ -39,6 +40,8 @@ export interface PortalContext {
   isOurs(mxid: string): boolean
   /** Deletes a stored event of the homeserver, in the transaction that holds its effects. */
   finishEvent(tx: Transaction, id: number): Promise<void>
+  /** Stores events that the homeserver did not push, right behind the one being handled, in the transaction that finishes it. */
+  storeMissed(tx: Transaction, handled: StoredEvent, missed: readonly Json[]): Promise<void>
   /** Hands over a Matrix room's waiting events now. */
   wakeRoom(matrixRoom: string): void
   /** Lets a portal do what it has to do. After a commit, never before. */

@@ -23,8 +23,11 @@ export async function takeEvents(
       return { taken: true }
     }
     await context.users.byAccount(portal.account)
-    if (stored.type === 'm.room.member' && stored.stateKey !== undefined) await memberChanged(context, portal, stored)
-    else if (stored.type === 'm.room.tombstone' && stored.stateKey === '') await roomReplaced(context, portal, stored)
+    if (stored.type === 'm.room.member' && stored.stateKey !== undefined) {
+      await memberChanged(context, portal, stored)
+      // What was missed before the ghost had joined comes now, before the rest of these.
+      if (stored.stateKey === portal.ghost) return { taken: true }
+    } else if (stored.type === 'm.room.tombstone' && stored.stateKey === '') await roomReplaced(context, portal, stored)
     else if (stored.sender !== portal.mxid || stored.stateKey !== undefined || portal.state === 'ended') {
       await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
     } else {

@@ -32,9 +32,18 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
       placeholder: messageId,
       event: stored.event,
     })
-    return submit(context, portal, stored, textMessage({ plain: placeholderText }), async (tx, messageId) => {
+    const tellMissing = async (tx: Transaction, messageId: Uint8Array) => {
+      const told = (await context.late.of(tx, portal.id)).length > 0
       await context.late.add(tx, portal.id, late(messageId))
-    })
+      const said = words.keyMissing()
+      const status = { eventId: stored.eventId, status: 'FAIL_RETRIABLE', message: said }
+      await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
+      if (!told) await context.outbox.add(tx, portal.id, 'notice', said)
+      tx.afterCommit(() => context.wake(portal.id))
+    }
+    // That the placeholder arrives is not the message's arrival.
+    const note = { reported: true }
+    return submit(context, portal, stored, textMessage({ plain: placeholderText }), tellMissing, note)
   }
   if ('said' in read) return refuse(context, portal, stored, read.said)
   const { origin } = read
@@ -50,7 +59,9 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
     return refuse(context, portal, stored, untranslatableWords(result.code))
   }
   context.counters.count('messages', { way: 'from-matrix' })
-  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses), origin)
+  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses), {
+    origin,
+  })
 }
 
 /** Nobody has been asked yet, or consented: the message waits, as its author was told. */
@@ -118,24 +129,27 @@ async function submit(
   stored: StoredEvent,
   content: ContentDraft,
   also: (tx: Transaction, messageId: Uint8Array) => Promise<void>,
-  origin?: Uint8Array,
+  note: { origin?: Uint8Array | undefined; reported?: boolean },
 ): Promise<Handled> {
   const { users, messages } = context
   if (portal.room === undefined) return { retryAfterMs: context.settings.retryMaxMs }
   const { device } = await users.byAccount(portal.account)
+  let isNew = false
   try {
     const { accepted } = await device.send(portal.room, content, {
       key: keyOf(context, 'event', portal, stored.eventId),
       async within(device, messageId) {
         const tx = device.application as Transaction
-        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true, origin })
+        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true, ...note })
         await also(tx, messageId)
         await context.finishEvent(tx, stored.id)
+        isNew = true
       },
     })
     // A later refusal comes as the device's event, which survives a restart.
     accepted.catch(() => {})
-    return 'done'
+    // The homeserver handed the event over twice, in different transactions.
+    return isNew ? 'done' : await finish(context, portal, stored)
   } catch (error) {
     if (!isRefusal(error)) throw error
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
@@ -212,7 +226,11 @@ export async function replacePlaceholders(context: PortalContext, portal: OpenPo
     try {
       const { accepted } = await device.send(portal.room, translated.content, {
         key: keyOf(context, 'late event', portal, eventId),
-        within: (tx) => done(tx.application as Transaction),
+        async within({ application }) {
+          const tx = application as Transaction
+          await done(tx)
+          await context.outbox.add(tx, portal.id, 'status', JSON.stringify({ eventId, status: 'SUCCESS' }))
+        },
       })
       accepted.catch(() => {})
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Transaction } from '../../store/index.ts'
 import { leadsToPublic, type StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
+import { missedEvents } from '../matrix/missed.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
 import { fitness, leaveRoom } from './matrix-room.ts'
@@ -21,6 +22,9 @@ export async function memberChanged(context: PortalContext, portal: OpenPortal, 
   } else if (stateKey === portal.ghost) {
     // The Matrix user sent the ghost away, which ends it as leaving does.
     if (!there) return userLeft(context, portal, stored)
+    // The invitation that made the room the portal's, broken off before all of it was done.
+    if (content.membership === 'invite' && stored.sender === portal.mxid)
+      return ghostInvited(context, portal.ghost, portal.peer, stored)
   } else if (there) return moveOut(context, portal, stored)
   await finish(context, portal, stored)
 }
@@ -123,6 +127,7 @@ export async function ghostInvited(
   // A room for everybody may be of any size, and cannot be the portal's: it is not even entered.
   const isPublic = leadsToPublic(stored)
   if (!isPublic && !(await joined(homeserver.join(as, room)))) return done()
+  await context.steps('matrix.joined')
   const user = await users.ensure(sender)
   const there = await portals.byPair(database, user.account, peer)
   const isPortal = there?.matrixRoom === room
@@ -145,12 +150,15 @@ export async function ghostInvited(
   }
   if ('refused' in beginning) return done()
   const { portal } = beginning
+  await context.steps('matrix.begun')
   const posture = await postureOf(context, portal)
+  const missed = await missedEvents(homeserver, { as, room, by: sender, since: stored.eventId }, context.settings)
   await owned(context, user.account, async (tx) => {
     const told = 'asked' in beginning ? words.asked(portal.name) : words.requested(portal.name)
     await portals.update(tx, portal.id, { shownName: undefined, posture: undefined })
     if (posture !== undefined) await context.outbox.add(tx, portal.id, 'posture', posture)
     if (portal.state !== 'open') await context.outbox.add(tx, portal.id, 'notice', told)
+    await context.storeMissed(tx, stored, missed)
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(portal.id))
   })

@@ -31,11 +31,13 @@ export const words = {
   unencrypted: () =>
     'Your message was not encrypted, so it was not passed on. Switch encryption on in your app and send it again.',
   undecryptable: () => 'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
+  keyMissing: () =>
+    'Your message could not be read by the bridge yet: its key has not arrived. It is passed on if the key still comes. To be sure, send it again.',
   lost: () => 'A message that was sent to you could not be read by the bridge. Ask for it to be sent again.',
   gap: () => 'The bridge was away for long. Messages that were sent to you in the meantime may be missing here.',
   keyChanged: () =>
     'The other side has a new key, as after a change of phone. If that surprises you, ask them over another channel.',
-  haveRoom: () => 'We have a room already. Let us go on there.',
+  haveRoom: () => 'We have a room already. Let us go on there: nothing that is written here reaches anybody.',
   elsewhere: () =>
     'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.',
   noGroups: () =>

@@ -1,5 +1,6 @@
 import type { Transaction } from '../../../store/index.ts'
 import { readEvent } from './body.ts'
+import { inOrder } from './missed.ts'
 import type { AppserviceOptions, StoredEvent } from './types.ts'
 
 /** Hands stored events to their handler: in order within a room, rooms side by side. */
@@ -85,7 +86,7 @@ export function createFeed(
 
   const waiting = async (room: string): Promise<StoredEvent[]> => {
     const rows = await database.query<{ id: number; body: Uint8Array; received_at: number }>(
-      'select id, body, received_at from appservice_event where room = $1 order by id limit $2',
+      `select id, body, received_at from appservice_event where room = $1 ${inOrder} limit $2`,
       [room, settings.eventBatch],
     )
     return rows.map((row) => {
@@ -96,7 +97,7 @@ export function createFeed(
 
   const oldest = async (room: string): Promise<number | undefined> => {
     const rows = await database.query<{ id: number }>(
-      'select id from appservice_event where room = $1 order by id limit 1',
+      `select id from appservice_event where room = $1 ${inOrder} limit 1`,
       [room],
     )
     return rows[0]?.id

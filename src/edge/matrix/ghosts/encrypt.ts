@@ -7,7 +7,7 @@ import {
   UserId,
 } from '@matrix-org/matrix-sdk-crypto-wasm'
 import { toBase64Url } from '../../../crypto/index.ts'
-import { eachOf } from '../locks.ts'
+import { delay, eachOf } from '../locks.ts'
 import type { Wanted } from './claims.ts'
 import type { Context } from './context.ts'
 import { GhostError } from './errors.ts'
@@ -32,12 +32,14 @@ export function encryptEvent(
   return ghost.locks.run(`room ${room}`, async () => {
     const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
     await takeInbox(context, ghost)
-    await follow(context, ghost, readers)
+    const isFirst = await follow(context, ghost, readers)
     if (!(await giveRoomKey(context, ghost, room, readers))) {
       // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
       await queryKeys(context, ghost, readers)
       if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
     }
+    // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
+    if (isFirst) await delay(context.settings.firstMessageMs)
     const text = await ghost.machine.call((olm) =>
       olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content)),
     )
@@ -82,13 +84,14 @@ export function flush(context: Context, ghost: Loaded): Promise<void> {
   return ghost.locks.run('requests', () => flushRequests(context.homeserver, ghost.machine, context.log))
 }
 
-/** From now on the machine knows these users' devices and hears of their changes. */
-export async function follow(context: Context, ghost: Loaded, users: readonly string[]): Promise<void> {
+/** From now on the machine knows these users' devices and hears of their changes. Says whether any is new to the ghost. */
+export async function follow(context: Context, ghost: Loaded, users: readonly string[]): Promise<boolean> {
   const strangers = users.filter((user) => !ghost.tracked.has(user))
-  if (strangers.length === 0) return
+  if (strangers.length === 0) return false
   await ghost.machine.call((olm) => olm.updateTrackedUsers(userIds(strangers)))
   for (const user of strangers) ghost.tracked.add(user)
   await flush(context, ghost)
+  return true
 }
 
 /** Asks for these users' devices whether or not anything is known to have changed. */
