@@ -45,6 +45,7 @@ export async function startMeasured(stub: StubHomeserver, databaseUrl: string | 
     SILTA_MATRIX_HS_TOKEN: registration.hsToken,
     SILTA_LIMITS_STRANGERS_PER_HOUR: '10000',
     SILTA_LIMITS_CONNECTIONS_PER_ADDRESS: '100000',
+    SILTA_LIMITS_STRANGERS_PER_NETWORK: '1000000',
     SILTA_LOG_LEVEL: process.env.SILTA_TEST_LOG ? 'info' : 'error',
     SILTA_PARENT: String(process.pid),
     ...(databaseUrl === undefined ? {} : { SILTA_DATABASE_URL: databaseUrl }),

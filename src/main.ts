@@ -19,6 +19,8 @@ import {
   type LocalIssuer,
   openGateway,
   openLocalIssuer,
+  openNetworks,
+  openRates,
   openTokenVerifier,
   type TokenKind,
   type TokenVerifier,
@@ -70,6 +72,9 @@ const pseudonymKeyLabel = 'silta audit pseudonyms v1'
 const edgeIssuerName = 'urn:silta:edge'
 const trialIssuerName = 'urn:silta:trial'
 const second = 1000
+/** What anybody may ask for over HTTP, and how often from one network: a page with what it loads is five requests. */
+const forStrangers = /^\/(g|app|assets|trial)(\/|$)/
+const pagesPerMinute = 1200
 
 /** Starts the whole service in this process. Rejects when something it needs is not there; nothing stays open then. */
 export async function startService(config: Config, options: ServiceOptions = {}): Promise<Service> {
@@ -161,6 +166,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   const gateway = openGateway({
     ...{ hub, crypto },
     verifyToken: (token) => tokens.verifier.verify(token),
+    settings: { strangerRequestsPerMinute: config.limits.strangersPerNetwork },
     metrics: metrics.counters('messenger', gatewayCounters),
     onRefusal: audit.refused,
     ...(options.gateway ? { settings: options.gateway } : {}),
@@ -206,9 +212,12 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   if (pages) app.route('/', pages)
   else log.warn({}, 'the pages for browsers are not built: links for guests open nothing')
   if (edge) app.route('/', edge.routes)
+  const networks = openNetworks({ crypto })
+  const pageRates = openRates(pagesPerMinute / 60, pagesPerMinute, Date.now)
   const server = await openWebServer({
     ...{ app, host: config.listen.host, port: config.listen.port, proxy: config.listen.proxy ?? false },
-    connect: (pipe) => gateway.connect(pipe),
+    connect: (pipe, address) => gateway.connect(pipe, networks.nameOf(address)),
+    admit: (path, address) => (forStrangers.test(path) ? pageRates.take(networks.nameOf(address)) : 0),
     frameBytes: defaultGatewaySettings.frameBytes,
     ...config.limits,
   })

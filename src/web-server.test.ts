@@ -102,6 +102,21 @@ test('addresses of one IPv6 network count as one, of IPv4 each by itself', async
   await server.close()
 })
 
+test('a request that asks too much is told how long to wait; others are answered', async () => {
+  const asked: string[] = []
+  const admit = (path: string, address: string) => {
+    asked.push(`${path} ${address}`)
+    return path === '/slow' ? 0 : 1500
+  }
+  const { server } = await listen({ proxy: true, admit })
+  const headers = { 'x-forwarded-for': '1.2.3.4, 192.0.2.1' }
+  const refused = await fetch(`${server.url}/other?secret`, { headers })
+  assert.deepEqual([refused.status, refused.headers.get('retry-after')], [429, '2'])
+  assert.equal((await fetch(`${server.url}/slow`)).status, 200)
+  assert.equal(asked[0], '/other 192.0.2.1')
+  await server.close()
+})
+
 test('a message that is too large closes its socket', async () => {
   const { server, url } = await listen()
   const { socket } = await connect(url)

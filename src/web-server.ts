@@ -1,18 +1,20 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { type AddressInfo, isIPv6 } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { webSocketPath, webSocketPipe } from './messenger/index.ts'
+import { addressIn, webSocketPath, webSocketPipe } from './messenger/index.ts'
 import type { FramePipe } from './protocol/index.ts'
 
 export interface WebServerOptions {
   readonly app: Hono
   readonly host: string
   readonly port: number
-  /** Takes a messenger's connection. */
-  readonly connect: (pipe: FramePipe) => void
+  /** Takes a messenger's connection from an address. */
+  readonly connect: (pipe: FramePipe, address: string) => void
+  /** Milliseconds that a request for this path from an address has to wait: 0, it is taken; more, it is refused with 429. */
+  readonly admit?: (path: string, address: string) => number
   /** Largest WebSocket message, bytes. */
   readonly frameBytes: number
   /** WebSockets at once, in all and from one address. */
@@ -56,7 +58,13 @@ export async function openWebServer(options: WebServerOptions): Promise<WebServe
   const { app, host, port } = options
   const server = createServer({ headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs })
   server.keepAliveTimeout = keepAliveMs
-  server.on('request', getRequestListener(app.fetch))
+  const listener = getRequestListener(app.fetch)
+  server.on('request', (request, response) => {
+    const path = request.url?.split('?', 1)[0] ?? ''
+    const waitMs = options.admit?.(path, addressOf(request, options.proxy)) ?? 0
+    if (waitMs === 0) return void listener(request, response)
+    response.writeHead(429, { 'retry-after': String(Math.ceil(waitMs / 1000)), 'content-length': '0' }).end()
+  })
   const sockets = serveWebSockets(server, options)
   await new Promise<void>((resolve, reject) => {
     const failed = (error: NodeJS.ErrnoException) => reject(new ListenError(error.code ?? 'unknown', port))
@@ -112,7 +120,8 @@ function serveWebSockets(server: Server, options: WebServerOptions): Sockets {
     if (!accepting) return refuse(socket, '503 Service Unavailable')
     // Not by `new URL`, which throws for some paths.
     if (request.url?.split('?', 1)[0] !== webSocketPath) return refuse(socket, '404 Not Found')
-    const address = addressOf(request, proxy)
+    const from = addressOf(request, proxy)
+    const address = addressIn(from)
     const open = byAddress.get(address) ?? 0
     if (sockets.clients.size >= connections) return refuse(socket, '503 Service Unavailable')
     if (open >= connectionsPerAddress) return refuse(socket, '429 Too Many Requests')
@@ -123,7 +132,7 @@ function serveWebSockets(server: Server, options: WebServerOptions): Sockets {
         if (left > 0) byAddress.set(address, left)
         else byAddress.delete(address)
       })
-      connect(webSocketPipe(webSocket))
+      connect(webSocketPipe(webSocket), from)
     })
   })
   return {
@@ -139,22 +148,7 @@ function addressOf(request: IncomingMessage, proxy: boolean): string {
   const forwarded = proxy ? request.headers['x-forwarded-for'] : undefined
   // The last entry is the one that our own proxy added; what stands before it is the client's word.
   const last = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded)?.split(',').at(-1)?.trim()
-  return networkOf(last || (request.socket.remoteAddress ?? 'unknown'))
-}
-
-/** An IPv6 address stands for its network of 64 bits: whoever has one address there has all of them. */
-function networkOf(address: string): string {
-  if (!isIPv6(address)) return address
-  const [head = '', tail] = new URL(`http://[${address.split('%', 1)[0]}]`).hostname.slice(1, -1).split('::')
-  const groups = head.split(':').filter((group) => group !== '')
-  if (tail !== undefined) {
-    const after = tail.split(':').filter((group) => group !== '')
-    // An IPv4 address in IPv6 clothes is one of its own (RFC 4291 §2.5.5.2).
-    if (groups.length === 0 && after.length === 3 && after[0] === 'ffff') return address
-    while (groups.length + after.length < 8) groups.push('0')
-    groups.push(...after)
-  }
-  return groups.slice(0, 4).join(':')
+  return last || (request.socket.remoteAddress ?? 'unknown')
 }
 
 function refuse(socket: Duplex, status: string): void {

@@ -159,6 +159,10 @@ const limits = part(
     connectionsPerAddress: whole(1, 1_000_000, 200, {
       about: 'WebSockets at a time from one IP address: enough for an office behind one address, too few to take all.',
     }),
+    strangersPerNetwork: whole(10, 1_000_000, 600, {
+      about:
+        'Registrations, rendezvous of new devices and looks at guest links in a minute from one network (IPv6 /64, IPv4 /24): enough for a hall full of people.',
+    }),
     roomMembers: whole(2, 10_000, 2_000, {
       about: 'Devices in one room. With 1,000 a commit brings a tree of several hundred kilobytes.',
     }),

@@ -13,7 +13,12 @@ export interface Connection {
 }
 
 /** One pipe with a client at its end, from Hello to close. Nothing that comes through it can throw. */
-export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: () => void): Connection {
+export function openConnection(
+  ctx: GatewayContext,
+  pipe: FramePipe,
+  from: string | undefined,
+  onClosed: () => void,
+): Connection {
   const { hub, settings } = ctx
   const challenge = ctx.crypto.randomBytes(32)
   const channels = new Map<number, Channel>()
@@ -49,6 +54,7 @@ export function openConnection(ctx: GatewayContext, pipe: FramePipe, onClosed: (
   const requests = openOpenRequests({
     ctx,
     challenge,
+    from,
     send: (event) => send(0n, 0, event),
     authenticated(asker) {
       if (channels.size >= settings.channels) throw new HubError('not-allowed')

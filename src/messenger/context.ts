@@ -22,6 +22,8 @@ export interface GatewayRates {
   readonly bytes: Rates
   /** Of guests, by device. */
   readonly guests: Rates
+  /** By network. */
+  readonly strangers: Rates
   /** By link. */
   readonly invites: Rates
 }

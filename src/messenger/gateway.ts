@@ -21,8 +21,11 @@ export interface GatewayOptions {
 }
 
 export interface Gateway {
-  /** Serves a client at the other end of the pipe until it closes. */
-  connect(pipe: FramePipe): void
+  /**
+   * Serves a client at the other end of the pipe until it closes. `from` stands for the network that it comes from: what
+   * strangers may ask for is counted by it. Without it, for a pipe inside the process, it is not counted.
+   */
+  connect(pipe: FramePipe, from?: string): void
   /** Tells every client that the server goes away and closes its pipe; new ones are turned away. */
   drain(): void
   /** Pipes that are open. */
@@ -46,6 +49,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
       bytes: openRates(settings.accountBytesPerHour / 3600, settings.accountBytesBurst, clock),
       guests: openRates(settings.guestRequestsPerMinute / 60, settings.guestRequestsPerMinute, clock),
+      strangers: openRates(settings.strangerRequestsPerMinute / 60, settings.strangerRequestsPerMinute, clock),
       invites: openRates(settings.inviteRequestsPerMinute / 60, settings.inviteRequestsPerMinute, clock),
     },
     clock,
@@ -53,9 +57,9 @@ export function openGateway(options: GatewayOptions): Gateway {
   const connections = new Set<Connection>()
   let draining = false
   return {
-    connect(pipe) {
+    connect(pipe, from) {
       if (draining) return pipe.close(closeCodes.goingAway, 'going away')
-      const connection = openConnection(ctx, pipe, () => connections.delete(connection))
+      const connection = openConnection(ctx, pipe, from, () => connections.delete(connection))
       connections.add(connection)
     },
     drain() {

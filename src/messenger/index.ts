@@ -7,6 +7,8 @@
  */
 export type { GatewayCounter, GatewayMetrics } from './context.ts'
 export { type Gateway, type GatewayOptions, openGateway } from './gateway.ts'
+export { addressIn, openNetworks } from './networks.ts'
+export { openRates } from './rate.ts'
 export { defaultGatewaySettings, type GatewaySettings } from './settings.ts'
 export {
   type AccessClaims,

@@ -1,15 +1,18 @@
 import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type TokenClaims } from '../hub/index.ts'
-import { accountProofBytes, authenticationBytes, type EnterInvite, inviteProofBytes } from '../protocol/index.ts'
+import { accountProofBytes, authenticationBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import type { Body, Request } from './frames.ts'
+import { openInviteRequests } from './invite-requests.ts'
 import { deviceOf } from './names.ts'
-import { accepted, creationOf, putManifest } from './requests.ts'
+import { putManifest } from './requests.ts'
 import type { Server } from './resolvers.ts'
 
 export interface OpenRequestsOptions {
   ctx: GatewayContext
   challenge: Uint8Array
+  /** Stands for the network that the connection comes from; undefined: from inside this process. */
+  from: string | undefined
   /** Sends an event on channel 0. */
   send(event: Body): void
   /** A device has proved who it is. Gives the number of its channel. */
@@ -21,12 +24,20 @@ interface Link {
   end(): void
 }
 
+/** What is asked by somebody who has no device yet. To authenticate is not among it: an office comes back at once. */
+const strangers: ReadonlySet<Request['case']> = new Set([
+  'createAccount',
+  'openLink',
+  'openInvite',
+  'enterInvite',
+  'createGuestRoom',
+])
+
 /** What a connection may ask before, or without, a device: channel 0. */
-export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRequestsOptions) {
+export function openOpenRequests({ ctx, challenge, from, send, authenticated }: OpenRequestsOptions) {
   const { hub, crypto, settings } = ctx
   const links = new Map<string, Link>()
-  /** Links by which somebody waits to be let in, with what ends the waiting. */
-  const awaited = new Map<string, () => void>()
+  const invites = openInviteRequests({ ctx, challenge, send })
   const served = new Map<Server, () => void>()
   const done: Body = { case: 'done', value: {} }
   let closed = false
@@ -45,35 +56,11 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     return { case: 'authenticated', value: { ...value, channel: authenticated(asker) } }
   }
 
-  /** Asked too often for one link, whether there is such a link or not. */
-  const admitInvite = (invite: string): void => {
-    const waitMs = ctx.rates.invites.take(invite.slice(0, 32))
+  /** What a stranger asks for costs those who share their network, whether it is granted or not. */
+  const admitStranger = (request: Request): void => {
+    if (from === undefined || !strangers.has(request.case)) return
+    const waitMs = ctx.rates.strangers.take(from)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
-  }
-
-  /** Tells, once, that there is an answer for who was told to wait. Listens before asking, so that none is missed. */
-  const enterInvite = async ({ invite, pin, accountKey, proof, introduction }: EnterInvite): Promise<Body> => {
-    if (!crypto.verify(accountKey, inviteProofBytes(challenge, invite), proof)) throw new HubError('bad-certificate')
-    const name = `${invite} ${toBase64Url(accountKey)}`
-    awaited.get(name)?.()
-    if (awaited.size >= settings.links) throw new HubError('rate-limited', { retryAfterMs: 60_000 })
-    const stop = hub.awaitAnswer(invite, accountKey, () => {
-      end()
-      send({ case: 'guestAnswered', value: { invite } })
-    })
-    const end = () => {
-      stop()
-      if (awaited.get(name) === end) awaited.delete(name)
-    }
-    awaited.set(name, end)
-    let waits = false
-    try {
-      const value = await hub.enterInvite({ invite, pin, accountKey, introduction })
-      waits = value.waiting && !closed
-      return { case: 'inviteEntry', value }
-    } finally {
-      if (!waits) end()
-    }
   }
 
   const verifyToken = async (token: string): Promise<TokenClaims> => {
@@ -136,9 +123,10 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
   return {
     /** Whether the connection is of use without a device. */
     get busy(): boolean {
-      return links.size > 0 || awaited.size > 0 || served.size > 0
+      return links.size > 0 || invites.busy || served.size > 0
     },
     async answer(request: Request): Promise<Body> {
+      admitStranger(request)
       switch (request.case) {
         case 'authenticate':
           return authenticate(request.value.deviceId, request.value.signature)
@@ -153,23 +141,10 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
           return putManifest(hub, request.value)
         case 'openLink':
           return openLink(request.value.rendezvous)
-        case 'openInvite': {
-          admitInvite(request.value.invite)
-          const { expiresMs, idleMs, ...options } = await hub.openInvite(request.value.invite)
-          const value = { ...options, expiresMs: BigInt(expiresMs), idleMs: BigInt(idleMs) }
-          return { case: 'inviteOptions', value }
-        }
-        case 'enterInvite': {
-          admitInvite(request.value.invite)
-          return enterInvite(request.value)
-        }
-        case 'createGuestRoom': {
-          const { invite, manifest, certificate, room } = request.value
-          admitInvite(invite)
-          if (!room) throw new HubError('malformed')
-          const creation = creationOf(room)
-          return accepted(await hub.createGuestRoom({ invite, manifest, certificate, creation }))
-        }
+        case 'openInvite':
+        case 'enterInvite':
+        case 'createGuestRoom':
+          return invites.answer(request)
         case 'serveNetwork':
           return serveNetwork(request.value.network, request.value.accessToken)
         case 'answerResolve':
@@ -184,7 +159,7 @@ export function openOpenRequests({ ctx, challenge, send, authenticated }: OpenRe
     close(): void {
       closed = true
       for (const link of [...links.values()]) link.end()
-      for (const end of [...awaited.values()]) end()
+      invites.close()
       for (const end of served.values()) end()
     },
   }

@@ -45,6 +45,10 @@ export interface GatewaySettings {
   /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
   guestRequestsPerMinute: number
   inviteRequestsPerMinute: number
+  /** Registrations, rendezvous and links asked for from one network (IPv6 /64, IPv4 /24): what an event in a hall needs. */
+  strangerRequestsPerMinute: number
+  /** After how long it is said that there is no such link: longer than looking takes, too short to be in anybody's way. */
+  inviteAnswerMs: number
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
@@ -88,6 +92,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   accountBytesBurst: 256 * 1024 * 1024,
   guestRequestsPerMinute: 120,
   inviteRequestsPerMinute: 60,
+  strangerRequestsPerMinute: 600,
+  inviteAnswerMs: 200,
   window: 64,
   largestWindow: 1024,
   acknowledgements: 2048,

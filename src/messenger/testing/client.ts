@@ -44,7 +44,7 @@ export function openTestGateway(world: World, settings: Partial<GatewaySettings>
     gateway,
     tokens,
     counted,
-    connect: () => connect(gateway),
+    connect: (from?: string) => connect(gateway, from),
     token(claims: TokenClaims): string {
       const name = `token ${tokens.size}`
       tokens.set(name, claims)
@@ -53,9 +53,9 @@ export function openTestGateway(world: World, settings: Partial<GatewaySettings>
   }
 }
 
-function connect(gateway: Gateway): Promise<TestClient> {
+function connect(gateway: Gateway, from?: string): Promise<TestClient> {
   const [ours, theirs] = inProcessPipe()
-  gateway.connect(theirs)
+  gateway.connect(theirs, from)
   return openClient(ours)
 }
 
