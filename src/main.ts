@@ -168,7 +168,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     verifyToken: (token) => tokens.verifier.verify(token),
     settings: { strangerRequestsPerMinute: config.limits.strangersPerNetwork },
     metrics: metrics.counters('messenger', gatewayCounters),
-    onRefusal: audit.refused,
+    conduct: audit,
     ...(options.gateway ? { settings: options.gateway } : {}),
   })
   metrics.gauge(

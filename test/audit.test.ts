@@ -9,6 +9,7 @@ import { parseVerifier, readLogAt, verifyLog } from '../src/audit/index.ts'
 import { run } from '../src/cli/index.ts'
 import { connect, memoryStorage, registerPrimary, webSocketPipe } from '../src/client/index.ts'
 import { loadConfig } from '../src/config/index.ts'
+import { textMessage } from '../src/content/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { type Service, startService } from '../src/main.ts'
 import { nodeMlsProvider } from '../src/mls/provider-node.ts'
@@ -16,6 +17,7 @@ import { openLog } from '../src/ops/index.ts'
 import { openPglite } from '../src/store/pglite.ts'
 import { emptyPglite } from '../src/store/testing.ts'
 import { newPerson } from './support/messenger-person.ts'
+import { until } from './support/until.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'silta-audited-'))
 let running: Service | undefined
@@ -75,7 +77,7 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   await assert.rejects(registerPrimary({ ...stranger, accessToken: 'canary.token.value' }))
   await connection.close()
   await untilThere('network.opted-out')
-  const [first, ...others] = await entries()
+  const [first, ...others] = (await entries()).filter(({ type }) => type !== 'auditor.admitted')
   assert.deepEqual([first!.type, first!.first], ['configuration.applied', true])
   assert.deepEqual(
     others.map(({ type, network }) => [type, network].filter((each) => each !== undefined).join(' ')),
@@ -95,6 +97,17 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   // The tables that it is found by follow the tree.
   for (const end = Date.now() + 60_000; (await found()).entries.length === 0; await sleep(50))
     assert.ok(Date.now() < end, 'never found')
+  const friend = await newPerson(service.url, 'canary-friend')
+  const room = await person.device.createDirectRoom(friend.device.address)
+  for (const [i, [from, to]] of [
+    [person, friend],
+    [friend, person],
+    [person, friend],
+  ].entries()) {
+    await from!.device.send(room, textMessage({ plain: `canary-text ${i}` }))
+    await until('heard', () => to!.heard.texts.includes(`canary-text ${i}`), 60_000)
+  }
+  await friend.close()
   const earlier = join(home, 'earlier')
   writeFileSync(earlier, readFileSync(join(home, 'data', 'audit', 'checkpoint')))
   const { address } = person.device
@@ -105,6 +118,9 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   await untilThere('refusals.counted')
   const refusals = (await entries()).filter(({ type }) => type === 'refusals.counted')
   assert.ok(refusals.some(({ operation, code }) => operation === 'createAccount' && code === 'bad-token'))
+  const [own] = (await entries()).filter(({ type }) => type === 'parity.measured')
+  assert.ok(own!.provider === 'own' && Number(own!.accepted) >= 3)
+  assert.ok(Number(own!.delivered) > 0 && (own!.latency as { measured: number }).measured > 0)
   const place = ['--log', `${service.url}/audit`, '--key', key, '--earlier', earlier]
   const verdict = await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))
   assert.match(verdict.out, /^The log holds: \d+ entries of chat\.example\/audit.* continues the earlier checkpoint/)
@@ -113,16 +129,20 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   assert.equal((await silta('audit', 'erase', address)).code, 0)
   assert.equal((await silta('audit', 'erase', address)).code, 1)
   await untilThere('subject.erased')
-  const about = (await entries()).filter(({ type }) =>
-    ['account.created', 'subject.erasure-begun'].includes(String(type)),
-  )
-  assert.deepEqual(
-    about.map(({ account }) => account),
-    [about[0]!.account, about[0]!.account],
-  )
+  const all = await entries()
+  const [created, erased] = ['account.created', 'subject.erasure-begun'].map((type) => all.find((e) => e.type === type))
+  assert.equal(erased!.account, created!.account)
   assert.equal((await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))).code, 0)
-  await silta('auditor', 'revoke', (await silta('auditor', 'list')).out.split(' ')[0]!)
+  const admitted = (await entries()).filter(({ type }) => type === 'auditor.admitted')
+  const id = (await silta('auditor', 'list')).out.split(' ')[0]!
+  assert.deepEqual(
+    admitted.map(({ auditor }) => auditor),
+    [id],
+  )
+  await silta('auditor', 'revoke', id)
   await assert.rejects(entries())
+  const file = () => published().toString('latin1')
+  await until('the revocation is in the log', () => file().includes('"type":"auditor.removed"'), 60_000)
   await service.stop('test')
 
   const bytes = published()

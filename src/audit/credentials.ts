@@ -60,23 +60,41 @@ export interface Credentials {
   scopesOf(credential: string): readonly Scope[] | undefined
 }
 
-/** Knows the credentials in the file; what changes there counts from the next question on. */
-export function openCredentials(crypto: Crypto, file: string, clock: () => number = Date.now): Credentials {
+const nobody: readonly Auditor[] = []
+
+/** Gives the auditors in the file as it is now, the same list as long as it does not change. */
+export function watchAuditors(file: string): () => readonly Auditor[] {
   let read: { of: string; auditors: Auditor[] } | undefined
-  const current = (): Auditor[] => {
+  return () => {
     const stat = statSync(file, { throwIfNoEntry: false })
-    if (!stat) return []
+    if (!stat) return nobody
     const of = `${stat.ino} ${stat.mtimeMs} ${stat.size}`
     if (read?.of !== of) read = { of, auditors: readAuditors(file) }
     return read.auditors
   }
+}
+
+export interface CredentialsOptions {
+  /** Those in the file, as it is now: what changes there counts from the next question on. */
+  auditors(): readonly Auditor[]
+  /** Whether the log tells of this auditor. */
+  admitted(id: string): boolean
+  /** Milliseconds since the epoch. */
+  readonly clock?: (() => number) | undefined
+}
+
+/** Knows the credentials of those who were admitted. */
+export function openCredentials(
+  crypto: Crypto,
+  { auditors, admitted, clock = Date.now }: CredentialsOptions,
+): Credentials {
   return {
     scopesOf(credential) {
       if (!credentialForm.test(credential)) return undefined
       // By hash: how long the comparison takes tells nothing about the credential.
       const hash = hashOf(crypto, credential)
-      const known = current().find(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
-      return known && (known.scopes ?? scopes)
+      const known = auditors().find(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
+      return known && admitted(known.id) ? (known.scopes ?? scopes) : undefined
     },
   }
 }

@@ -8,6 +8,7 @@ const pseudonym = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 const account = about(pseudonym, 'Pseudonym of an account: random, the same in every entry about it.')
 const device = about(pseudonym, 'Pseudonym of a device.')
 const room = about(pseudonym, 'Pseudonym of a conversation.')
+const auditor = about(z.string().regex(/^[A-Za-z0-9_-]{8}$/), 'Random id of an auditor’s credential.')
 const erasure = about(pseudonym, 'Random; the same in the intent and in the outcome of one erasure.')
 const whole = z.int().min(0)
 const network = about(
@@ -15,6 +16,14 @@ const network = about(
   'A network that the service is connected with, as matrix; `other` for a name that it does not know.',
 )
 const code = about(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), 'A code of the messenger protocol (messenger.proto).')
+const provider = about(
+  z.string().regex(/^[a-z0-9][a-z0-9.-]{0,252}$/),
+  'Whose users it is about: `own` for the messenger itself, a network behind an edge as matrix, or the domain of another provider; `other` for a name that the service does not know.',
+)
+const milliseconds = about(
+  whole,
+  'Milliseconds; the upper end of a step of the histogram, which is an eighth wider than the one before.',
+)
 const operation = z.string().regex(/^[a-z][A-Za-z]{0,63}$/)
 const accountKind = z.enum(['person', 'business', 'guest', 'edge'])
 const deviceKind = z.enum(['primary', 'companion', 'guest', 'edge'])
@@ -74,9 +83,44 @@ const events = [
   ),
   event(
     'refusals.counted',
-    { operation, code, count: whole, since: z.iso.datetime(), until: z.iso.datetime() },
-    'How often one kind of request was refused with one code, by one process. Refused tokens and registrations are among them.',
+    { operation, code, provider: provider.optional(), count: whole, since: z.iso.datetime(), until: z.iso.datetime() },
+    'How often one kind of request was refused with one code, by one process. Without `provider`: of those who had not authenticated; refused tokens and registrations are among them.',
   ),
+  event(
+    'parity.measured',
+    {
+      provider,
+      accepted: about(whole, 'Messages that were taken from its users.'),
+      refused: about(
+        z.array(z.strictObject({ code, count: whole })),
+        'Messages of its users that were refused, by code.',
+      ),
+      delivered: about(whole, 'Messages that devices of its users have acknowledged; of a network, its edge.'),
+      latency: about(
+        z.strictObject({ measured: whole, p50: milliseconds, p90: milliseconds, p99: milliseconds }).optional(),
+        'From when the hub took a message to when the device had it, of those whose device was there at that time.',
+      ),
+      since: z.iso.datetime(),
+      until: z.iso.datetime(),
+    },
+    'How the users of one provider were served in an hour or less, by one process: to be compared with `own` (DMA Articles 8(1) and 13(6)).',
+  ),
+  event(
+    'expiry.carried-out',
+    { what: z.enum(['messages', 'welcomes', 'guest-links', 'guest-chats']), count: whole },
+    'What was kept longer than it may be was deleted, so many at once: messages and Welcomes that no device came for, links for guests, and what was left of chats with guests.',
+  ),
+  event(
+    'guest.ended',
+    { account, reason: z.enum(['idle', 'revoked', 'blocked', 'left']) },
+    "A guest's chat has ended: nothing was said for as long as its host allows, or somebody has ended it. What was said in it is deleted.",
+  ),
+  event(
+    'auditor.admitted',
+    { auditor, scopes: z.array(z.enum(['log', 'query'])), until: z.iso.datetime() },
+    'From now on an auditor can read the log with a credential, until then at most.',
+  ),
+  event('auditor.removed', { auditor }, 'An auditor can no longer read the log: revoked by the operator.'),
   event(
     'configuration.applied',
     { first: z.boolean(), changed: z.array(settingPath), policy: z.record(settingPath, settingValue) },

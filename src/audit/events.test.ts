@@ -91,13 +91,18 @@ onBothDialects('entries of the compliance log', (open) => {
   test('about refusals are sums', async () => {
     await using database = await open()
     const refusals = openRefusals({ database, audit, clock: () => time, onFault: assert.ifError })
-    for (let i = 0; i < 1000; i++) refusals.refused('createAccount', 'bad-token')
-    refusals.refused('submitMessage', 'blocked')
+    for (let i = 0; i < 1000; i++) refusals.refused('createAccount', 'bad-token', undefined)
+    refusals.refused('submitMessage', 'blocked', 'matrix')
     await refusals.close()
-    const told = (await entries(database)).map(({ operation, code, count }) => [operation, code, count])
+    const told = (await entries(database)).map(({ operation, code, provider, count }) => [
+      operation,
+      code,
+      provider,
+      count,
+    ])
     assert.deepEqual(told, [
-      ['createAccount', 'bad-token', 1000],
-      ['submitMessage', 'blocked', 1],
+      ['createAccount', 'bad-token', undefined, 1000],
+      ['submitMessage', 'blocked', 'matrix', 1],
     ])
   })
 

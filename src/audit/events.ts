@@ -58,5 +58,6 @@ async function withoutNames(
     entry[kind] = await pseudonyms.of(tx, { kind, name, owner: kind === 'device' ? owner : undefined })
   }
   if (typeof entry.network === 'string' && !networks.includes(entry.network)) entry.network = 'other'
+  if (typeof entry.provider === 'string' && !['own', ...networks].includes(entry.provider)) entry.provider = 'other'
   return entry as Event
 }

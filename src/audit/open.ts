@@ -2,11 +2,13 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import type { Crypto } from '../crypto/index.ts'
 import type { Database } from '../store/index.ts'
+import { openAdmissions } from './admissions.ts'
 import { noteConfiguration } from './configuration.ts'
-import { openCredentials } from './credentials.ts'
+import { openCredentials, watchAuditors } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
 import { noteSigner } from './log/index.ts'
 import { operatorRoutes } from './operator-routes.ts'
+import { openParity } from './parity.ts'
 import { readFromFolder } from './place.ts'
 import { openIndexer, queryRoutes } from './query/index.ts'
 import { openRefusals } from './refusals.ts'
@@ -39,8 +41,12 @@ export interface ComplianceLogOptions {
 }
 
 export interface ComplianceLog extends Audit {
-  /** A request was refused; written in sums. */
-  refused(operation: string, code: string): void
+  /** A request was refused; written in sums. `provider`: the network it came from, `own`, or undefined. */
+  refused(operation: string, code: string, provider: string | undefined): void
+  /** A message was taken from a device of this provider; written in sums. */
+  accepted(provider: string): void
+  /** A device of this provider has a message; written in sums. */
+  delivered(provider: string, latencyMs: number | undefined): void
   /** Notes the configuration, when it is another than at the last start. */
   configured(fields: ReadonlyMap<string, unknown>): Promise<void>
   /**
@@ -82,16 +88,24 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     },
   })
   const refusals = openRefusals({ database, audit, onFault })
+  const parity = openParity({ database, audit, onFault })
   const erase = async (account: string) => {
     const known = await database.transaction((tx) => erasure.begin(tx, account))
     await erasure.finish()
     return known
   }
   const read = (path: string) => readFromFolder(folder, path)
-  const credentials = openCredentials(crypto, join(options.dataDirectory, auditorsFile))
+  const auditors = watchAuditors(join(options.dataDirectory, auditorsFile))
+  const admissions = await openAdmissions({ database, audit, auditors, onFault })
+  const credentials = openCredentials(crypto, { auditors, admitted: admissions.admitted })
   return {
     append: audit.append,
-    refused: refusals.refused,
+    refused(operation, code, provider) {
+      refusals.refused(operation, code, provider)
+      if (operation === 'submitMessage' && provider !== undefined) parity.refused(provider, code)
+    },
+    accepted: parity.accepted,
+    delivered: parity.delivered,
     configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
     erase,
     operatorRoutes: operatorRoutes({ erase }),
@@ -103,6 +117,8 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
       return sequencer.refused
     },
     async close() {
+      await admissions.close()
+      await parity.close()
       await refusals.close()
       await sequencer.close()
       await indexer.close()

@@ -4,7 +4,7 @@ import type { Audit } from './events.ts'
 /** Refusals are told of in sums: an entry for each would let anybody fill the log. */
 export interface Refusals {
   /** A request was refused. Only counts. */
-  refused(operation: string, code: string): void
+  refused(operation: string, code: string, provider: string | undefined): void
   /** Writes what was counted, and stops. What was counted since the last time is lost when the process is killed. */
   close(): Promise<void>
 }
@@ -22,7 +22,7 @@ export interface RefusalsOptions {
 
 export function openRefusals(options: RefusalsOptions): Refusals {
   const { database, audit, clock = Date.now } = options
-  let counts = new Map<string, { operation: string; code: string; count: number }>()
+  let counts = new Map<string, { operation: string; code: string; provider: string | undefined; count: number }>()
   let since = clock()
   let writing: Promise<void> = Promise.resolve()
 
@@ -47,11 +47,11 @@ export function openRefusals(options: RefusalsOptions): Refusals {
   const timer = setInterval(() => void flush(), options.everyMs ?? everyMs)
   timer.unref()
   return {
-    refused(operation, code) {
-      const key = `${operation} ${code}`
+    refused(operation, code, provider) {
+      const key = `${operation} ${code} ${provider}`
       const known = counts.get(key)
       if (known) known.count++
-      else counts.set(key, { operation, code, count: 1 })
+      else counts.set(key, { operation, code, provider, count: 1 })
     },
     async close() {
       clearInterval(timer)

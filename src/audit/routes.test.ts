@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
-import { addAuditor, openCredentials, readAuditors, revokeAuditor } from './credentials.ts'
+import { addAuditor, openCredentials, readAuditors, revokeAuditor, watchAuditors } from './credentials.ts'
 import { logRoutes } from './routes.ts'
 import { buildLog, testEntries } from './testing/log.ts'
 
@@ -15,7 +15,7 @@ test('the log is served to whoever has a credential, as long as it is good', asy
   const file = join(home, 'auditors.json')
   let now = 1_800_000_000_000
   const log = buildLog(testEntries(300))
-  const credentials = openCredentials(crypto, file, () => now)
+  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true, clock: () => now })
   const app = logRoutes({ read: async (path) => log.get(path), credentials })
   const get = (path: string, credential?: string) =>
     app.request(path, credential === undefined ? {} : { headers: { authorization: `Bearer ${credential}` } })

@@ -1,3 +1,4 @@
+import type { Transaction } from '../store/index.ts'
 import type { HubContext } from './context.ts'
 import { proposeForgotten } from './rooms/removals.ts'
 
@@ -40,37 +41,64 @@ async function run(ctx: HubContext, acknowledged: Set<number>): Promise<void> {
     acknowledged.delete(room)
     await deleteAcknowledged(ctx, room)
   }
-  await deleteInBatches(ctx, 'log', 'at < $1', now - retentionMs)
+  await deleteInBatches(ctx, 'log', 'at < $1', now - retentionMs, 'messages')
   await deleteInBatches(ctx, 'submission', 'at < $1', now - idempotencyMs)
   await deleteWelcomes(ctx, now - retentionMs)
   await deleteInBatches(ctx, 'link', 'expires_at < $1', now)
   await deleteInBatches(ctx, 'approach', 'hour < $1', Math.floor(now / 3_600_000) - 24)
   await deleteInBatches(ctx, 'guest_entry', 'at < $1', now - ctx.settings.guestEntryMs)
-  await deleteInBatches(ctx, 'invite', 'coalesce(revoked_at, expires_at) < $1', now - ctx.settings.guestEndedMs)
+  await deleteInBatches(
+    ctx,
+    'invite',
+    'coalesce(revoked_at, expires_at) < $1',
+    now - ctx.settings.guestEndedMs,
+    'guest-links',
+  )
   await deleteInBatches(ctx, 'device', 'unlinked_at < $1', now - ctx.settings.unlinkedMs)
   await deleteEnded(ctx, now - ctx.settings.guestEndedMs)
   await proposeForgotten(ctx, mostProposals)
 }
 
 async function deleteInBatches(
-  { database, metrics, settings: { cleanRows } }: HubContext,
+  ctx: HubContext,
   table: string,
   condition: string,
   bound: number,
+  what?: Expired,
 ): Promise<void> {
+  const {
+    database,
+    metrics,
+    settings: { cleanRows },
+  } = ctx
   for (;;) {
-    const deleted = await database.query(
-      `delete from hub.${table} where ctid = any(array(select ctid from hub.${table} where ${condition} limit $2))
-        returning 1`,
-      [bound, cleanRows],
-    )
+    const deleted = await database.transaction(async (tx) => {
+      const rows = await tx.query(
+        `delete from hub.${table} where ctid = any(array(select ctid from hub.${table} where ${condition} limit $2))
+          returning 1`,
+        [bound, cleanRows],
+      )
+      await tell(ctx, tx, what, rows.length)
+      return rows
+    })
     if (deleted.length > 0) metrics.count('cleaned', { table })
     if (deleted.length < cleanRows) return
   }
 }
 
+/** What is told of in the compliance log. The rest is bookkeeping that was never anybody's to read. */
+type Expired = 'messages' | 'welcomes' | 'guest-links' | 'guest-chats'
+
+async function tell({ audit }: HubContext, tx: Transaction, what: Expired | undefined, count: number): Promise<void> {
+  if (what !== undefined && count > 0) await audit.append(tx, { type: 'expiry.carried-out', what, count })
+}
+
 /** Chats of guests that ended long ago: nobody comes for the reason any more. */
-async function deleteEnded({ database, settings: { cleanRows } }: HubContext, before: number): Promise<void> {
+async function deleteEnded(ctx: HubContext, before: number): Promise<void> {
+  const {
+    database,
+    settings: { cleanRows },
+  } = ctx
   for (;;) {
     const gone = await database.transaction(async (tx) => {
       const rows = await tx.query<{ account: string; room_no: number }>(
@@ -86,6 +114,7 @@ async function deleteEnded({ database, settings: { cleanRows } }: HubContext, be
       await tx.query('delete from hub.room where no = any($1::int8[])', [rooms])
       await tx.query('delete from hub.block where owner = any($1::text[]) or blocked = any($1::text[])', [accounts])
       await tx.query('delete from hub.account where address = any($1::text[])', [accounts])
+      await tell(ctx, tx, 'guest-chats', rows.length)
       return rows.length
     })
     if (gone < cleanRows) return
@@ -93,19 +122,27 @@ async function deleteEnded({ database, settings: { cleanRows } }: HubContext, be
 }
 
 /** Welcomes that nobody came for: most are deleted when they are acknowledged. */
-async function deleteWelcomes({ database, settings: { cleanRows } }: HubContext, before: number): Promise<void> {
+async function deleteWelcomes(ctx: HubContext, before: number): Promise<void> {
+  const {
+    database,
+    settings: { cleanRows },
+  } = ctx
   for (;;) {
-    const deleted = await database.query<{ bodies: number }>(
-      `with gone as (
-         delete from hub.welcome_body where ctid = any(array(select ctid from hub.welcome_body where at < $1 limit $2))
-           returning room_no, seq
-       ), unread as (
-         delete from hub.welcome w using gone where w.room_no = gone.room_no and w.seq = gone.seq
-       )
-       select count(*)::int4 as bodies from gone`,
-      [before, cleanRows],
-    )
-    if ((deleted[0]?.bodies ?? 0) < cleanRows) return
+    const deleted = await database.transaction(async (tx) => {
+      const [row] = await tx.query<{ bodies: number }>(
+        `with gone as (
+           delete from hub.welcome_body where ctid = any(array(select ctid from hub.welcome_body where at < $1 limit $2))
+             returning room_no, seq
+         ), unread as (
+           delete from hub.welcome w using gone where w.room_no = gone.room_no and w.seq = gone.seq
+         )
+         select count(*)::int4 as bodies from gone`,
+        [before, cleanRows],
+      )
+      await tell(ctx, tx, 'welcomes', row?.bodies ?? 0)
+      return row?.bodies ?? 0
+    })
+    if (deleted < cleanRows) return
   }
 }
 

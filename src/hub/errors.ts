@@ -63,6 +63,9 @@ const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
   ended: { message: "this guest's chat is over", retry: false },
 }
 
+/** All codes. */
+export const hubErrorCodes = Object.keys(meanings) as readonly HubErrorCode[]
+
 export interface HubErrorDetails {
   readonly cause?: unknown
   readonly retryAfterMs?: number

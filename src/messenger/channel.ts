@@ -17,6 +17,8 @@ export interface ChannelOptions {
 
 export interface Channel {
   readonly device: string
+  /** The network that the device stands for, or `own`. */
+  readonly provider: string
   /** Answers a request of that many bytes, after those that came before it. Errors: HubError. */
   answer(request: Request, bytes: number): Promise<Body>
   close(): void
@@ -36,6 +38,7 @@ const stored: ReadonlySet<Request['case']> = new Set([
 /** One authenticated device on a connection. */
 export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
   const { hub, settings } = ctx
+  const provider = asker.network ?? 'own'
   // Later names are greater, so that of two channels that open at once exactly one stays.
   const name = `${ctx.clock().toString(36).padStart(10, '0')}${toBase64Url(ctx.crypto.randomBytes(9))}`
   let courier: Courier | undefined
@@ -93,8 +96,9 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
       case 'resume': {
         const window = Math.min(request.value.window || settings.window, settings.largestWindow)
         const onFault = () => ctx.metrics.count('faults', { in: 'courier' })
+        const onDelivered = (latencyMs: number | undefined) => ctx.conduct.delivered(provider, latencyMs)
         courier?.stop()
-        courier = openCourier({ hub, asker, settings, window, send, buffered, onFault, clock: ctx.clock })
+        courier = openCourier({ hub, asker, settings, clock: ctx.clock, window, send, buffered, onFault, onDelivered })
         return { case: 'done', value: {} }
       }
       case 'acknowledge': {
@@ -110,8 +114,11 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         const ending = await hub.extendChat(asker, roomOf(request.value.room))
         return { case: 'chatEnding', value: chatEnding(ending, ctx.clock()) }
       }
-      default:
-        return answerDevice(hub, ctx.resolvers, asker, request)
+      default: {
+        const answer = await answerDevice(hub, ctx.resolvers, asker, request)
+        if (request.case === 'submitMessage') ctx.conduct.accepted(provider)
+        return answer
+      }
     }
   }
 
@@ -152,6 +159,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
 
   return {
     device: asker.device,
+    provider,
     async answer(request, bytes) {
       admit(request, bytes)
       underWay++

@@ -87,7 +87,7 @@ export function openConnection(
     const refused = error instanceof HubError ? error : new HubError('unavailable', { cause: error })
     if (refused !== error) ctx.metrics.count('faults', { in: 'gateway' })
     ctx.metrics.count('refusals', { code: refused.code })
-    ctx.onRefusal(request, refused.code)
+    ctx.conduct.refused(request, refused.code, channels.get(channel)?.provider)
     send(id, channel, errorBody(refused))
   }
 

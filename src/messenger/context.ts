@@ -12,6 +12,22 @@ export type GatewayCounter = 'connections' | 'requests' | 'refusals' | 'faults' 
 
 type Rates = ReturnType<typeof openRates>
 
+/**
+ * Told of what the gateway does, for the compliance log. `provider` is the network that an edge stands for, or `own`;
+ * undefined for those who have not authenticated.
+ */
+export interface Conduct {
+  /** A request was refused: its kind (a case of the protocol's Request, or `frame`) and the code. */
+  refused(request: string, code: HubErrorCode, provider: string | undefined): void
+  /** A message was taken from a device. */
+  accepted(provider: string): void
+  /**
+   * A device has acknowledged a message of somebody else. `latencyMs` is the time since it was taken, undefined when the
+   * device was away meanwhile.
+   */
+  delivered(provider: string, latencyMs: number | undefined): void
+}
+
 /** What one asks too often for, whatever connections it is asked on. */
 export interface GatewayRates {
   /** By device. */
@@ -35,8 +51,7 @@ export interface GatewayContext {
   readonly verifyToken: (token: string) => Promise<TokenClaims>
   readonly settings: GatewaySettings
   readonly metrics: GatewayMetrics
-  /** Told of each request that is refused, by kind and code: for the compliance log. */
-  readonly onRefusal: (request: string, code: HubErrorCode) => void
+  readonly conduct: Conduct
   readonly resolvers: Resolvers
   readonly rates: GatewayRates
   /** Milliseconds since the epoch. */

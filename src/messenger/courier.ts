@@ -15,6 +15,8 @@ export interface CourierOptions {
   onFault(): void
   /** Milliseconds since the epoch. */
   clock(): number
+  /** A message of another device was acknowledged; `latencyMs` since it was taken, undefined when it waited for the device. */
+  onDelivered(latencyMs: number | undefined): void
 }
 
 /** Rooms read from the database at once when a device comes back. */
@@ -119,7 +121,9 @@ export function openCourier(options: CourierOptions) {
     const entries = await hub.readRoom(asker.device, room, positions.sentOf(room))
     if (stopped) return false
     for (const entry of entries.slice(0, free())) {
-      positions.sent(room, entry.room, entry.seq)
+      const counts = entry.kind === 'message' && !entry.own
+      // What waited while the device was away says nothing about how fast we are.
+      positions.sent(room, entry.room, { seq: entry.seq, counts, at: caughtUp ? entry.at : undefined })
       send(deliver(entry))
     }
     if (entries.length > 0) rooms.add(room)
@@ -219,7 +223,9 @@ export function openCourier(options: CourierOptions) {
     },
     /** After the hub has stored it. */
     acknowledged(cursors: readonly { room: string; seq: number }[], welcomesDone: readonly number[]): void {
-      for (const { room, seq } of cursors) positions.acknowledged(room, seq)
+      for (const { room, seq } of cursors)
+        for (const { counts, at } of positions.acknowledged(room, seq))
+          if (counts) options.onDelivered(at === undefined ? undefined : Math.max(0, options.clock() - at))
       for (const no of welcomesDone) positions.acknowledgedWelcome(no)
       pump()
     },

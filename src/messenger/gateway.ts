@@ -1,8 +1,8 @@
 import type { Crypto } from '../crypto/index.ts'
-import type { Hub, HubErrorCode, TokenClaims } from '../hub/index.ts'
+import type { Hub, TokenClaims } from '../hub/index.ts'
 import type { FramePipe } from '../protocol/index.ts'
 import { type Connection, openConnection } from './connection.ts'
-import type { GatewayContext, GatewayMetrics } from './context.ts'
+import type { Conduct, GatewayContext, GatewayMetrics } from './context.ts'
 import { openRates } from './rate.ts'
 import { openResolvers } from './resolvers.ts'
 import { closeCodes, defaultGatewaySettings, type GatewaySettings } from './settings.ts'
@@ -14,8 +14,7 @@ export interface GatewayOptions {
   verifyToken: (token: string) => Promise<TokenClaims>
   settings?: Partial<GatewaySettings>
   metrics?: GatewayMetrics
-  /** Told of each request that is refused, by kind (a case of the protocol's Request, or `frame`) and code. */
-  onRefusal?: (request: string, code: HubErrorCode) => void
+  conduct?: Conduct
   /** Milliseconds since the epoch. */
   clock?: () => number
 }
@@ -41,7 +40,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     verifyToken: options.verifyToken,
     settings,
     metrics: options.metrics ?? { count: () => undefined },
-    onRefusal: options.onRefusal ?? (() => undefined),
+    conduct: options.conduct ?? { refused: () => undefined, accepted: () => undefined, delivered: () => undefined },
     resolvers: openResolvers(settings),
     rates: {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),

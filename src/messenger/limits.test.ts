@@ -187,6 +187,7 @@ test('a Welcome goes before the first entry of its room, also when it came while
     asker: { device: 'd', account: 'a' } as unknown as Asker,
     settings: defaultGatewaySettings,
     window: 8,
+    onDelivered: () => undefined,
     buffered: () => 0,
     clock: Date.now,
     onFault: () => done.reject(new Error('fault')),

@@ -8,7 +8,7 @@ import { toBase64Url, utf8 } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import type { Database } from '../../store/index.ts'
 import { freshDatabase, onBothDialects } from '../../store/testing.ts'
-import { addAuditor, openCredentials, type Scope, scopes } from '../credentials.ts'
+import { addAuditor, openCredentials, type Scope, scopes, watchAuditors } from '../credentials.ts'
 import { decodeProof, verifyProof } from '../log/index.ts'
 import { facetsOf, matches, readEntry } from '../reading/facets.ts'
 import type { EntryFilter } from '../reading/index.ts'
@@ -127,7 +127,7 @@ describe('the auditors’ API', () => {
     const database = await freshDatabase()
     await put(database, entries)
     const file = join(home, `auditors-${++count}.json`)
-    const credentials = openCredentials(crypto, file)
+    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
     const { verifier } = testSigner
     const app = queryRoutes({ database, crypto, verifier, credentials, read: async (path) => files.get(path) })
     const credential = (granted: readonly Scope[] = scopes) =>

@@ -33,6 +33,7 @@ async function endGuest(ctx: HubContext, tx: Transaction, guest: GuestRow, reaso
   )
   if (ended.length === 0) return
   await tx.query('update hub.device set unlinked_at = $2 where device_id = $1', [guest.device_id, now])
+  await ctx.audit.append(tx, { type: 'guest.ended', account: guest.account, reason })
   await ctx.audit.append(tx, { type: 'device.unlinked', account: guest.account, device: guest.device_id })
   await tx.query("update hub.member set standing = 'left' where room_no = $1", [guest.room_no])
   for (const table of ['log', 'submission', 'room_group', 'removal', 'mailbox', 'welcome', 'welcome_body'])

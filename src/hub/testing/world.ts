@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../../audit/index.ts'
+import type { Audit, AuditEvent } from '../../audit/index.ts'
 import { openBus } from '../../bus/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import type { AccountKind, ProviderTrust } from '../../identity/index.ts'
@@ -10,7 +10,8 @@ import { mls, provider } from './values.ts'
 /** For tests: a hub with a clock of its own, and real devices that make real handshakes. Only tests import this folder. */
 export type World = Awaited<ReturnType<typeof openWorld>>
 
-export function openWorld(database: Database, settings: Partial<HubSettings> = {}) {
+/** @param audit where it is taken down; by default only remembered */
+export function openWorld(database: Database, settings: Partial<HubSettings> = {}, audit?: Audit) {
   const keyPair = crypto.generateKeyPair()
   const bus = openBus()
   const clock = { now: 1_800_000_000_000 }
@@ -26,7 +27,7 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
     subjectKey: crypto.randomBytes(32),
     clock: () => clock.now,
     settings,
-    audit: { append: async (tx, event) => tx.afterCommit(() => void audited.push(event)) },
+    audit: audit ?? { append: async (tx, event) => tx.afterCommit(() => void audited.push(event)) },
     metrics: { count: (name, labels) => void counted.push(`${name} ${Object.values(labels ?? {}).join()}`.trim()) },
   })
   const trust: ProviderTrust = { providerKeys: (domain) => (domain === provider ? [keyPair.publicKey] : []) }
