@@ -212,6 +212,28 @@ describe('a guest', () => {
     await (await joining).close()
   })
 
+  test('is not called like the host or the provider, not in other letters either', async () => {
+    const anna = await host()
+    const { link } = await anna.device.createInvite({ name: 'Anna', approval: true, singleUse: false })
+    await assert.rejects(come(link, { name: 'Provider Support' }), refused('misleading-name'))
+    const lookalike = '\u0410nn\u0430'
+    await assert.rejects(come(link, { name: lookalike, hostName: 'Anna' }), refused('misleading-name'))
+    // A guest's browser that was changed does not look; the host's devices do.
+    const asked: object[] = []
+    const codes = refusals(anna.device)
+    anna.device.on('guest', async ({ invite, account, ...rest }) => {
+      asked.push(rest)
+      await anna.device.answerGuest({ invite, account }, true)
+    })
+    const mia = await come(link, { name: lookalike })
+    assert.deepEqual(asked, [{ misleading: true }])
+    await until('the refusal', () => codes.length > 0)
+    assert.deepEqual(codes, ['misleading-name'])
+    const guest = (await anna.device.members(mia.room)).find(({ own }) => !own)
+    assert.deepEqual([guest?.accountKind, guest?.profile], ['guest', {}])
+    await mia.device.send(mia.room, text('hello'))
+  })
+
   test('says text and nothing else, and is told nothing else', async () => {
     const { anna, heardByAnna, mia, room } = await chat()
     await assert.rejects(mia.device.send(room, picture), refused('text-only'))

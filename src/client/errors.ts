@@ -53,6 +53,7 @@ export type LocalCode =
   | 'wrong-host' // the provider names another account than the link does
   | 'not-invited' // a guest without a link of this account that is open
   | 'text-only' // something else than a text in a guest's chat
+  | 'misleading-name' // a guest's name that could be taken for the host's or the provider's
   | 'not-primary' // only the primary device can do this
   | 'policy-broken' // a commit that the room's rule forbids, and the provider let pass
   | 'not-joined' // this device has no leaf in the room
@@ -109,6 +110,7 @@ const sentences: Record<ClientErrorCode, string> = {
   'wrong-host': 'The service names somebody else than the link does. Nothing was sent.',
   'not-invited': 'Somebody tried to write to you as a guest without an invitation of yours that is open.',
   'text-only': 'In a chat with a guest there can be text only.',
+  'misleading-name': 'This name could be taken for somebody else’s. Choose another one.',
   'not-primary': 'Only the first device of the account can do this.',
   'policy-broken':
     'The service let through a change that this conversation does not allow. This device takes no further part in it.',

@@ -185,8 +185,17 @@ export interface Invite {
   revoked: boolean
   /** Wrong PINs that it still takes. */
   pinTries: number
-  waiting: { account: AccountAddress; name?: string }[]
+  waiting: WaitingGuest[]
   chats: { account: AccountAddress; room: RoomId }[]
+}
+
+/** Somebody with a link who waits to be let in. */
+export interface WaitingGuest {
+  account: AccountAddress
+  /** As the guest says. */
+  name?: string
+  /** The name that was given could be taken for this account's own, or for the provider's; so it is not shown. */
+  misleading?: true
 }
 
 /** What a link offers to whoever opens it. */
@@ -206,6 +215,8 @@ export interface GuestOptions {
   pin?: string
   /** As the host will see it. */
   name?: string
+  /** Who invites, as `openInvite` told: a name that looks like it is refused before anything is sent. */
+  hostName?: string
   /** Somebody was asked to let the guest in. */
   onWaiting?: () => void
   /** Ends the waiting. */
@@ -311,7 +322,7 @@ export interface DeviceEvents {
   /** This device was unlinked; it will neither send nor receive any more. */
   unlinked: () => void | Promise<void>
   /** Somebody with a link waits to be let in: `answerGuest`. */
-  guest: (guest: { invite: string; account: AccountAddress; name?: string }) => void | Promise<void>
+  guest: (guest: { invite: string } & WaitingGuest) => void | Promise<void>
   /**
    * When a chat with a guest ends unless something is said: told to the guest at each log-in, to both sides a day and an
    * hour before (`leftMs` is at most that), and when the end has moved away again: something was said, or `extendChat`.

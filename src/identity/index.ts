@@ -72,3 +72,4 @@ export {
 } from './roster.ts'
 export { decodeRoster, encodeRoster } from './roster-codec.ts'
 export { safetyNumber } from './safety-number.ts'
+export { looksLike, looksLikeProvider } from './skeleton.ts'

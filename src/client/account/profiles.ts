@@ -1,20 +1,31 @@
 import { ContentError, type MimiContent, type Profile, profileMessage, readProfile } from '../../content/index.ts'
 import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import type { Context } from '../context.ts'
+import { ClientError } from '../errors.ts'
+import { guestProfile } from '../guests/names.ts'
 import { addSubmission } from '../rooms/submissions.ts'
 import { accounts, ownProfile, rooms } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import type { StorageTx } from '../types.ts'
 
-/** Keeps what an account says of itself. Another device of this account may have said it. */
+/** Keeps what an account says of itself. Another device of this account may have said it. `guestOf`: the room of a guest. */
 export async function noteProfile(
   context: Context,
   tx: StorageTx,
   address: AccountAddress,
   content: MimiContent,
+  guestOf?: RoomId,
 ): Promise<void> {
   const profile = profileIn(content)
-  if (profile) await storeProfile(context, tx, address, profile)
+  if (!profile) return
+  const kept = guestOf ? await guestProfile(context, tx, guestOf, profile) : profile
+  if (kept.name !== profile.name)
+    await context.events.run(
+      'refused',
+      { ...(guestOf && { room: guestOf }), account: address, error: new ClientError('misleading-name') },
+      tx,
+    )
+  await storeProfile(context, tx, address, kept)
 }
 
 /** Of an account whose key is known. */

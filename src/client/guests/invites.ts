@@ -9,6 +9,7 @@ import { type InviteRecord, invites, rooms } from '../state/records.ts'
 import { inRoom } from '../state/room-work.ts'
 import type { Device, Invite, InviteChoices } from '../types.ts'
 import { encodeLink, fingerprintOf, newInviteId, newInviteSecret, openName, pinCodeOf, sealName } from './link.ts'
+import { misleads } from './names.ts'
 import { shareInvites } from './share.ts'
 
 type InviteCalls = Pick<
@@ -40,6 +41,7 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
         revoked: false,
         shared: false,
         ...(label !== undefined && { label: label.slice(0, 256) }),
+        ...(name !== undefined && { name: name.slice(0, 64) }),
       }
       await invites.put(tx, invite, made)
       return made
@@ -81,20 +83,20 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
         (await context.storage.transaction((tx) => invites.list(tx))).map(({ key, value }) => [key, value]),
       )
       const { invites: all } = expect(await context.request({ case: 'listInvites', value: {} }), 'invites')
-      return all.flatMap((each): Invite[] => {
+      const views: Invite[] = []
+      for (const each of all) {
         const record = known.get(each.invite)
-        if (!record) return []
-        return [
-          {
-            ...view(context, each.invite, record),
-            open: each.open,
-            revoked: each.revoked,
-            pinTries: each.pinTries,
-            waiting: each.waiting.map((guest) => waitingGuest(context, record, guest)),
-            chats: each.chats.map((chat) => ({ account: parseAddress(chat.account), room: parseRoom(chat.room) })),
-          },
-        ]
-      })
+        if (!record) continue
+        views.push({
+          ...view(context, each.invite, record),
+          open: each.open,
+          revoked: each.revoked,
+          pinTries: each.pinTries,
+          waiting: await Promise.all(each.waiting.map((guest) => waitingGuest(context, record, guest))),
+          chats: each.chats.map((chat) => ({ account: parseAddress(chat.account), room: parseRoom(chat.room) })),
+        })
+      }
+      return views
     },
 
     async revokeInvite(invite, { keepChats = false } = {}) {
@@ -106,8 +108,9 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
       const known = await context.storage.transaction((tx) => invites.get(tx, invite))
       if (!known) throw new ClientError('not-found')
       // What a PIN was is not kept: it is set again, or there is none.
-      const { approval, singleUse, idleMs, label, base, createdAt, expiresAt } = known
-      const kept = { approval, singleUse, idleMs, base, expiresInMs: expiresAt - createdAt, ...(label && { label }) }
+      const { approval, singleUse, idleMs, label, name, base, createdAt, expiresAt } = known
+      const texts = { ...(label && { label }), ...(name && { name }) }
+      const kept = { approval, singleUse, idleMs, base, expiresInMs: expiresAt - createdAt, ...texts }
       const made = await create({ ...kept, ...choices }, invite)
       await markRevoked(invite)
       return made
@@ -157,21 +160,24 @@ export async function enterAwaited(context: Context, workers: Workers): Promise<
 export async function guestWaiting(
   context: Context,
   guest: { invite: string; account: string; introduction: Uint8Array },
-): Promise<{ invite: string; account: AccountAddress; name?: string }> {
+): Promise<{ invite: string; account: AccountAddress; name?: string; misleading?: true }> {
   const record = await context.storage.transaction((tx) => invites.get(tx, guest.invite))
   return {
     invite: guest.invite,
-    ...(record ? waitingGuest(context, record, guest) : { account: parseAddress(guest.account) }),
+    ...(record ? await waitingGuest(context, record, guest) : { account: parseAddress(guest.account) }),
   }
 }
 
-function waitingGuest(
-  { crypto }: Context,
-  { secret }: InviteRecord,
+async function waitingGuest(
+  context: Context,
+  record: InviteRecord,
   { invite, account, introduction }: { invite: string; account: string; introduction: Uint8Array },
-): { account: AccountAddress; name?: string } {
-  const name = openName(crypto, { invite, secret }, 'guest', introduction)
-  return { account: parseAddress(account), ...(name && { name }) }
+): Promise<{ account: AccountAddress; name?: string; misleading?: true }> {
+  const name = openName(context.crypto, { invite, secret: record.secret }, 'guest', introduction)
+  if (!name) return { account: parseAddress(account) }
+  if (await context.storage.transaction((tx) => misleads(context, tx, record, name)))
+    return { account: parseAddress(account), misleading: true }
+  return { account: parseAddress(account), name }
 }
 
 function view(context: Context, id: string, record: InviteRecord): Invite {

@@ -29,6 +29,7 @@ import {
 import { inRoom } from '../state/room-work.ts'
 import type { DeviceOptions, GuestOptions, OpenedInvite, StorageTx } from '../types.ts'
 import { decodeLink, fingerprintOf, type InviteLink, openName, pinCodeOf, pskOf, sealName } from './link.ts'
+import { requireHonestName } from './names.ts'
 
 /** What a link offers. Nothing is used up by looking. Errors: bad-link, not-found (whatever the reason), rate-limited. */
 export async function openInvite(
@@ -54,11 +55,13 @@ export async function openInvite(
  * record.
  *
  * Errors: device-exists, bad-link, not-found (unknown, used, expired, revoked, turned away), wrong-pin, wrong-host (another
- * account key than the link's), old-manifest, not-in-manifest, bad-identity, no-key-packages, rate-limited.
+ * account key than the link's), misleading-name, old-manifest, not-in-manifest, bad-identity, no-key-packages, rate-limited.
  */
 export async function join(options: DeviceOptions & GuestOptions): Promise<SelfRecord> {
   const { storage, crypto } = options
   const link = decodeLink(crypto, options.link)
+  const { provider } = await options.connection.hello()
+  requireHonestName(options.name, provider, [options.hostName])
   const entry = await storage.transaction(async (tx) => {
     if (await selfRecord.get(tx)) throw new ClientError('device-exists')
     const known = await guestEntry.get(tx)

@@ -30,6 +30,7 @@ function encodeInvites(all: readonly { key: string; value: InviteRecord }[]): Ui
       value.revoked,
       value.label ?? null,
       value.room ?? null,
+      value.name ?? null,
     ]),
   )
 }
@@ -57,12 +58,14 @@ export async function storeInvites(tx: StorageTx, bytes: Uint8Array): Promise<vo
       }
       const label = fields.textOrNull(256)
       const room = fields.textOrNull(300)
+      const name = fields.textOrNull(64)
       fields.end()
       const known = await invites.get(tx, id)
       await invites.put(tx, id, {
         ...value,
         revoked: value.revoked || known?.revoked === true,
         ...(label !== undefined && { label }),
+        ...(name !== undefined && { name }),
         ...((known?.room ?? room) !== undefined && { room: (known?.room ?? room)! }),
       })
     }

@@ -94,7 +94,8 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
     work.update({ answered: true, otherStanding: 'accepted' })
     await tellRoom(context, work)
   }
-  await noteProfile(context, work.tx, leaf.address, content)
+  const guestOf = leaf.accountKind === 'guest' && !own ? work.id : undefined
+  await noteProfile(context, work.tx, leaf.address, content, guestOf)
   const id = messageId(context.crypto, { sender: leaf.address, room: work.id, encoded: plaintext, salt: content.salt })
   const received = { ...at, sender: leaf.address, senderDevice: leaf.deviceId, own, messageId: id, content }
   await context.events.run('message', received, work.tx)

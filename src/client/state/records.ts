@@ -112,6 +112,8 @@ export interface InviteRecord {
   /** Own other devices were told. */
   shared: boolean
   label?: string
+  /** Who invites, as the link says. */
+  name?: string
   /** The chat that began by it, the first one. */
   room?: string
 }
