@@ -1,7 +1,7 @@
 // Writes what is generated from contracts and schemas:
 //
 //   npm run generate            the JSON Schemas of configuration and log entries, the
-//                               OpenAPI of the auditors' API, and code from the messenger protocol
+//                               OpenAPI of the auditors' API, the Grafana dashboard, and code from the messenger protocol
 //   npm run generate -- --check fails when one of them is not up to date, and writes nothing
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { entryJsonSchema, openApiDocument } from '../src/audit/index.ts'
 import { configJsonSchema } from '../src/config/index.ts'
+import { dashboard } from './generate/dashboard.ts'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const protocolFolder = 'src/protocol'
@@ -25,6 +26,7 @@ function schemas(): Generated[] {
   const all = {
     'schemas/config.schema.json': configJsonSchema(),
     'schemas/audit/v1/entry.schema.json': entryJsonSchema(),
+    'config/grafana/silta.json': dashboard(),
   }
   const openApi = 'schemas/audit/openapi.yaml'
   return [

@@ -26,6 +26,7 @@ import {
   type TokenVerifier,
   trialIssuerRoutes,
 } from './messenger/index.ts'
+import { counted } from './mls/counted.ts'
 import { nodeMlsProvider } from './mls/provider-node.ts'
 import {
   type Dependency,
@@ -38,6 +39,7 @@ import {
   openShutdown,
   operatorSocketFile,
   type Shutdown,
+  statusRoutes,
 } from './ops/index.ts'
 import { openPages } from './pages/index.ts'
 import { inProcessPipe } from './protocol/in-process-pipe.ts'
@@ -115,7 +117,10 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   const { config, secrets, log, shutdown, options, fail } = surroundings
   const crypto = nodeCrypto
   const metrics = openMetrics()
-  const mls = await nodeMlsProvider()
+  const mlsOperations = metrics.counters('mls', {
+    operations: { help: 'Public-key operations of MLS', labels: ['operation'] },
+  })
+  const mls = counted(nodeMlsProvider(), (operation) => mlsOperations.count('operations', { operation }))
   const database = await openDatabase({
     url: secrets.databaseUrl,
     directory: join(config.dataDirectory, 'database'),
@@ -144,6 +149,10 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     onFault: (error) => log.error({ error, module: 'audit' }, 'the compliance log has a fault'),
   })
   shutdown.add('audit', () => audit.close())
+  metrics.gauge('audit', 'waiting', 'Entries of the compliance log that are not in its tree yet', () => audit.waiting())
+  metrics.gauge('audit', 'stopped', '1 when nothing is put into the compliance log any more', () =>
+    audit.stopped === undefined ? 0 : 1,
+  )
   await audit.configured(fieldsOf(config))
   const hub = openHub({
     ...{ database, bus, crypto, mls },
@@ -169,6 +178,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     settings: { strangerRequestsPerMinute: config.limits.strangersPerNetwork },
     metrics: metrics.counters('messenger', gatewayCounters),
     conduct: audit,
+    timers: metrics.timers('messenger', gatewayTimers),
     ...(options.gateway ? { settings: options.gateway } : {}),
   })
   metrics.gauge(
@@ -221,7 +231,10 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     frameBytes: defaultGatewaySettings.frameBytes,
     ...config.limits,
   })
-  const operator = await openOperatorSocket(join(config.dataDirectory, operatorSocketFile), audit.operatorRoutes)
+  const operator = await openOperatorSocket(
+    join(config.dataDirectory, operatorSocketFile),
+    new Hono().route('/', audit.operatorRoutes).route('/', statusRoutes({ health, metrics })),
+  )
   if (operator) shutdown.add('operator socket', () => operator.close())
   else log.warn({ code: 'operator-socket' }, 'no socket for commands: its path is too long, or another process has it')
   shutdown.add('server', (deadline) => server.close(deadline))
@@ -332,6 +345,10 @@ const hubCounters = {
   removals_proposed: { help: 'Removals proposed by the hub: unlinked devices and accounts that leave' },
   cleaned: { help: 'Rows deleted after their time', labels: ['table'] },
   faults: { help: 'Faults inside the hub', labels: ['in'] },
+} as const
+
+const gatewayTimers = {
+  request: { help: 'Requests of devices, from taking to answering, by kind', labels: ['request'] },
 } as const
 
 const gatewayCounters = {

@@ -1,11 +1,12 @@
 // The whole service in one process: what it says of itself, and what it does when a part of it is away.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { run } from '../src/cli/index.ts'
 import { loadConfig } from '../src/config/index.ts'
 import { startService } from '../src/main.ts'
 import { openLog } from '../src/ops/index.ts'
@@ -39,7 +40,7 @@ async function start(env: NodeJS.ProcessEnv = {}) {
     return { status: response.status, body: await response.text() }
   }
   const ready = async () => JSON.parse((await ask('/readyz')).body)
-  return { service, lines, ask, ready }
+  return { service, lines, ask, ready, home: config.dataDirectory }
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
@@ -56,6 +57,60 @@ describe('the service', () => {
     assert.deepEqual(await ask('/nothing'), { status: 404, body: '{"error":"not found"}' })
     assert.equal(await service.stop('test'), true)
     assert.equal(await service.ended, true)
+  })
+
+  test('has every metric that the dashboard and the alert rules in config/ ask for', async () => {
+    const away = { SILTA_MATRIX_HOMESERVER_URL: 'http://127.0.0.1:2', SILTA_MATRIX_DOMAIN: 'hs.example' }
+    const { service, ask } = await start(away)
+    const told = new Map(
+      [...(await ask('/metrics')).body.matchAll(/^# TYPE (\w+) (\w+)$/gm)].map(([, name = '', type = '']) => [
+        name,
+        type,
+      ]),
+    )
+    const parts = { histogram: ['_bucket', '_count', '_sum'], counter: [''], gauge: [''] } as Record<string, string[]>
+    const readable = new Set([...told].flatMap(([name, type]) => parts[type]!.map((part) => name + part)))
+    for (const file of ['grafana/silta.json', 'prometheus/alerts.yaml']) {
+      const text = readFileSync(new URL(`../config/${file}`, import.meta.url), 'utf8')
+      const asked = new Set(text.match(/\bsilta_\w+/g))
+      assert.ok(asked.size > 9, file)
+      for (const name of asked) assert.ok(readable.has(name), `${file} asks for ${name}`)
+    }
+    await service.stop('test')
+  })
+
+  test('says how it is to the operator at the terminal, in words and as JSON', async () => {
+    const away = { SILTA_MATRIX_HOMESERVER_URL: 'http://127.0.0.1:2', SILTA_MATRIX_DOMAIN: 'hs.example' }
+    const { service, home, ready } = await start(away)
+    await until(async () => (await ready()).dependencies.homeserver?.state === 'down')
+    const status = async (...options: string[]) => {
+      const told = { out: '', err: '' }
+      const terminal = {
+        env: { SILTA_PROVIDER_DOMAIN: 'chat.example', SILTA_DATA_DIRECTORY: home },
+        out(text: string) {
+          told.out += text
+        },
+        err(text: string) {
+          told.err += text
+        },
+      }
+      return { code: await run(['status', ...options], terminal), ...told }
+    }
+    const words = await status()
+    assert.equal(words.code, 1)
+    assert.match(words.out, /^Silta is ready, but something it can do without for a while is down\.$/m)
+    assert.match(words.out, /^Homeserver +down/m)
+    assert.match(words.out, /^Database +up$/m)
+    assert.match(words.out, /^Devices +\d+ connections?$/m)
+    assert.match(words.out, /^Waiting +from Matrix 0, to Matrix 0, keys to ghosts 0$/m)
+    assert.match(words.out, /^Process +running for \d+ s, \d+ MB of memory/m)
+    const json = JSON.parse((await status('--json')).out)
+    assert.equal(json.health.status, 'degraded')
+    assert.ok(json.values.some(({ name }: { name: string }) => name === 'silta_messenger_open_connections'))
+    await service.stop('test')
+    const gone = await status()
+    assert.equal(gone.code, 1)
+    assert.match(gone.err, /^No service runs with the data directory/)
   })
 
   test('gives trial tokens, unless the trial issuer is off', async () => {

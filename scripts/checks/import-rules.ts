@@ -54,7 +54,13 @@ export const importRules: ImportRules = {
   doors: {
     crypto: ['src/crypto/node.ts', 'src/crypto/web.ts', 'src/crypto/bytes.ts'],
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts', 'src/protocol/compact.ts'],
-    mls: ['src/mls/public.ts', 'src/mls/provider-node.ts', 'src/mls/provider-web.ts', 'src/mls/conformance.ts'],
+    mls: [
+      'src/mls/public.ts',
+      'src/mls/provider-node.ts',
+      'src/mls/provider-web.ts',
+      'src/mls/conformance.ts',
+      'src/mls/counted.ts',
+    ],
     store: ['src/store/testing.ts'],
     client: ['src/client/storage/sql.ts'],
     edge: ['src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],

@@ -57,6 +57,8 @@ export interface ComplianceLog extends Audit {
   erase(account: string): Promise<boolean>
   /** The pseudonym of an account; undefined when it has none, or none any more. */
   pseudonymOf(account: string): Promise<string | undefined>
+  /** How many entries are not in the tree yet; counted up to 10,000. */
+  waiting(): Promise<number>
   readonly routes: Hono
   /** For the operator's own socket. */
   readonly operatorRoutes: Hono
@@ -109,6 +111,12 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
     erase,
     operatorRoutes: operatorRoutes({ erase }),
+    async waiting() {
+      const [row] = await database.query<{ count: number }>(
+        'select count(*) as count from (select 1 from audit.entry where place is null limit 10000) as waiting',
+      )
+      return row?.count ?? 0
+    },
     pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
     routes: new Hono()
       .route('/', queryRoutes({ database, crypto, verifier: signer.verifier, read, credentials }))

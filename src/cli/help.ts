@@ -4,6 +4,7 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta serve           runs the service
   silta registration    prints the appservice registration for the homeserver
   silta check           says in plain words what is wrong around it
+  silta status          says how the running service is
   silta audit verify    verifies a compliance log, here or elsewhere
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
@@ -67,6 +68,15 @@ seconds and sends itself a message. It takes no event that waits for Silta.
 It makes and changes nothing, neither keys nor tables.
 
 It ends with 0 when nothing is wrong, 1 when something is, 2 when the configuration cannot be used.
+`
+
+const status = `silta status [--json] [--config FILE]
+
+Asks the running service, over its socket in the data directory, how it is: what it needs, what waits and
+since when, what crossed, what was refused or could not be decrypted, and faults. --json prints the same
+for programs: the answer of /readyz, and every metric.
+
+It ends with 0 when the service is ready, 1 when it is not, or not wholly, or does not run.
 `
 
 const auditor = `silta auditor add [--days 90] [--scope log,query] [--config FILE]
@@ -157,6 +167,7 @@ export function help(topic: string | undefined, fields: () => string): string | 
     serve: () => serve,
     registration: () => registration,
     check: () => check,
+    status: () => status,
     audit: () => audit,
     auditor: () => auditor,
     pages: () => pages,

@@ -1,5 +1,5 @@
 /**
- * The command line: serve, registration, check, audit, auditor, pages, help. It reads arguments, calls what does the work, prints, and gives the
+ * The command line: serve, registration, check, status, audit, auditor, pages, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -23,6 +23,7 @@ import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
 import { printPagesKey, verifyServedPages } from './pages.ts'
+import { printStatus } from './status.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
 export type { Terminal }
@@ -55,6 +56,8 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         return registration(load(values.config, terminal), values.output, terminal)
       case 'check':
         return await check(load(values.config, terminal), terminal)
+      case 'status':
+        return await printStatus(load(values.config, terminal).config, { json: values.json }, terminal)
       case 'audit':
         return await audit([topic, ...more], values, terminal)
       case 'pages':
@@ -115,6 +118,7 @@ function readArguments(argv: readonly string[]) {
       ...auditOptions,
       days: { type: 'string', default: '90' },
       scope: { type: 'string' },
+      json: { type: 'boolean', default: false },
     },
   })
 }

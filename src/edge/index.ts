@@ -11,6 +11,7 @@ import type { Crypto } from '../crypto/index.ts'
 import { toBase64Url } from '../crypto/index.ts'
 import type { Metrics } from '../ops/index.ts'
 import type { Database, Sealer } from '../store/index.ts'
+import { edgeInstruments, timedGhosts } from './instruments.ts'
 import { type Appservice, createAppservice } from './matrix/appservice.ts'
 import { openBot } from './matrix/bot.ts'
 import { openGhosts } from './matrix/ghosts.ts'
@@ -104,9 +105,15 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   // The embedded database is open in one process only, so whoever held a lease in it is gone.
   if (database.dialect === 'pglite')
     await database.query(`update lease set held_until = 0 where name like 'matrix user %'`)
-  const homeserver = openHomeserver({ ...options.homeserver, settings: matrixSettings })
+  const instruments = edgeInstruments(options.metrics, { database, clock })
+  const homeserver = openHomeserver({
+    ...options.homeserver,
+    settings: matrixSettings,
+    observe: (method, status, seconds) =>
+      instruments.timers.observe('homeserver', seconds, { method: method.toLowerCase(), status: String(status) }),
+  })
   const given = { database, sealer, crypto, homeserver, userPrefix, botLocalpart, settings: matrixSettings, log, steps }
-  const ghosts = await openGhosts(given)
+  const ghosts = timedGhosts(await openGhosts(given), instruments.timers)
   const leases = holdLeases({
     database,
     owner: toBase64Url(crypto.randomBytes(9)),
@@ -133,24 +140,10 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     takeOverMs: portalSettings.userLeaseMs,
   })
 
-  const counters = options.metrics?.counters('edge', {
-    messages: { help: 'Messages that crossed, by way', labels: ['way'] },
-    refused: { help: 'Messages that did not cross, or not whole, by way and reason', labels: ['way', 'code'] },
-    placeholders: { help: 'Messages from Matrix whose key did not come in time' },
-    faults: { help: 'Faults, by code', labels: ['code'] },
-  })
-  options.metrics?.gauge('edge', 'outbox', 'Messages and notices that wait for Matrix', async () => {
-    const [row] = await database.query<{ count: number }>('select count(*) as count from portal_outbox')
-    return row?.count ?? 0
-  })
-  options.metrics?.gauge('edge', 'matrix_users', 'Matrix users with an account', async () => {
-    const [row] = await database.query<{ count: number }>('select count(*) as count from matrix_user')
-    return row?.count ?? 0
-  })
   const portals = openPortals({
     ...{ database, sealer, crypto, homeserver, ghosts, users, clock, log, steps, isOurs },
     settings: { ...matrixSettings, ...portalSettings },
-    counters: counters ?? { count() {} },
+    ...instruments,
     host: provider,
     finishEvent: (tx, id) => appservice.finishEvent(tx, id),
     storeMissed: (tx, handled, missed) => appservice.storeMissed(tx, handled, missed),

@@ -114,7 +114,11 @@ export function openConnection(
       underWay.delete(id)
       underWayBytes -= bytes.length
     }
+    const begun = performance.now()
     answer(channel, request, bytes.length)
+      .finally(() => {
+        ctx.timers.observe('request', (performance.now() - begun) / 1000, { request: request.case })
+      })
       .then(
         (body) => {
           settled()

@@ -8,6 +8,10 @@ import type { GatewaySettings } from './settings.ts'
 export interface GatewayMetrics {
   count(name: GatewayCounter, labels?: Record<string, string>): void
 }
+/** How long the gateway's requests take, by kind. */
+export interface GatewayTimers {
+  observe(name: 'request', seconds: number, labels: { request: string }): void
+}
 export type GatewayCounter = 'connections' | 'requests' | 'refusals' | 'faults' | 'closed'
 
 type Rates = ReturnType<typeof openRates>
@@ -52,6 +56,7 @@ export interface GatewayContext {
   readonly settings: GatewaySettings
   readonly metrics: GatewayMetrics
   readonly conduct: Conduct
+  readonly timers: GatewayTimers
   readonly resolvers: Resolvers
   readonly rates: GatewayRates
   /** Milliseconds since the epoch. */

@@ -2,7 +2,7 @@ import type { Crypto } from '../crypto/index.ts'
 import type { Hub, TokenClaims } from '../hub/index.ts'
 import type { FramePipe } from '../protocol/index.ts'
 import { type Connection, openConnection } from './connection.ts'
-import type { Conduct, GatewayContext, GatewayMetrics } from './context.ts'
+import type { Conduct, GatewayContext, GatewayMetrics, GatewayTimers } from './context.ts'
 import { openRates } from './rate.ts'
 import { openResolvers } from './resolvers.ts'
 import { closeCodes, defaultGatewaySettings, type GatewaySettings } from './settings.ts'
@@ -15,6 +15,7 @@ export interface GatewayOptions {
   settings?: Partial<GatewaySettings>
   metrics?: GatewayMetrics
   conduct?: Conduct
+  timers?: GatewayTimers
   /** Milliseconds since the epoch. */
   clock?: () => number
 }
@@ -41,6 +42,7 @@ export function openGateway(options: GatewayOptions): Gateway {
     settings,
     metrics: options.metrics ?? { count: () => undefined },
     conduct: options.conduct ?? { refused: () => undefined, accepted: () => undefined, delivered: () => undefined },
+    timers: options.timers ?? { observe: () => undefined },
     resolvers: openResolvers(settings),
     rates: {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),

@@ -13,7 +13,15 @@ export {
   openHealth,
 } from './health.ts'
 export { type Log, type LogLevel, type LogSettings, openLog, silentLog } from './log.ts'
-export { type Counters, type Instrument, type Labels, type Metrics, openMetrics, type Timers } from './metrics.ts'
+export {
+  type Counters,
+  type Instrument,
+  type Labels,
+  type Metrics,
+  type MetricValue,
+  openMetrics,
+  type Timers,
+} from './metrics.ts'
 export {
   askOperator,
   type OperatorAnswer,
@@ -22,3 +30,4 @@ export {
   operatorSocketFile,
 } from './operator-socket.ts'
 export { openShutdown, type Shutdown, type ShutdownSettings } from './shutdown.ts'
+export { type StatusAnswer, statusRoutes } from './status.ts'

@@ -24,15 +24,31 @@ export interface Timers<Name extends string> {
   observe(name: Name, seconds: number, labels?: Labels): void
 }
 
+/** One value of one metric: `silta_edge_queue_depth`, `{stage: 'to-matrix'}`, 7. */
+export interface MetricValue {
+  readonly name: string
+  readonly labels: Labels
+  readonly value: number
+}
+
 /** The metrics of one process, named `silta_{module}_{name}`. */
 export interface Metrics {
   counters<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Counters<Name>
   timers<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Timers<Name>
   /** A value that is asked for when somebody looks. A value that cannot be read is left out. */
   gauge(module: string, name: string, help: string, read: () => number | Promise<number>): void
+  /** Values of one kind, told apart by a label; read together when somebody looks. */
+  gauges<Value extends string>(
+    module: string,
+    name: string,
+    instrument: { readonly help: string; readonly label: string },
+    read: () => Promise<Readonly<Record<Value, number>>>,
+  ): void
   readonly contentType: string
   /** Text in Prometheus' exposition format. */
   render(): Promise<string>
+  /** The same values for a program; of histograms sum and count. */
+  values(): Promise<MetricValue[]>
 }
 
 export function openMetrics(): Metrics {
@@ -86,8 +102,33 @@ export function openMetrics(): Metrics {
         },
       })
     },
+    gauges(module, name, { help, label }, read) {
+      const gauge = new Gauge({
+        name: fullName(module, name, ''),
+        help,
+        labelNames: [label],
+        registers,
+        async collect() {
+          gauge.reset()
+          const values = await read().catch(() => ({}))
+          for (const [value, number] of Object.entries<number>(values)) gauge.set({ [label]: value }, number)
+        },
+      })
+    },
     contentType: registry.contentType,
     render: () => registry.metrics(),
+    async values() {
+      const metrics = await registry.getMetricsAsJSON()
+      return metrics.flatMap(({ name, values }) =>
+        values
+          .map((one) => ({
+            name: ('metricName' in one && String(one.metricName)) || name,
+            labels: plain(one),
+            value: one.value,
+          }))
+          .filter(({ name }) => !name.endsWith('_bucket')),
+      )
+    },
   }
 }
 
@@ -103,6 +144,9 @@ function instruments<Name extends string, Made>(
     ]),
   )
 }
+
+const plain = ({ labels }: { labels: Partial<Record<string, string | number>> }): Labels =>
+  Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, String(value)]))
 
 /** Exactly the declared labels, with values that are short names, and not too many of them. */
 function boundedLabels(names: readonly string[]): (given: Labels | undefined) => Labels {

@@ -50,6 +50,8 @@ export interface HomeserverOptions {
   readonly domain: string
   readonly fetch?: typeof fetch
   readonly settings: MatrixSettings
+  /** Told of every request: its method, how it ended (HTTP status, 0 for no answer), how long it took. */
+  readonly observe?: (method: string, status: number, seconds: number) => void
 }
 
 /** The Client-Server API calls that a bridge makes. Each throws HomeserverError. */
@@ -102,7 +104,7 @@ const path = (strings: TemplateStringsArray, ...parts: string[]) =>
   v3 + String.raw({ raw: strings }, ...parts.map(encodeURIComponent))
 
 export function openHomeserver(options: HomeserverOptions): Homeserver {
-  const call = caller(options)
+  const call = observed(caller(options), options.observe)
   const eventOf = async (answer: Promise<Json>) => String((await answer).event_id)
   return {
     domain: options.domain,
@@ -186,6 +188,22 @@ async function unless<T>(errcodes: string[], answer: Promise<T>): Promise<T | un
   } catch (error) {
     if (isHomeserverError(error, ...errcodes)) return undefined
     throw error
+  }
+}
+
+function observed(call: Homeserver['call'], observe: HomeserverOptions['observe']): Homeserver['call'] {
+  if (observe === undefined) return call
+  return async (method, path, options) => {
+    const begun = performance.now()
+    const ended = (status: number) => observe(method, status, (performance.now() - begun) / 1000)
+    try {
+      const answer = await call(method, path, options)
+      ended(200)
+      return answer as never
+    } catch (error) {
+      ended(error instanceof HomeserverError ? error.status : 0)
+      throw error
+    }
   }
 }
 

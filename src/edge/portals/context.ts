@@ -1,7 +1,7 @@
 import type { Crypto } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import type { Counters } from '../../ops/index.ts'
 import type { Database, Sealer, Transaction } from '../../store/index.ts'
+import type { EdgeInstruments } from '../instruments.ts'
 import type { StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId, Ghosts } from '../matrix/ghosts.ts'
 import type { Homeserver, Json, Masquerade } from '../matrix/homeserver.ts'
@@ -14,8 +14,6 @@ import type { OutboxTable } from './outbox-table.ts'
 import type { PortalTable } from './portal-table.ts'
 import type { PortalSettings } from './settings.ts'
 import type { MatrixUsers } from './users.ts'
-
-type PortalCounter = 'messages' | 'refused' | 'placeholders' | 'faults'
 
 /** What the parts of the portals share. Made once, in `openPortals`. */
 export interface PortalContext {
@@ -35,7 +33,8 @@ export interface PortalContext {
   readonly clock: () => number
   readonly log: Log
   readonly steps: Steps
-  readonly counters: Counters<PortalCounter>
+  readonly counters: EdgeInstruments['counters']
+  readonly timers: EdgeInstruments['timers']
   /** Whether a Matrix id is one of our ghosts', or the bot's. */
   isOurs(mxid: string): boolean
   /** Deletes a stored event of the homeserver, in the transaction that holds its effects. */

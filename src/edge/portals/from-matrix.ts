@@ -27,6 +27,7 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
   if ('retryAfterMs' in read) return read
   if ('placeholder' in read) {
     context.counters.count('placeholders')
+    context.counters.count('decryption_failures', { reason: 'no-key' })
     const late = (messageId: Uint8Array): LateEvent => ({
       eventId: stored.eventId,
       placeholder: messageId,
@@ -89,7 +90,7 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
   if (isDecrypted(result))
     return { type: result.type, content: withRelation(result.content, content), origin: originOf(context, content) }
   if ('failed' in result) {
-    context.counters.count('faults', { code: result.failed })
+    context.counters.count('decryption_failures', { reason: result.failed })
     return { said: words.undecryptable() }
   }
   const left = waitForKey(context.settings, context.clock(), stored, result)
@@ -147,7 +148,11 @@ async function submit(
       },
     })
     // A later refusal comes as the device's event, which survives a restart.
-    accepted.catch(() => {})
+    const crossed = () =>
+      context.timers.observe('crossing', Math.max(0, context.clock() - stored.receivedAt) / 1000, {
+        way: 'from-matrix',
+      })
+    accepted.then(crossed, () => {})
     // The homeserver handed the event over twice, in different transactions.
     return isNew ? 'done' : await finish(context, portal, stored)
   } catch (error) {

@@ -128,6 +128,11 @@ async function finish(context: PortalContext, portal: OpenPortal, finished: read
       finished.map((one) => one.item.id),
     )
   }
+  for (const one of finished) {
+    if (!('eventId' in one) || one.item.kind !== 'message') continue
+    const seconds = Math.max(0, context.clock() - one.item.createdAt) / 1000
+    context.timers.observe('crossing', seconds, { way: 'to-matrix' })
+  }
   // Before the Matrix user has accepted, nothing is said to the messenger's user: it waits until then.
   const open = portal.state === 'open'
   const outcomes = outcomesOf(finished)

@@ -1,0 +1,108 @@
+import type { Counters, Metrics, Timers } from '../ops/index.ts'
+import type { Database } from '../store/index.ts'
+import type { Ghosts } from './matrix/ghosts.ts'
+
+const counters = {
+  messages: { help: 'Messages that crossed, by way', labels: ['way'] },
+  refused: { help: 'Messages that did not cross, or not whole, by way and reason', labels: ['way', 'code'] },
+  placeholders: { help: 'Messages from Matrix whose key did not come in time' },
+  decryption_failures: { help: 'Messages from Matrix that could not be decrypted, by reason', labels: ['reason'] },
+  faults: { help: 'Faults, by code', labels: ['code'] },
+} as const
+
+const timers = {
+  crossing: { help: 'From taking a message on one side to handing it over on the other, by way', labels: ['way'] },
+  homeserver: { help: 'Requests to the homeserver, by method and status', labels: ['method', 'status'] },
+  olm: { help: 'Encrypting and decrypting for Matrix, by operation', labels: ['operation'] },
+} as const
+
+export type EdgeCounter = keyof typeof counters
+export type EdgeTimer = keyof typeof timers
+
+/** What the edge tells of its work while it does it. */
+export interface EdgeInstruments {
+  readonly counters: Counters<EdgeCounter>
+  readonly timers: Timers<EdgeTimer>
+}
+
+const noInstruments: EdgeInstruments = { counters: { count() {} }, timers: { observe() {} } }
+
+/** The ghosts, with their Olm machines' work timed. */
+export function timedGhosts(ghosts: Ghosts, timers: EdgeInstruments['timers']): Ghosts {
+  const timed = async <T>(operation: string, work: Promise<T>): Promise<T> => {
+    const begun = performance.now()
+    try {
+      return await work
+    } finally {
+      timers.observe('olm', (performance.now() - begun) / 1000, { operation })
+    }
+  }
+  return {
+    ...ghosts,
+    encrypt: (...given) => timed('encrypt', ghosts.encrypt(...given)),
+    decrypt: (...given) => timed('decrypt', ghosts.decrypt(...given)),
+  }
+}
+
+/** A queue longer than this is not counted to its end: somebody looks every few seconds, and it is long enough. */
+const mostCounted = 100_000
+
+/** The tables in which something waits, with when it began to; by stage. */
+const queues = {
+  'from-matrix': { table: 'appservice_event', since: 'received_at' },
+  'to-matrix': { table: 'portal_outbox', since: 'created_at' },
+  'to-ghosts': { table: 'ghost_inbox', since: undefined },
+} as const
+
+/** Counters and timers of the edge, and gauges over what waits in its tables. */
+export function edgeInstruments(
+  metrics: Metrics | undefined,
+  { database, clock }: { database: Database; clock: () => number },
+): EdgeInstruments {
+  if (metrics === undefined) return noInstruments
+  const value = async (text: string, parameters: readonly unknown[] = []): Promise<number> => {
+    const [row] = await database.query<{ value: number | null }>(text, parameters)
+    return row?.value ?? 0
+  }
+  const each = async (read: (queue: (typeof queues)[keyof typeof queues]) => Promise<number | undefined>) => {
+    const values: Record<string, number> = {}
+    for (const [stage, queue] of Object.entries(queues)) {
+      const found = await read(queue)
+      if (found !== undefined) values[stage] = found
+    }
+    return values
+  }
+
+  metrics.gauges(
+    'edge',
+    'queue_depth',
+    { help: `What waits, by stage, counted up to ${mostCounted}`, label: 'stage' },
+    () =>
+      each(({ table }) =>
+        value(`select count(*) as value from (select 1 from ${table} limit $1) as waiting`, [mostCounted]),
+      ),
+  )
+  metrics.gauges(
+    'edge',
+    'queue_oldest_seconds',
+    { help: 'How long the first in line has waited', label: 'stage' },
+    () =>
+      each(async ({ table, since }) => {
+        if (since === undefined) return undefined
+        const [row] = await database.query<{ since: number }>(
+          `select ${since} as since from ${table} order by id limit 1`,
+        )
+        return row === undefined ? 0 : Math.max(0, clock() - row.since) / 1000
+      }),
+  )
+  metrics.gauge(
+    'edge',
+    'device_inbox',
+    'Room keys and other messages to devices that still wait at the homeserver',
+    () => value('select sum(pushed) as value from ghost where pushed > 0'),
+  )
+  metrics.gauge('edge', 'matrix_users', `Matrix users with an account, counted up to ${mostCounted}`, () =>
+    value('select count(*) as value from (select 1 from matrix_user limit $1) as known', [mostCounted]),
+  )
+  return { counters: metrics.counters('edge', counters), timers: metrics.timers('edge', timers) }
+}
