@@ -295,21 +295,6 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     }
   })
 
-  it('leaves a group that it is brought into, and says so there', async () => {
-    const gil = await talk()
-    const account = await gil.device.lookUp({ network: 'matrix', value: alice.user })
-    const left: string[] = []
-    gil.device.on('group', (change) => void left.push(...change.left))
-    const group = await gil.device.createGroup({ name: 'Friends', members: [account] })
-    await until('the leave', () => left.length > 0)
-    assert.deepEqual(left, [account])
-    assert.deepEqual(
-      gil.heard.messages.filter(({ room }) => room === group).map(({ content }) => readText(content)?.plain),
-      ['I am on Matrix, and groups do not reach Matrix yet. I leave this group; write to me directly instead.'],
-    )
-    await until('the members', async () => (await gil.device.members(group)).length === 1)
-  })
-
   it('finds nobody who does not exist', async () => {
     const ivy = await somebody()
     for (const value of ['@nobody:hs.test', 'no matrix id', bot(), '@silta_x:hs.test'])

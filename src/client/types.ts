@@ -119,6 +119,15 @@ export interface AccountSettings {
 /** Whom to write to: an address, a handle at this provider, or an identifier on a network behind an edge. */
 export type Target = { address: AccountAddress } | { handle: string } | { network: string; value: string }
 
+/** A group as it stands at one place of its log. */
+export interface GroupView {
+  /** The place up to which this device has followed the log: of two views the one with the greater number is newer. */
+  seq: number
+  name: string
+  /** In the order of their first leaf in the tree. */
+  members: { address: AccountAddress; role: Role; accountKind: AccountKind; operator?: string; network?: string }[]
+}
+
 /** MIMI content without what this device fills in: salt, sender and room. */
 export type OutgoingContent = ContentDraft
 
@@ -374,7 +383,14 @@ export interface Device extends AsyncDisposable {
    * A new group with these accounts (all their devices) in it; this one is its owner. A stranger has to consent first.
    * Errors: consent-required, not-reachable, no-key-packages, …; malformed, too-large (name).
    */
-  createGroup(group: { name: string; members: readonly AccountAddress[] }): Promise<RoomId>
+  createGroup(group: {
+    name: string
+    members: readonly AccountAddress[]
+    /** Runs in the transaction that stores the group before it is asked for: it is made once, whatever comes between. */
+    within?: (tx: StorageTx, room: RoomId) => Promise<void>
+  }): Promise<RoomId>
+  /** Name, members and roles at one place of the log. Errors: not-joined, no-such-room, not-allowed (no group). */
+  group(room: RoomId): Promise<GroupView>
   /**
    * Changes of a group. Each resolves when it stands in the log, or is so already; where another change came first it is
    * made again on top of that, and waits for a link as long as it takes. After a restart nobody waits: a change whose

@@ -6,6 +6,7 @@ import type { Asker } from './context.ts'
 /** What the hub knows of an account that somebody wants to reach, and what it decides. */
 export interface Approached {
   account: AccountAddress
+  kind: AccountKind
   endorsement: Uint8Array
   manifestNumber: number
   manifestHash: Uint8Array | undefined
@@ -53,6 +54,7 @@ export async function approach(
       row.address,
       {
         account: row.address,
+        kind: row.kind,
         endorsement: row.endorsement,
         manifestNumber: row.manifest_number,
         manifestHash: row.manifest_hash ?? undefined,

@@ -42,6 +42,16 @@ describe('who may take up contact', () => {
       { asker: { ...edge, optedIn: true }, target: { ...target('anyone', true), kind: 'edge' } },
       'not-reachable',
     ],
+    [
+      'an edge with an edge that has granted it',
+      { asker: edge, target: { ...edge, firstContact: 'anyone' }, consent: 'granted' },
+      'accepted',
+    ],
+    [
+      'an edge with an edge that blocks it',
+      { asker: edge, target: { ...edge, firstContact: 'anyone' }, consent: 'granted', targetBlocksAsker: true },
+      'not-reachable',
+    ],
   ]
   for (const [who, change, expected] of cases)
     test(`${who}: ${expected}`, () => {

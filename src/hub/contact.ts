@@ -28,7 +28,11 @@ export function decideContact(contact: Contact): ContactDecision {
   if (contact.askerBlocksTarget) return refuse('blocked')
   // A guest has the one chat that the link has opened.
   if (asker.kind === 'guest' || target.kind === 'guest') return refuse('not-reachable')
-  if (asker.kind === 'edge' && target.kind === 'edge') return refuse('not-reachable')
+  // Two who are on foreign networks both: only where the other one has agreed to it, and only in a group (record.ts).
+  if (asker.kind === 'edge' && target.kind === 'edge')
+    return contact.consent === 'granted' && !contact.targetBlocksAsker
+      ? { allowed: true, standing: 'accepted' }
+      : refuse('not-reachable')
   if (target.kind === 'edge' && !asker.optedIn) return refuse('not-opted-in')
   if (asker.kind === 'edge' && !target.optedIn) return refuse('not-reachable')
   if (contact.targetBlocksAsker || contact.consent === 'denied') return refuse('not-reachable')

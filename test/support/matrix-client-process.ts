@@ -120,6 +120,12 @@ serveJson({
   invite: (room: string, user: string) => client.invite(room, user).then(() => null),
   join: (room: string) => client.joinRoom(room).then(() => null),
   leave: (room: string) => client.leave(room).then(() => null),
+  kick: (room: string, user: string) => client.kick(room, user).then(() => null),
+  ban: (room: string, user: string) => client.ban(room, user).then(() => null),
+  setName: (room: string, name: string) => client.setRoomName(room, name).then(() => null),
+  setPower: (room: string, user: string, level: number) => client.setPowerLevel(room, user, level).then(() => null),
+  sendState: (room: string, type: string, content: object) =>
+    client.sendStateEvent(room, type as never, content as never, '').then(() => null),
   async untilJoined(room: string, user: string, timeoutMs: number) {
     const there = () => {
       const known = client.getRoom(room)

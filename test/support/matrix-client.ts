@@ -47,6 +47,12 @@ export interface MatrixClient extends AsyncDisposable {
   invite(room: string, user: string): Promise<void>
   join(room: string): Promise<void>
   leave(room: string): Promise<void>
+  kick(room: string, user: string): Promise<void>
+  ban(room: string, user: string): Promise<void>
+  setName(room: string, name: string): Promise<void>
+  /** Gives somebody a power in the room. */
+  setPower(room: string, user: string, level: number): Promise<void>
+  sendState(room: string, type: string, content: object): Promise<void>
   /** Waits until the room is known to be encrypted and the user has joined it. */
   untilJoined(room: string, user: string, timeoutMs?: number): Promise<void>
   /** Rooms that it is invited to. Invitations are accepted by themselves unless `autoJoin` was set to false. */
@@ -109,6 +115,11 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     invite: (room, other) => call('invite', room, other),
     join: (room) => call('join', room),
     leave: (room) => call('leave', room),
+    kick: (room, other) => call('kick', room, other),
+    ban: (room, other) => call('ban', room, other),
+    setName: (room, called) => call('setName', room, called),
+    setPower: (room, other, level) => call('setPower', room, other, level),
+    sendState: (room, type, content) => call('sendState', room, type, content),
     untilJoined: (room, other, timeoutMs = 90_000) => call('untilJoined', room, other, timeoutMs),
     invites: () => call('invites'),
     joined: () => call('joined'),

@@ -175,7 +175,7 @@ async function prepare(
   const invitation = await options.storage.transaction((tx) => admitClaim(context, tx, host, claimed))
   if (invitation.keyPackages.length === 0) throw new ClientError('no-key-packages')
   const psk = pskOf(options.crypto, link.invite, link.secret)
-  const room = await prepareRoom(context, { kind: 'guest' }, providerKey, [invitation], psk)
+  const room = await prepareRoom(context, { kind: 'guest' }, providerKey, [invitation], { psk })
   const ready = { ...entry, self, room }
   await options.storage.transaction((tx) => guestEntry.put(tx, ready))
   return ready

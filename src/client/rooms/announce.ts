@@ -35,7 +35,7 @@ export async function tellRoom(context: Context, work: RoomWork): Promise<void> 
   await context.events.run('room', view, work.tx)
 }
 
-/** Tells of who can read from now on, when that is not what it was. */
+/** Tells of who can read from now on, when that is not what it was: another number, or others of the same number. */
 export async function tellPosture(
   context: Context,
   work: RoomWork,
@@ -44,6 +44,11 @@ export async function tellPosture(
 ): Promise<void> {
   const posture = postureOf(after, context.settings)
   const previous = before && postureOf(before, context.settings)
-  if (previous && samePosture(previous, posture)) return
+  if (before && previous && samePosture(previous, posture) && sameAccounts(before, after)) return
   await context.events.run('posture', { room: work.id, posture, ...(previous && { previous }) }, work.tx)
+}
+
+function sameAccounts(before: RosterRecord, after: RosterRecord): boolean {
+  const was = new Set(before.leaves.map(({ address }) => address))
+  return after.leaves.every(({ address }) => was.has(address))
 }

@@ -90,14 +90,15 @@ export async function admitClaim(
 /**
  * Makes a room's group with these accounts in it and keeps it, durable, until the provider has taken it. The first commit
  * adds everybody and puts the manifests in force; the hub is named as the one outside who may propose removals. `psk`: of
- * the link by which a guest makes it.
+ * the link by which a guest makes it. `within`:
+ * of the application, in the transaction that stores it.
  */
 export async function prepareRoom(
   context: Context,
   state: RoomState,
   hubKey: Uint8Array,
   invitations: readonly Invitation[],
-  psk?: Psk,
+  { psk, within }: { psk?: Psk; within?: ((tx: StorageTx, room: RoomId) => Promise<void>) | undefined } = {},
 ): Promise<RoomId> {
   const room = newRoomId(context.crypto, context.self.provider)
   const { kind } = state
@@ -161,6 +162,7 @@ export async function prepareRoom(
         manifests: roster.manifests,
       },
     })
+    await within?.(work.tx, room)
   })
   return room
 }

@@ -1,15 +1,16 @@
-import type { AccountAddress, GroupRoom } from '../../identity/index.ts'
+import { type AccountAddress, type GroupRoom, rolesIn } from '../../identity/index.ts'
 import { MlsError, roomExtension } from '../../mls/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
-import { lookIntoRoom } from '../state/room-work.ts'
-import type { Device } from '../types.ts'
+import { lookIntoRoom, type RoomWork } from '../state/room-work.ts'
+import type { Device, GroupView } from '../types.ts'
 import type { GroupIntent, Invitation } from './changes.ts'
 import { claim } from './create.ts'
+import { groupEpoch } from './group-state.ts'
 import { makeGroup } from './reach.ts'
 import type { Workers } from './workers.ts'
 
-type GroupCalls = Pick<Device, 'createGroup' | 'addMembers' | 'removeMember' | 'rename' | 'setRole'>
+type GroupCalls = Pick<Device, 'createGroup' | 'group' | 'addMembers' | 'removeMember' | 'rename' | 'setRole'>
 type Room = Parameters<Device['rename']>[0]
 
 /** What a device does with groups. Every change is a commit; one that loses against another is made again. */
@@ -21,12 +22,13 @@ export function groupCalls(context: Context, workers: Workers): GroupCalls {
     await done
   }
   return {
-    async createGroup({ name, members }) {
+    group: (room) => lookIntoRoom(context, room, viewOf),
+    async createGroup({ name, members, within }) {
       const state = newGroup(context.self.address, name)
       const invitations = await claimAll(context, members)
       // One's own other devices come last: where somebody refuses, nothing of this account's supply is used up.
       const own = await claim(context, context.self.address)
-      return makeGroup(context, workers, state, [...invitations, own])
+      return makeGroup(context, workers, state, [...invitations, own], within)
     },
     async addMembers(room, members) {
       await requireGroup(context, room)
@@ -68,6 +70,24 @@ async function claimAll(context: Context, accounts: readonly AccountAddress[]): 
   for (const account of new Set(accounts))
     if (account !== context.self.address) invitations.push(await claim(context, account))
   return invitations
+}
+
+async function viewOf(work: RoomWork): Promise<GroupView> {
+  const epoch = await groupEpoch(work)
+  if (!epoch) throw new ClientError(work.record ? 'not-allowed' : 'no-such-room', 'no group')
+  const { leaves } = await work.roster()
+  const roles = rolesIn(epoch.room, epoch.accounts)
+  const members = new Map<AccountAddress, GroupView['members'][number]>()
+  for (const { address, accountKind, operator, network } of [...leaves].sort((a, b) => a.index - b.index))
+    if (!members.has(address))
+      members.set(address, {
+        address,
+        role: roles.get(address) ?? 'member',
+        accountKind,
+        ...(operator && { operator }),
+        ...(network && { network }),
+      })
+  return { seq: work.record?.cursor ?? 0, name: epoch.room.name, members: [...members.values()] }
 }
 
 /** Errors: malformed, too-large. */

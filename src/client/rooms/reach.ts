@@ -7,6 +7,7 @@ import type { Context } from '../context.ts'
 import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
 import { pendingCommits, type RoomRecord, rooms } from '../state/records.ts'
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
+import type { StorageTx } from '../types.ts'
 import { tellRoom } from './announce.ts'
 import type { Invitation } from './changes.ts'
 import { claim, prepareRoom } from './create.ts'
@@ -42,9 +43,10 @@ export async function makeGroup(
   workers: Workers,
   state: GroupRoom,
   invitations: readonly Invitation[],
+  within?: (tx: StorageTx, room: RoomId) => Promise<void>,
 ): Promise<RoomId> {
   const { providerKey } = await context.connection.hello()
-  return submitRoom(context, workers, await prepareRoom(context, state, providerKey, invitations))
+  return submitRoom(context, workers, await prepareRoom(context, state, providerKey, invitations, { within }))
 }
 
 /** The account's devices among themselves. */

@@ -8,6 +8,7 @@ import type { Homeserver, Json, Masquerade } from '../matrix/homeserver.ts'
 import type { Log } from '../matrix/log.ts'
 import type { MatrixSettings } from '../matrix/settings.ts'
 import type { Steps } from '../matrix/steps.ts'
+import type { GroupTable } from './groups/table.ts'
 import type { LateEvents } from './late-events.ts'
 import type { MessageMap } from './message-map.ts'
 import type { OutboxTable } from './outbox-table.ts'
@@ -24,6 +25,7 @@ export interface PortalContext {
   readonly ghosts: Ghosts
   readonly users: MatrixUsers
   readonly portals: PortalTable
+  readonly groups: GroupTable
   readonly outbox: OutboxTable
   readonly messages: MessageMap
   readonly late: LateEvents

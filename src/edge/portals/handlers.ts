@@ -2,6 +2,7 @@ import type { AppserviceHandlers, StoredEvent } from '../matrix/appservice.ts'
 import type { Bot } from '../matrix/bot.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
+import { groupTypes } from './groups/state.ts'
 import type { Portals } from './index.ts'
 
 export interface EventHandlerOptions {
@@ -34,18 +35,34 @@ export function eventHandlers({
     return peer === undefined ? finish(stored) : portals.invited(stateKey as GhostId, peer, stored)
   }
 
+  /** Our own are told to groups only, which see by them that what they did is so. */
+  const finishOwn = async (events: readonly StoredEvent[]): Promise<boolean> => {
+    const own = events.filter(({ sender }) => context.isOurs(sender))
+    for (const stored of own) await finish(stored)
+    return own.length === events.length
+  }
+
   /**
    * Whether it may belong to a portal's room that is being made: the user can have joined it, and written there, before
    * its making was noted, above all when a crash came in between.
    */
   const awaitsPortal = async ({ sender }: StoredEvent): Promise<boolean> => {
     const account = await context.users.accountOf(sender)
-    return account !== undefined && (await context.portals.isMaking(context.database, account))
+    if (account === undefined) return false
+    const { portals: direct, groups, database } = context
+    return (await direct.isMaking(database, account)) || (await groups.isMaking(database, account))
   }
 
   return {
-    wants: ({ type, sender, stateKey }) => !context.isOurs(sender) && (stateKey === undefined || actedOn.has(type)),
-    async onEvents(room, events) {
+    wants: ({ type, sender, stateKey }) =>
+      stateKey === undefined
+        ? !context.isOurs(sender)
+        : groupTypes.has(type) || (!context.isOurs(sender) && actedOn.has(type)),
+    async onEvents(room, all) {
+      const inGroup = await portals.takeGroupEvents(room, all)
+      if (inGroup !== undefined) return inGroup.retryAfterMs === undefined ? {} : { retryAfterMs: inGroup.retryAfterMs }
+      if (await finishOwn(all)) return undefined
+      const events = all.filter(({ sender }) => !context.isOurs(sender))
       const taken = (await portals.takeEvents(room, events)) ?? (await bot.takeEvents(room, events))
       if (taken !== undefined) return taken.retryAfterMs === undefined ? {} : { retryAfterMs: taken.retryAfterMs }
       const [stored] = events

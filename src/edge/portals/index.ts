@@ -11,7 +11,9 @@ import type { GhostId } from '../matrix/ghosts.ts'
 import type { PortalContext } from './context.ts'
 import { takeEvents } from './feed.ts'
 import { listenToDevice } from './from-messenger.ts'
-import { leaveGroups } from './groups.ts'
+import { takeGroupEvents } from './groups/feed.ts'
+import { listenToGroups } from './groups/listen.ts'
+import { groupTable } from './groups/table.ts'
 import { lateEvents } from './late-events.ts'
 import { ghostInvited } from './members.ts'
 import { messageMap } from './message-map.ts'
@@ -37,7 +39,9 @@ export interface Portals {
   listen(user: MatrixUser): void
   /** A Matrix user begins a conversation with a messenger account. */
   begin(user: MatrixUser, peer: AccountAddress): Promise<Beginning>
-  /** Events of one Matrix room, in order; undefined when the room is no portal's. */
+  /** Events of one Matrix room, our own too, in order; undefined when the room is no group's. */
+  takeGroupEvents(room: string, events: readonly StoredEvent[]): ReturnType<Portals['takeEvents']>
+  /** Events of one Matrix room, in order; undefined when the room is no portal's of two. */
   takeEvents(room: string, events: readonly StoredEvent[]): Promise<{ taken: true; retryAfterMs?: number } | undefined>
   /** A ghost was invited into a room that is no portal's. */
   invited(ghost: GhostId, peer: AccountAddress, event: StoredEvent): Promise<void>
@@ -50,7 +54,7 @@ export interface Portals {
   stop(): Promise<void>
 }
 
-export type PortalsOptions = Omit<PortalContext, 'portals' | 'outbox' | 'messages' | 'late' | 'wake'>
+export type PortalsOptions = Omit<PortalContext, 'portals' | 'groups' | 'outbox' | 'messages' | 'late' | 'wake'>
 
 export function openPortals(options: PortalsOptions): Portals {
   const { database, sealer, clock, settings, log } = options
@@ -81,6 +85,7 @@ export function openPortals(options: PortalsOptions): Portals {
   const context: PortalContext = {
     ...options,
     portals: portalTable(sealer, clock),
+    groups: groupTable(sealer, clock),
     outbox: outboxTable(sealer, clock),
     messages: messageMap(clock),
     late: lateEvents(sealer, clock),
@@ -90,7 +95,7 @@ export function openPortals(options: PortalsOptions): Portals {
     context,
     listen(user) {
       listenToDevice(context, user)
-      leaveGroups(context, user)
+      listenToGroups(context, user)
       // A device that comes later was another process', which may have left things in the middle.
       if (started)
         void unfinished(context, user.account)
@@ -99,10 +104,13 @@ export function openPortals(options: PortalsOptions): Portals {
     },
     begin: (user, peer) => beginPortal(context, user, peer),
     takeEvents: (room, events) => takeEvents(context, room, events),
+    takeGroupEvents: (room, events) => takeGroupEvents(context, room, events),
     invited: (ghost, peer, event) => ghostInvited(context, ghost, peer, event),
     async keyCame(matrixRoom) {
       context.wakeRoom(matrixRoom)
-      const portal = await context.portals.byMatrixRoom(database, matrixRoom)
+      const { portals, groups } = context
+      const direct = await portals.byMatrixRoom(database, matrixRoom)
+      const portal = direct ?? (await groups.byMatrixRoom(database, matrixRoom))
       if (portal === undefined) return
       keysCame.add(portal.id)
       runner.wake(portal.id)
@@ -121,8 +129,10 @@ export function openPortals(options: PortalsOptions): Portals {
 /** Portals that a stop, orderly or not, may have left in the middle of something. */
 async function unfinished({ database }: PortalContext, account?: AccountAddress): Promise<number[]> {
   const rows = await database.query<{ id: number }>(
-    `select id from portal p where (account = $1 or $1 is null) and ((state <> 'ended' and (room is null or matrix_room is null or not user_in))
+    `select id from portal p where (account = $1 or $1 is null
+         or exists (select 1 from group_account g where g.portal = p.id and g.account = $1)) and ((state <> 'ended' and (room is null or matrix_room is null or not user_in))
        or (state = 'ended' and matrix_room is not null)
+       or (state <> 'ended' and kind = 'group')
        or (state = 'open' and peer_name is not null and shown_name is null)
        or exists (select 1 from portal_outbox o where o.portal = p.id)
        or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix))

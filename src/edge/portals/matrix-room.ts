@@ -3,11 +3,8 @@ import type { GhostId } from '../matrix/ghosts.ts'
 import { HomeserverError, type Json } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import type { Portal } from './portal-table.ts'
+import { markType, postureType } from './state-types.ts'
 import { topic } from './words.ts'
-
-/** State event that marks a portal's room with a random value of ours. */
-const markType = 'eu.silta.portal'
-export const postureType = 'eu.silta.posture'
 
 /**
  * What a portal's room is made of. The creator is not named in the power levels, which room version 12 refuses, and the
@@ -123,7 +120,7 @@ export async function uninvite(context: PortalContext, ghost: GhostId, room: str
 }
 
 /** The homeserver's answer that something is not there, or not ours to touch, is no failure of what ends it. */
-async function unlessGone(done: Promise<void>): Promise<void> {
+export async function unlessGone(done: Promise<void>): Promise<void> {
   try {
     await done
   } catch (error) {

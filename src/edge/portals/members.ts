@@ -6,6 +6,7 @@ import { isHomeserverError } from '../matrix/homeserver.ts'
 import { missedEvents } from '../matrix/missed.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
+import { adoptRoom, leadsToGroup } from './groups/adopting.ts'
 import { fitness, leaveRoom } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
@@ -128,10 +129,19 @@ export async function ghostInvited(
   const isPublic = leadsToPublic(stored)
   if (!isPublic && !(await joined(homeserver.join(as, room)))) return done()
   await context.steps('matrix.joined')
+  // Whether it was begun as one of two before is what counts, or else a room that is meant for several.
+  const pair = await portals.byMatrixRoom(database, room)
+  if (!isPublic && pair === undefined && leadsToGroup(stored)) return adoptRoom(context, ghost, stored)
   const user = await users.ensure(sender)
   const there = await portals.byPair(database, user.account, peer)
   const isPortal = there?.matrixRoom === room
-  const fit = isPortal || (!isPublic && fitness(await homeserver.getRoomState(as, room), ghost, sender) === 'fit')
+  const fitting = isPortal
+    ? 'fit'
+    : isPublic
+      ? 'public'
+      : fitness(await homeserver.getRoomState(as, room), ghost, sender)
+  if (fitting === 'not-two') return adoptRoom(context, ghost, stored)
+  const fit = fitting === 'fit'
   const taken = !isPortal && there?.matrixRoom !== undefined && there.userIn && there.state !== 'ended'
   const beginning = await beginPortal(context, user, peer, fit && !taken ? { matrixRoom: room, ghost } : undefined)
   const said =

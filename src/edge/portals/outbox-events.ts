@@ -2,9 +2,9 @@ import { decodeContent } from '../../content/index.ts'
 import { describePosture, type Posture } from '../../identity/index.ts'
 import { isRefused, type Loss, toMatrix } from '../matrix/translate/index.ts'
 import type { PortalContext } from './context.ts'
-import { postureType } from './matrix-room.ts'
 import type { OutboxEvent, OutboxItem } from './outbox-table.ts'
 import type { OpenPortal } from './portal-table.ts'
+import { postureType } from './state-types.ts'
 
 /** What an item came to: an event to put, or a reason why there is none. */
 export type Made =
@@ -12,16 +12,20 @@ export type Made =
   | { item: OutboxItem; outcome: 'rejected' | 'dropped'; code: string }
   | { item: OutboxItem; nothing: true }
 
-/** The events of a batch, encrypted where they are not for all to see; those that were made before are taken as they are. */
+/**
+ * The events of a batch, encrypted where they are not for all to see; those that were made before are taken as they are.
+ * `as`: the portal as the one who speaks an item sees it.
+ */
 export async function makeEvents(
   context: PortalContext,
   portal: OpenPortal,
   items: readonly OutboxItem[],
+  as: (item: OutboxItem) => OpenPortal,
 ): Promise<Made[]> {
   const made: Made[] = []
   const before: Before = { messages: new Set(), posture: portal.posture }
   for (const item of items) {
-    const one = await makeEvent(context, portal, item, before)
+    const one = await makeEvent(context, as(item), item, before)
     // The message that this one answers is in the same batch: its event has no id yet. The rest goes with the next batch.
     if (one === 'later') break
     if (item.messageId !== undefined) before.messages.add(hex(item.messageId))
@@ -80,6 +84,8 @@ async function makeEvent(
     }
     case 'status':
       return { item, event: sendStatus(portal, JSON.parse(text(item.body))), losses: [] }
+    case 'members':
+      return { item, nothing: true }
   }
 }
 
@@ -97,7 +103,7 @@ async function encrypted(
   const { ghosts } = context
   return {
     type: 'm.room.encrypted',
-    content: await ghosts.encrypt(portal.ghost, portal.matrixRoom, type, content, [portal.mxid]),
+    content: await ghosts.encrypt(portal.ghost, portal.matrixRoom, type, content, portal.readers ?? [portal.mxid]),
   }
 }
 

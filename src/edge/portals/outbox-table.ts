@@ -9,8 +9,9 @@ import type { Loss } from '../matrix/translate/index.ts'
  * - `notice`: a sentence from the bridge, as the ghost's m.notice (UTF-8).
  * - `posture`: the state event and its notice (JSON).
  * - `status`: what became of an event of the Matrix user (JSON: eventId, status, message).
+ * - `members`: a group changed on the messenger here; what follows is for those who are in it then. Never sent itself.
  */
-type OutboxKind = 'message' | 'notice' | 'posture' | 'status'
+type OutboxKind = 'message' | 'notice' | 'posture' | 'status' | 'members'
 /** An outcome that waits until it may be told; never sent to Matrix. */
 const heldKind = 'outcome'
 

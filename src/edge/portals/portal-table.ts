@@ -40,6 +40,8 @@ export type OpenPortal = Portal & {
   readonly ghost: GhostId
   readonly matrixRoom: string
   readonly mxid: string
+  /** Of a group: all Matrix users who read there. */
+  readonly readers?: readonly string[]
 }
 
 interface Row {
@@ -83,7 +85,7 @@ const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'askedAs', 'show
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** Rows of the table `portal`. Every function takes the queryable that it runs on, so that it can be part of a transaction. */
+/** Rows of the table `portal` that are of two (groups: groups/table.ts). Every function takes the queryable that it runs on, so that it can be part of a transaction. */
 export interface PortalTable {
   byId(on: Queryable, id: number): Promise<Portal | undefined>
   byRoom(on: Queryable, account: AccountAddress, room: RoomId): Promise<Portal | undefined>
@@ -99,6 +101,7 @@ export interface PortalTable {
     state: PortalState,
     change?: PortalChange,
   ): Promise<Portal>
+  /** For groups too. */
   update(on: Queryable, id: number, change: PortalChange): Promise<void>
 }
 
@@ -129,7 +132,7 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
     }
   }
   const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
-    const [row] = await on.query<Row>(`select ${columns} from portal where ${where}`, parameters)
+    const [row] = await on.query<Row>(`select ${columns} from portal where kind = 'direct' and ${where}`, parameters)
     return row && read(row)
   }
   const table: PortalTable = {

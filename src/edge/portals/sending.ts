@@ -10,19 +10,32 @@ import type { OutboxEvent, OutboxItem } from './outbox-table.ts'
 import type { OpenPortal } from './portal-table.ts'
 import { report, tellOutcomes } from './reports.ts'
 
-/**
- * Sends what waits in a portal's outbox into its Matrix room, in order, all of a batch together: the events are made and
- * encrypted and kept in one transaction, then put one after another, then noted as done in one transaction. A repetition
- * after a crash puts the very same events under the same transaction ids.
- *
- * @returns whether there may be more
- */
+/** Sends what waits in a portal's outbox into its Matrix room, in order. Gives whether there may be more. */
 export async function sendWaiting(context: PortalContext, portal: OpenPortal): Promise<boolean> {
-  const { outbox, settings, steps, database } = context
+  const { outbox, settings, database } = context
   const items = await outbox.waiting(database, portal.id, settings.outboxBatch)
   if (items.length === 0) return false
+  const sent = await sendItems(context, portal, items)
+  return sent < items.length || items.length === settings.outboxBatch
+}
+
+/**
+ * Sends items, all of a batch together: the events are made and encrypted and kept in one transaction, then put one after
+ * another, then noted as done in one transaction. A repetition after a crash puts the very same events under the same
+ * transaction ids.
+ *
+ * @param as the portal as the one who speaks an item sees it; a portal of two has one ghost that speaks
+ * @returns how many of them, from the first on, are done
+ */
+export async function sendItems(
+  context: PortalContext,
+  portal: OpenPortal,
+  items: readonly OutboxItem[],
+  as: (item: OutboxItem) => OpenPortal = () => portal,
+): Promise<number> {
+  const { outbox, steps } = context
   await steps('matrix.outbox.stored')
-  const made = await makeEvents(context, portal, items)
+  const made = await makeEvents(context, portal, items, as)
   await owned(context, portal.account, async (tx) => {
     for (const one of made) {
       if ('event' in one && one.item.event === undefined) await outbox.keepEvent(tx, portal.id, one.item.id, one.event)
@@ -42,7 +55,7 @@ export async function sendWaiting(context: PortalContext, portal: OpenPortal): P
       continue
     }
     try {
-      const result = await put(context, portal, one.item, one.event)
+      const result = await put(context, as(one.item), one.item, one.event)
       finished.push(typeof result === 'string' ? { ...one, eventId: result } : { item: one.item, ...result })
       await steps('matrix.put')
     } catch (error) {
@@ -54,7 +67,7 @@ export async function sendWaiting(context: PortalContext, portal: OpenPortal): P
   await finish(context, portal, finished)
   await steps('matrix.done')
   if (failure !== undefined) throw failure
-  return made.length < items.length || items.length === settings.outboxBatch
+  return made.length
 }
 
 /** Stable over retries, and never used for anything else: message ids are random enough to outlive a restored database. */

@@ -25,6 +25,10 @@ export interface PortalSettings {
   readonly openingAtOnce: number
   /** Portals that send to Matrix at the same time. */
   readonly portalsAtOnce: number
+  /** Members of a group that reaches Matrix, on both sides together: each ghost joins, and each message is encrypted for all. */
+  readonly groupMembers: number
+  /** How long a message of a Matrix user waits who is just coming into a group, in ms; then it is refused. */
+  readonly groupJoinMs: number
   /** How long a command to the bot is tried again, in ms, before its failure is told. */
   readonly commandMs: number
   /** Longest wait for the homeserver's answer whether a Matrix user exists, in ms; it may have to ask another server. */
@@ -48,6 +52,8 @@ export const defaultPortalSettings: PortalSettings = {
   userLeaseMs: 15_000,
   openingAtOnce: 8,
   portalsAtOnce: 16,
+  groupMembers: 250,
+  groupJoinMs: minute,
   commandMs: 15_000,
   profileTimeoutMs: 15_000,
 }

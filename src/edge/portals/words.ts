@@ -40,11 +40,49 @@ export const words = {
   haveRoom: () => 'We have a room already. Let us go on there: nothing that is written here reaches anybody.',
   elsewhere: () =>
     'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.',
-  noGroups: () =>
-    'I am on Matrix, and groups do not reach Matrix yet. I leave this group; write to me directly instead.',
+  memberKeyChanged: (name?: string) =>
+    `${capital(name ?? 'a member of this group')} has a new key, as after a change of phone. If that surprises you, ask them over another channel.`,
+  undone: (what: 'come' | 'go' | 'role' | 'name', code: string) => {
+    const done = {
+      come: 'Somebody who was invited here could not be added to the group',
+      go: 'Somebody who was sent away here is still in the group, and is back',
+      role: 'A power that was changed here was set back',
+      name: 'The name that was set here was taken back',
+    }
+    return `${done[what]}: ${undoneReasons[code] ?? 'the messenger has refused it'}.`
+  },
+  levelsReset: () =>
+    'The powers in this room were set to what they are in the group: owners, admins (50) and members (0). Other values have no counterpart there.',
+  notPossible: () =>
+    'The group on the messenger has changed, and I may not do the same here. Make me an admin of this room (power 100).',
+  notInGroup: () =>
+    'Your message was not delivered: you are not in the group on the messenger. Ask somebody who is in it to invite you anew.',
+  groupUnfit: (why: 'unencrypted' | 'public' | 'powerless' | 'too-many', bot: string, most: number) => {
+    const reasons = {
+      unencrypted: 'This room is not encrypted. Switch encryption on, then invite me again.',
+      public: 'Everybody may enter or read this room. Make it for invited people only, then invite me again.',
+      powerless: `I lack rights here: members come and go from both sides. Invite ${bot}, make it an admin (power 100), then invite me again.`,
+      'too-many': `This room has too many members for me. Up to ${most} can be in a group.`,
+    }
+    return `${reasons[why]} Nothing that is written here reaches anybody.`
+  },
   replaced: () => 'This room was replaced, so our conversation goes on in a room of its own.',
   othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
 } as const
+
+/** Why a change that was made on Matrix was taken back. */
+const undoneReasons: Readonly<Record<string, string>> = {
+  'not-allowed': 'the rule of the group does not allow it',
+  'no-member': 'whoever did it is not in the group',
+  'too-many': 'there are too many members already',
+  'not-reachable': 'they cannot be reached, or do not wish to be',
+  'not-opted-in': 'not everybody in it is reachable over Matrix',
+  'no-key-packages': 'none of their devices can be reached now',
+  'rate-limited': 'that was too much at once',
+}
+
+/** What a group's room is about, for somebody who looks at an invitation to it. */
+export const groupTopic = 'A group with members on another messenger. To join is to accept; they see your name then.'
 
 /** What a portal's room is about, for somebody who looks at an invitation to it. */
 export const topic =

@@ -1,5 +1,6 @@
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { replacePlaceholders } from './from-matrix.ts'
+import { workOnGroup } from './groups/work.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { tellHeld } from './reports.ts'
@@ -9,7 +10,7 @@ import { sendWaiting } from './sending.ts'
 export async function workOn(context: PortalContext, id: number, keysCame: boolean): Promise<void> {
   const { portals, users, database } = context
   const found = await portals.byId(database, id)
-  if (found === undefined) return
+  if (found === undefined) return workOnGroup(context, id, keysCame)
   // The device must be ours before anything is done for it.
   await users.byAccount(found.account)
   const portal = await openPortal(context, found)

@@ -118,7 +118,7 @@ function checkNewest({ announced, roster }: Evaluation, approached: Map<string, 
 
 /** Where each account that comes in will stand, or why it does not. */
 function admit(
-  { room, evaluation: { external }, standing, invited }: CommitRecord,
+  { room, asker, evaluation: { external }, standing, invited }: CommitRecord,
   joined: readonly AccountAddress[],
   approached: Map<string, Approached>,
 ): Map<AccountAddress, Standing> {
@@ -128,10 +128,13 @@ function admit(
   return new Map(
     joined.map((account) => {
       if (account === invited?.account) return [account, invited.standing]
-      const decision = approached.get(account)?.decision
+      const { decision, kind } = approached.get(account) ?? {}
       if (!decision?.allowed) throw new HubError(decision?.code ?? 'not-reachable')
-      // Among many a stranger's words cannot be held back, nor refused: a request is a room of two.
-      if (room.kind === 'group' && decision.standing === 'requested') throw new HubError('consent-required')
+      // Among many a stranger's words cannot be held back, nor refused: a request is a room of two. An edge does hold them
+      // back: whoever is behind it is invited there first, and reads nothing before they have accepted.
+      if (room.kind === 'group' && decision.standing === 'requested' && kind !== 'edge')
+        throw new HubError('consent-required')
+      if (room.kind !== 'group' && kind === 'edge' && asker.accountKind === 'edge') throw new HubError('not-reachable')
       return [account, decision.standing]
     }),
   )

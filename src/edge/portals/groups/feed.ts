@@ -1,0 +1,89 @@
+import type { StoredEvent } from '../../matrix/appservice.ts'
+import type { PortalContext } from '../context.ts'
+import { type Handled, passOn } from '../from-matrix.ts'
+import { words } from '../words.ts'
+import { portalFor } from './speaking.ts'
+import { applied, groupTypes, settled } from './state.ts'
+import type { GroupPortal } from './table.ts'
+
+/**
+ * Events of one Matrix room that is a group's, in order: what they change of the room is noted, what people write goes on
+ * through their own device.
+ * @returns undefined when the room is no group's
+ */
+export async function takeGroupEvents(
+  context: PortalContext,
+  room: string,
+  events: readonly StoredEvent[],
+): Promise<{ taken: true; retryAfterMs?: number } | undefined> {
+  const { groups, database, settings } = context
+  for (const [index, stored] of events.entries()) {
+    const group = await groups.byMatrixRoom(database, room)
+    if (group === undefined) return index === 0 ? undefined : { taken: true }
+    if (stored.stateKey !== undefined) {
+      await takeState(context, group, stored)
+      continue
+    }
+    if (context.isOurs(stored.sender) || group.ended) {
+      await finish(context, stored)
+      continue
+    }
+    // Before the room was read once, nobody's place in it is known.
+    const handled =
+      group.state.matrix === undefined ? { retryAfterMs: settings.retryMs } : await takeMessage(context, group, stored)
+    if (handled !== 'done') {
+      context.wake(group.id)
+      return { taken: true, retryAfterMs: handled.retryAfterMs }
+    }
+  }
+  return { taken: true }
+}
+
+const finish = ({ database, finishEvent }: PortalContext, stored: StoredEvent) =>
+  database.transaction((tx) => finishEvent(tx, stored.id))
+
+async function takeState(context: PortalContext, group: GroupPortal, stored: StoredEvent): Promise<void> {
+  const { groups, database, ghosts, users, isOurs } = context
+  const bot = await ghosts.ensureBot()
+  const isGhost = (who: string) => isOurs(who) && who !== bot
+  await database.transaction(async (tx) => {
+    if (stored.type === 'm.room.tombstone') await context.portals.update(tx, group.id, { state: 'ended' })
+    if (groupTypes.has(stored.type))
+      await groups.change(tx, group.id, (state) => {
+        const events = state.events + 1
+        if (state.matrix === undefined) return { ...state, events }
+        return settled({ ...state, events, matrix: applied(state.matrix, stored) }, bot, isGhost)
+      })
+    await context.finishEvent(tx, stored.id)
+    tx.afterCommit(() => context.wake(group.id))
+  })
+  const { stateKey, content } = stored
+  if (stored.type === 'm.room.member' && content.membership === 'join' && stateKey && !isOurs(stateKey)) {
+    const user = await users.find(stateKey)
+    if (user !== undefined) await users.noteName(user, content.displayname)
+  }
+}
+
+/** What somebody wrote: by their own device, once it is in the group. */
+async function takeMessage(context: PortalContext, group: GroupPortal, stored: StoredEvent): Promise<Handled> {
+  const { users, clock, settings } = context
+  const { sender, receivedAt } = stored
+  const account = await users.accountOf(sender)
+  const user = account && (await users.byAccount(account))
+  const info = user && group.room && (await user.device.room(group.room))
+  if (user && info?.joined && info.standing === 'accepted')
+    return passOn(context, await portalFor(context, group, user), stored)
+  const { matrix, base } = group.state
+  // They have come and are being added; or they were in it when they wrote, and have just gone.
+  const coming = matrix?.members[sender]?.membership === 'join' && base.members[sender] === undefined
+  const accepting = info?.standing === 'requested'
+  if ((coming || accepting) && clock() - receivedAt < settings.groupJoinMs) return { retryAfterMs: settings.retryMs }
+  await context.database.transaction(async (tx) => {
+    const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: words.notInGroup() }
+    await context.outbox.add(tx, group.id, 'status', JSON.stringify(status))
+    await context.outbox.add(tx, group.id, 'notice', words.notInGroup())
+    await context.finishEvent(tx, stored.id)
+    tx.afterCommit(() => context.wake(group.id))
+  })
+  return 'done'
+}

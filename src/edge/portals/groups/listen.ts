@@ -1,0 +1,156 @@
+import type { Device, ReceivedMessage, Refusal, StorageTx } from '../../../client/index.ts'
+import { ContentError, encodeContent, readOutcome, readProfile, readStatus } from '../../../content/index.ts'
+import type { AccountAddress, RoomId } from '../../../identity/index.ts'
+import type { Transaction } from '../../../store/index.ts'
+import type { PortalContext } from '../context.ts'
+import type { MatrixUser } from '../users.ts'
+import { outcomeWords, refusalWords, words } from '../words.ts'
+import type { GroupPortal } from './table.ts'
+
+/**
+ * Listens to a Matrix user's device for its groups. All of the edge's devices in a group read the same log; whichever comes
+ * first to a place in it takes what stands there for the portal, in its own transaction, and the others pass it over. So
+ * each message is relayed once, in the log's order, as long as any of them is there to read.
+ */
+export function listenToGroups(context: PortalContext, { account, device }: MatrixUser): void {
+  const { groups, outbox, messages } = context
+
+  /** Runs for the group's portal in the device's transaction. */
+  const inGroup = async (
+    tx: StorageTx,
+    room: RoomId,
+    work: (sql: Transaction, group: GroupPortal) => Promise<void>,
+  ): Promise<void> => {
+    const sql = tx.application as Transaction
+    const group = await groups.byRoom(sql, room)
+    if (group === undefined || group.ended) return
+    await work(sql, group)
+    sql.afterCommit(() => context.wake(group.id))
+  }
+
+  device.on('room', async ({ id, kind, joined, standing }, tx) => {
+    if (kind !== 'group') return
+    const sql = tx.application as Transaction
+    if (!joined || standing === 'left' || standing === 'declined') return inGroup(tx, id, async () => {})
+    const portal = await groups.ensure(sql, { room: id })
+    await groups.addAccount(sql, portal, account)
+    await context.portals.update(sql, portal, { state: 'open' })
+    sql.afterCommit(() => context.wake(portal))
+  })
+
+  device.on('message', (message, tx) =>
+    inGroup(tx, message.room, async (sql, group) => {
+      if (!(await groups.claim(sql, group.id, message.seq))) return
+      // What comes from Matrix is there already, whoever's device it went through.
+      if ((await context.users.mxidOf(sql, message.sender)) !== undefined) return
+      await take(context, sql, group, message)
+    }),
+  )
+
+  device.on('group', ({ room, seq }, tx) =>
+    inGroup(tx, room, async (sql, group) => {
+      if (await groups.claim(sql, group.id, seq)) await outbox.add(sql, group.id, 'members', '')
+    }),
+  )
+
+  device.on('posture', ({ room }, tx) => inGroup(tx, room, async () => {}))
+
+  device.on('refused', ({ room, messageId, error }: Refusal, tx) => {
+    if (room === undefined || messageId === undefined) return
+    return inGroup(tx, room, async (sql, group) => {
+      context.counters.count('refused', { way: 'from-matrix', code: error.code })
+      const eventId = await messages.eventOf(sql, group.id, messageId)
+      if (eventId === undefined) return
+      const said = refusalWords(error.code, 'message')
+      await outbox.add(sql, group.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
+      await outbox.add(sql, group.id, 'notice', said)
+    })
+  })
+
+  // What only one device sees may be well with another: it is told where there is no other.
+  const tell = (event: 'undecryptable' | 'gap', said: () => string) =>
+    device.on(event, ({ room }: { room: RoomId }, tx: StorageTx) =>
+      inGroup(tx, room, async (sql, group) => {
+        if ((await groups.accounts(sql, group.id)).length === 1) await outbox.add(sql, group.id, 'notice', said())
+      }),
+    )
+  tell('undecryptable', words.lost)
+  tell('gap', words.gap)
+  device.on('keyChanged', ({ room, account: changed }, tx) =>
+    inGroup(tx, room, async (sql, group) => {
+      const [first] = await groups.accounts(sql, group.id)
+      if (first === account)
+        await outbox.add(sql, group.id, 'notice', words.memberKeyChanged(group.state.names[changed]))
+    }),
+  )
+
+  device.on('consent', ({ account: peer, state }) => consentAnswered(context, { account, device }, peer, state))
+  device.on('caughtUp', async () => {
+    for (const id of await groups.ofAccount(context.database, account)) context.wake(id)
+  })
+}
+
+/** One message of the messenger: for people it goes into the outbox as it came; what devices say to each other is taken here. */
+async function take(context: PortalContext, sql: Transaction, group: GroupPortal, message: ReceivedMessage) {
+  const { groups, outbox, messages } = context
+  const { content, sender, messageId } = message
+  try {
+    const profile = readProfile(content)
+    if (profile !== undefined) {
+      const name = profile.name?.replace(/[\p{C}\s]+/gu, ' ').trim()
+      if (!name || group.state.names[sender] === name) return
+      return groups.change(sql, group.id, (state) => ({ ...state, names: { ...state.names, [sender]: name } }))
+    }
+    const outcome = readOutcome(content)
+    if (outcome !== undefined) {
+      const eventId = await messages.eventOf(sql, group.id, outcome.messageId)
+      const said = outcomeWords(outcome.outcome, group.state.names[sender])
+      if (eventId === undefined || said === undefined) return
+      await outbox.add(sql, group.id, 'notice', said)
+      return
+    }
+    const report = readStatus(content)
+    if (report !== undefined) {
+      const reached = report.filter(({ status }) => status === 'delivered' || status === 'read')
+      for (const { messageId } of reached.slice(-reportedAtOnce)) {
+        const eventId = await messages.tellArrived(sql, group.id, messageId)
+        if (eventId !== undefined)
+          await outbox.add(sql, group.id, 'status', JSON.stringify({ eventId, status: 'SUCCESS' }))
+      }
+      return
+    }
+    if ((await messages.eventOf(sql, group.id, messageId)) !== undefined) return
+    await outbox.add(sql, group.id, 'message', encodeContent({ ...content, sender }), messageId)
+    context.counters.count('messages', { way: 'to-matrix' })
+  } catch (error) {
+    if (!(error instanceof ContentError)) throw error
+    context.counters.count('faults', { code: error.code })
+  }
+}
+
+/** A report of more messages than this tells of the newest only: each becomes an event on Matrix. */
+const reportedAtOnce = 20
+
+/** Somebody of the messenger has answered whether they want to be added by this Matrix user. */
+async function consentAnswered(
+  context: PortalContext,
+  { account }: { account: AccountAddress; device: Device },
+  peer: AccountAddress,
+  answer: 'requested' | 'granted' | 'denied',
+): Promise<void> {
+  if (answer === 'requested') return
+  const { groups, database, ghosts } = context
+  const ghost = await ghosts.ghostOf(peer)
+  if (ghost === undefined) return
+  for (const id of await groups.ofAccount(database, account)) {
+    await database.transaction(async (tx) => {
+      await context.users.check(tx, account)
+      await groups.change(tx, id, (state) => {
+        const asked = state.asked[ghost]
+        if (asked?.by !== account) return state
+        return { ...state, asked: { ...state.asked, [ghost]: { ...asked, answer } } }
+      })
+    })
+    context.wake(id)
+  }
+}

@@ -1,0 +1,148 @@
+import { toBase64Url } from '../../../crypto/index.ts'
+import type { Transaction } from '../../../store/index.ts'
+import type { GhostId } from '../../matrix/ghosts.ts'
+import type { Json } from '../../matrix/homeserver.ts'
+import { asGhost, owned, type PortalContext } from '../context.ts'
+import { isRefusal } from '../errors.ts'
+import { leaveRoom, unlessGone } from '../matrix-room.ts'
+import { markType } from '../state-types.ts'
+import type { MatrixUser } from '../users.ts'
+import { groupTopic, refusalWords } from '../words.ts'
+import { levelOf } from './roles.ts'
+import { type GroupState, newState, powersIn, readRoomState } from './state.ts'
+import type { GroupPortal } from './table.ts'
+import { nameFor } from './to-messenger.ts'
+import type { MessengerView } from './view.ts'
+
+/**
+ * What the Matrix room of a group is made of. Its members come afterwards, one by one, as at any later time; who may do what
+ * is set with them. Whoever is invited reads from then on.
+ */
+const groupRoom = (name: string, mark: string): Json => ({
+  preset: 'private_chat',
+  visibility: 'private',
+  ...(name === '' ? {} : { name }),
+  topic: groupTopic,
+  initial_state: [
+    { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
+    { type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'invited' } },
+    { type: 'm.room.guest_access', state_key: '', content: { guest_access: 'forbidden' } },
+    { type: markType, state_key: '', content: { mark } },
+  ],
+})
+
+/** Makes the Matrix room of a group, as the bot. Marked first, so that one whose making was not noticed is found. */
+export async function makeGroupRoom(context: PortalContext, group: GroupPortal, view: MessengerView): Promise<void> {
+  const { homeserver, ghosts, crypto, portals, database } = context
+  const bot = await ghosts.ensureBot()
+  const as = await asGhost(context, bot)
+  const making = group.making ?? toBase64Url(crypto.randomBytes(16))
+  if (group.making === undefined) await database.transaction((tx) => portals.update(tx, group.id, { making }))
+  const found = group.making === undefined ? undefined : await findMarked(context, bot, making)
+  const matrixRoom = found ?? (await homeserver.createRoom(as, groupRoom(view.name, making)))
+  await database.transaction(async (tx) => {
+    await portals.update(tx, group.id, { matrixRoom, making: undefined, posture: undefined })
+    tx.afterCommit(() => context.wakeRoom(matrixRoom))
+  })
+}
+
+async function findMarked(context: PortalContext, bot: GhostId, mark: string): Promise<string | undefined> {
+  const { homeserver, groups, database } = context
+  const as = await asGhost(context, bot)
+  const path = '/_matrix/client/v3/joined_rooms'
+  const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>('GET', path, { as })
+  for (const room of rooms) {
+    if ((await groups.byMatrixRoom(database, room)) !== undefined) continue
+    if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
+  }
+  return undefined
+}
+
+/** Reads the Matrix room once, as a whole; from then on its events tell. */
+export async function readMatrixRoom(context: PortalContext, group: GroupPortal, matrixRoom: string): Promise<void> {
+  const { homeserver, ghosts, groups, database } = context
+  const as = await asGhost(context, await ghosts.ensureBot())
+  const matrix = readRoomState(await homeserver.getRoomState(as, matrixRoom))
+  await database.transaction(async (tx) => {
+    await groups.change(tx, group.id, (state) => {
+      // What came while it was read may be newer: read again.
+      if (state.matrix !== undefined || state.events !== group.state.events) return state
+      return { ...state, matrix }
+    })
+    tx.afterCommit(() => context.wakeRoom(matrixRoom))
+  })
+}
+
+/**
+ * Makes the messenger's group of a room that was made on Matrix. It belongs to whoever has the most power there; all others
+ * come in afterwards, as at any later time.
+ * @returns the words of a refusal
+ */
+export async function makeMessengerGroup(
+  context: PortalContext,
+  group: GroupPortal,
+  matrix: NonNullable<GroupState['matrix']>,
+): Promise<string | undefined> {
+  const owner = await ownerOf(context, matrix)
+  if (owner === undefined) return refusalWords('not-allowed', 'start')
+  try {
+    await owner.device.createGroup({
+      name: nameFor(matrix.name),
+      members: [],
+      async within(tx, room) {
+        const sql = tx.application as Transaction
+        await context.portals.update(sql, group.id, { room, state: 'open' })
+        await context.groups.addAccount(sql, group.id, owner.account)
+      },
+    })
+    return undefined
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    await owned(context, owner.account, (tx) => context.portals.update(tx, group.id, { room: undefined }))
+    return refusalWords(error.code, 'start')
+  }
+}
+
+async function ownerOf(
+  context: PortalContext,
+  matrix: NonNullable<GroupState['matrix']>,
+): Promise<MatrixUser | undefined> {
+  const powers = powersIn(matrix, await context.ghosts.ensureBot())
+  const joined = Object.entries(matrix.members).filter(
+    ([who, { membership }]) => membership === 'join' && !context.isOurs(who),
+  )
+  // The same one whenever it is asked again.
+  const [first] = joined
+    .map(([who]) => ({ who, level: levelOf(powers, who) }))
+    .sort((a, b) => b.level - a.level || (a.who < b.who ? -1 : 1))
+  return first && (await context.users.ensure(first.who))
+}
+
+/**
+ * The end of a group's portal: whoever of the messenger is still in the Matrix room goes, and so do Matrix users who were
+ * in the group. It begins anew, with a room of its own, when somebody on Matrix is added again.
+ */
+export async function endGroup(context: PortalContext, group: GroupPortal): Promise<void> {
+  const { ghosts, homeserver, groups, portals, outbox, database } = context
+  const { matrixRoom } = group
+  const { matrix, messenger } = group.state
+  if (!group.ended) await database.transaction((tx) => portals.update(tx, group.id, { state: 'ended' }))
+  if (matrixRoom !== undefined) {
+    const bot = await ghosts.ensureBot()
+    const as = await asGhost(context, bot)
+    const there = Object.entries(matrix?.members ?? {}).flatMap(([who, { membership }]) =>
+      membership === 'join' || membership === 'invite' ? [who] : [],
+    )
+    for (const who of there)
+      if (!context.isOurs(who) && messenger?.members[who]) await unlessGone(homeserver.kick(as, matrixRoom, who))
+    for (const who of there)
+      if (context.isOurs(who) && who !== bot) await leaveRoom(context, who as GhostId, matrixRoom)
+    await leaveRoom(context, bot, matrixRoom)
+  }
+  await database.transaction(async (tx) => {
+    // Where somebody was added meanwhile it goes on, with a new room.
+    await outbox.clear(tx, group.id)
+    await portals.update(tx, group.id, { matrixRoom: undefined, making: undefined, posture: undefined })
+    await groups.change(tx, group.id, ({ names }) => ({ ...newState, names }))
+  })
+}

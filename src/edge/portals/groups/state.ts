@@ -1,0 +1,142 @@
+import type { AccountAddress, Role } from '../../../identity/index.ts'
+import type { StoredEvent } from '../../matrix/appservice.ts'
+import type { Json } from '../../matrix/homeserver.ts'
+import { type Base, compare, type MatrixSide, type MessengerSide } from './merge.ts'
+import { creatorsIn, type Powers, roleOf } from './roles.ts'
+
+/** Somebody's place in a group's Matrix room. */
+export interface MatrixPlace {
+  readonly membership: string
+  /** Who sent the event that made it so. */
+  readonly by: string
+  /** Who invited them, as long as they are there. */
+  readonly inviter?: string
+}
+
+/** What a member of the messenger was asked, and by whose device. */
+interface Question {
+  readonly by: AccountAddress
+  readonly sent: boolean
+  readonly answer?: 'granted' | 'denied'
+}
+
+/** What the edge knows of a group that reaches Matrix; kept sealed, in one piece. */
+export interface GroupState {
+  /** The Matrix room as its events have shown it, in their order; undefined until it was read once. */
+  readonly matrix?: {
+    readonly name: string
+    readonly nameBy?: string
+    readonly members: Readonly<Record<string, MatrixPlace>>
+    readonly levels: Json
+    readonly levelsBy?: string
+    readonly creators: readonly string[]
+    readonly joinRule?: string
+    readonly visibility?: string
+  }
+  /** Events that were taken in; what was read meanwhile is older than they are. */
+  readonly events: number
+  /** The messenger's side as it was last seen. */
+  readonly messenger?: {
+    readonly name: string
+    readonly members: Readonly<Record<string, { readonly account: AccountAddress; readonly role: Role }>>
+  }
+  readonly base: Base
+  /** What members of the messenger call themselves. */
+  readonly names: Readonly<Record<string, string>>
+  /** What their ghosts are called in the room. */
+  readonly shown: Readonly<Record<string, string>>
+  /** Ghosts that wait until their account has answered whether it wants to be added. */
+  readonly asked: Readonly<Record<string, Question>>
+  /** Differences that Matrix does not let us remove, as they were told. */
+  readonly unmapped: Readonly<Record<string, string>>
+}
+
+export const newState: GroupState = {
+  events: 0,
+  base: { name: '', members: {} },
+  names: {},
+  shown: {},
+  asked: {},
+  unmapped: {},
+}
+
+type Matrix = NonNullable<GroupState['matrix']>
+
+/** Types of state that say something of a group. */
+export const groupTypes: ReadonlySet<string> = new Set([
+  'm.room.member',
+  'm.room.name',
+  'm.room.power_levels',
+  'm.room.join_rules',
+  'm.room.history_visibility',
+  'm.room.create',
+])
+
+const there = (membership: string) => membership === 'join' || membership === 'invite'
+
+/** The room after one state event. */
+export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'stateKey' | 'sender' | 'content'>): Matrix {
+  const { type, stateKey, sender, content } = event
+  const text = (value: unknown) => (typeof value === 'string' ? value : '')
+  if (type === 'm.room.member' && stateKey !== undefined) {
+    const before = matrix.members[stateKey]
+    const membership = text(content.membership)
+    const inviter =
+      membership === 'invite'
+        ? sender
+        : membership === 'join' && before && there(before.membership)
+          ? before.inviter
+          : undefined
+    const place = { membership, by: sender, ...(inviter && { inviter }) }
+    return { ...matrix, members: { ...matrix.members, [stateKey]: place } }
+  }
+  if (stateKey !== '') return matrix
+  if (type === 'm.room.name') return { ...matrix, name: text(content.name), nameBy: sender }
+  if (type === 'm.room.power_levels') return { ...matrix, levels: content, levelsBy: sender }
+  if (type === 'm.room.join_rules') return { ...matrix, joinRule: text(content.join_rule) }
+  if (type === 'm.room.history_visibility') return { ...matrix, visibility: text(content.history_visibility) }
+  if (type === 'm.room.create') return { ...matrix, creators: creatorsIn(content, sender) }
+  return matrix
+}
+
+/** The room from the homeserver's whole state of it. */
+export function readRoomState(state: readonly Json[]): Matrix {
+  const events = state.flatMap((event) => {
+    const { type, state_key: stateKey, sender, content } = event
+    if (typeof type !== 'string' || typeof stateKey !== 'string' || typeof sender !== 'string') return []
+    return typeof content === 'object' && content !== null ? [{ type, stateKey, sender, content: content as Json }] : []
+  })
+  return events.reduce<Matrix>(applied, { name: '', members: {}, levels: {}, creators: [] })
+}
+
+export const powersIn = (matrix: Matrix, bot: string): Powers => ({
+  content: matrix.levels,
+  creators: matrix.creators,
+  bot,
+})
+
+/** The Matrix side as it is compared: everybody but the bot. */
+export function matrixSide(matrix: Matrix, bot: string): MatrixSide {
+  const powers = powersIn(matrix, bot)
+  const members = Object.entries(matrix.members).flatMap(([who, { membership }]) =>
+    who !== bot && there(membership)
+      ? [[who, { membership: membership as 'join' | 'invite', role: roleOf(powers, who) }] as const]
+      : [],
+  )
+  return { name: matrix.name, members: new Map(members) }
+}
+
+export function messengerSide({ messenger }: GroupState): MessengerSide | undefined {
+  if (messenger === undefined) return undefined
+  return {
+    name: messenger.name,
+    members: new Map(Object.entries(messenger.members).map(([who, { role }]) => [who, role])),
+  }
+}
+
+/** The state with what both sides agree on noted, as far as it is known now. */
+export function settled(state: GroupState, bot: string, isGhost: (who: string) => boolean): GroupState {
+  const messenger = messengerSide(state)
+  if (messenger === undefined || state.matrix === undefined) return state
+  return { ...state, base: compare(messenger, matrixSide(state.matrix, bot), state.base, isGhost).agreed }
+}

@@ -1,0 +1,164 @@
+import { ClientError, type ClientErrorCode } from '../../../client/index.ts'
+import type { AccountAddress, RoomId } from '../../../identity/index.ts'
+import { owned, type PortalContext } from '../context.ts'
+import { isRefusal } from '../errors.ts'
+import type { MatrixUser } from '../users.ts'
+import type { Difference } from './merge.ts'
+import type { GroupState, MatrixPlace } from './state.ts'
+import type { GroupPortal } from './table.ts'
+import type { MessengerView } from './view.ts'
+
+/**
+ * What became of a change that somebody made on Matrix: `done`, or refused and therefore taken back there; `waiting`: a
+ * member of the messenger was asked and has not answered.
+ */
+export type Attempt = 'done' | 'waiting' | { readonly refused: ClientErrorCode | 'no-member' | 'too-many' }
+
+type OpenGroup = GroupPortal & {
+  readonly room: RoomId
+  readonly state: Required<Pick<GroupState, 'matrix'>> & GroupState
+}
+
+/**
+ * Makes in the messenger a change that a Matrix user made, by that user's own device, so that the messenger's rule decides
+ * whether they may. Each is a commit that does nothing where it is so already.
+ */
+export async function carryOver(
+  context: PortalContext,
+  group: OpenGroup,
+  view: MessengerView,
+  difference: Difference & { to: 'messenger' },
+): Promise<Attempt> {
+  const { matrix } = group.state
+  try {
+    switch (difference.what) {
+      case 'name': {
+        const actor = memberOf(view, matrix.nameBy)
+        if (actor === undefined) return { refused: 'no-member' }
+        await actor.device.rename(group.room, nameFor(difference.name))
+        return 'done'
+      }
+      case 'role': {
+        const actor = memberOf(view, matrix.levelsBy)
+        const account = view.members[difference.who]?.account
+        if (actor === undefined || account === undefined) return { refused: 'no-member' }
+        await actor.device.setRole(group.room, account, difference.role)
+        return 'done'
+      }
+      case 'come':
+        return await add(context, group, view, difference.who)
+      case 'go':
+        return await remove(group, view, difference.who)
+    }
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return { refused: error.code }
+  }
+}
+
+/** A Matrix user who takes part in the messenger's group. */
+function memberOf(view: MessengerView, mxid: string | undefined): MatrixUser | undefined {
+  const present = view.present.get(mxid ?? '')
+  return present?.standing === 'accepted' ? present.user : undefined
+}
+
+/** Whoever invited somebody adds them; where that is nobody of the group (any more), another Matrix user who is in it. */
+function inviterOf(view: MessengerView, place: MatrixPlace | undefined): MatrixUser | undefined {
+  const others = [...view.present.values()].filter(({ standing }) => standing === 'accepted')
+  return memberOf(view, place?.inviter) ?? memberOf(view, place?.by) ?? others[0]?.user
+}
+
+async function add(context: PortalContext, group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
+  const { matrix, asked } = group.state
+  const actor = inviterOf(view, matrix.members[who])
+  if (actor === undefined) return { refused: 'no-member' }
+  if (Object.keys(view.members).length >= context.settings.groupMembers) return { refused: 'too-many' }
+  if (context.isOurs(who)) {
+    const account = await context.ghosts.accountOf(who)
+    if (account === undefined) return { refused: 'no-member' }
+    const question = asked[who]
+    if (question?.answer === 'denied') return { refused: 'not-reachable' }
+    if (question !== undefined && question.answer === undefined) {
+      if (!question.sent) await ask(context, group, await context.users.byAccount(question.by), who, account)
+      return 'waiting'
+    }
+    return addPerson(context, group, actor, who, account)
+  }
+  // To join the room is to agree to be in the group, with whoever invited them.
+  const user = await context.users.ensure(who)
+  await user.device.answerConsent(actor.account, true)
+  await actor.device.addMembers(group.room, [user.account])
+  return 'done'
+}
+
+/** A member of the messenger is added when they let this Matrix user do so; otherwise they are asked first. */
+async function addPerson(
+  context: PortalContext,
+  group: OpenGroup,
+  actor: MatrixUser,
+  ghost: string,
+  account: AccountAddress,
+): Promise<Attempt> {
+  try {
+    await actor.device.addMembers(group.room, [account])
+    return 'done'
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== 'consent-required') throw error
+  }
+  await ask(context, group, actor, ghost, account)
+  return 'waiting'
+}
+
+/** The answer can come before the asking is noted as done, and a crash between the two: so it is noted before and after. */
+async function ask(
+  context: PortalContext,
+  { id }: OpenGroup,
+  actor: MatrixUser,
+  ghost: string,
+  account: AccountAddress,
+): Promise<void> {
+  const note = (sent: boolean) =>
+    owned(context, actor.account, (tx) =>
+      context.groups.change(tx, id, (state) => {
+        const { answer } = (sent && state.asked[ghost]) || {}
+        const question = { by: actor.account, sent, ...(answer && { answer }) }
+        return { ...state, asked: { ...state.asked, [ghost]: question } }
+      }),
+    )
+  await note(false)
+  await actor.device.requestConsent(account)
+  await note(true)
+}
+
+async function remove(group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
+  const by = group.state.matrix.members[who]?.by
+  const leaving = view.present.get(who)
+  if (by !== who) {
+    const account = view.members[who]?.account
+    const actor = memberOf(view, by)
+    try {
+      if (actor !== undefined && account !== undefined) {
+        await actor.device.removeMember(group.room, account)
+        return 'done'
+      }
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      if (leaving === undefined) return { refused: error.code }
+    }
+    if (leaving === undefined) return { refused: 'no-member' }
+  }
+  if (leaving === undefined) return { refused: 'no-member' }
+  // Whoever is out of the Matrix room reads nothing any more, whether or not the one who sent them away might do so.
+  const { device } = leaving.user
+  await (leaving.standing === 'requested' ? device.decline(group.room) : device.leave(group.room))
+  return 'done'
+}
+
+/** A name as the messenger takes it: one line, up to 400 bytes. */
+export function nameFor(name: string): string {
+  const line = name.replace(/\p{C}+/gu, ' ').trim()
+  let short = line.slice(0, longestNameBytes)
+  while (new TextEncoder().encode(short).length > longestNameBytes) short = [...short].slice(0, -1).join('')
+  return short
+}
+const longestNameBytes = 400

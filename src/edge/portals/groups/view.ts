@@ -1,0 +1,78 @@
+import { ClientError, type RoomStanding } from '../../../client/index.ts'
+import type { AccountAddress, Posture, Role } from '../../../identity/index.ts'
+import type { PortalContext } from '../context.ts'
+import { EdgeError } from '../errors.ts'
+import type { MatrixUser } from '../users.ts'
+import type { GroupPortal } from './table.ts'
+
+/** A Matrix user whose device is in the group. */
+export interface Present {
+  readonly user: MatrixUser
+  /** `requested`: they have been invited there and have not joined. */
+  readonly standing: Extract<RoomStanding, 'requested' | 'accepted'>
+}
+
+/** The messenger's side of a group, as the device that has followed its log the furthest sees it. */
+export interface MessengerView {
+  readonly name: string
+  /** By Matrix id, of the user or of the ghost; Matrix users only while their device is in it. */
+  readonly members: Readonly<Record<string, { readonly account: AccountAddress; readonly role: Role }>>
+  /** By Matrix id. */
+  readonly present: ReadonlyMap<string, Present>
+  readonly posture: Posture
+}
+
+/**
+ * Undefined when no device of ours is in the group (any more).
+ * @throws EdgeError `behind` (retry) while no device that is there has come as far as what was taken from the log
+ */
+export async function viewOf(context: PortalContext, group: GroupPortal): Promise<MessengerView | undefined> {
+  const { room } = group
+  if (room === undefined) return undefined
+  const { present, coming } = await presentIn(context, group)
+  if (present.size === 0) {
+    if (coming) throw new EdgeError('behind')
+    return undefined
+  }
+  for (const { user } of present.values()) {
+    const { device } = user
+    try {
+      const { seq, name, members } = await device.group(room)
+      if (seq < group.seq) continue
+      const keyed = await Promise.all(
+        members.map(async ({ address, role }) => [await keyOf(context, address), { account: address, role }] as const),
+      )
+      // A Matrix user whose device is not there has left, and their leaf goes with the next commit.
+      const there = keyed.filter(([who]) => present.has(who) || context.isOurs(who))
+      return { name, members: Object.fromEntries(there), present, posture: await device.posture(room) }
+    } catch (error) {
+      // It has left, or been removed, between the two looks.
+      if (error instanceof ClientError && error.code === 'not-joined') continue
+      throw error
+    }
+  }
+  throw new EdgeError('behind')
+}
+
+/** `coming`: a device has a group that the provider has not taken yet. */
+async function presentIn(
+  context: PortalContext,
+  { id, room }: GroupPortal,
+): Promise<{ present: Map<string, Present>; coming: boolean }> {
+  const { groups, users, database } = context
+  const present = new Map<string, Present>()
+  let coming = false
+  for (const account of await groups.accounts(database, id)) {
+    const user = await users.byAccount(account)
+    const info = room && (await user.device.room(room))
+    coming ||= info === undefined
+    if (!info?.joined || (info.standing !== 'accepted' && info.standing !== 'requested')) continue
+    present.set(user.mxid, { user, standing: info.standing })
+  }
+  return { present, coming }
+}
+
+/** The Matrix id that stands for an account: the user's own, or their ghost's. */
+async function keyOf({ users, ghosts, database }: PortalContext, account: AccountAddress): Promise<string> {
+  return (await users.mxidOf(database, account)) ?? (await ghosts.ensure(account))
+}

@@ -1,0 +1,79 @@
+import type { PortalContext } from '../context.ts'
+import { replacePlaceholders } from '../from-matrix.ts'
+import { tellHeld } from '../reports.ts'
+import { endGroup, makeGroupRoom, makeMessengerGroup, readMatrixRoom } from './opening.ts'
+import { reconcile } from './reconcile.ts'
+import { portalFor, sendToGroup } from './speaking.ts'
+import type { GroupPortal } from './table.ts'
+import { type MessengerView, viewOf } from './view.ts'
+
+/** Everything there is to do for one group now; called by the runner, one at a time for each. */
+export async function workOnGroup(context: PortalContext, id: number, keysCame: boolean): Promise<void> {
+  const { groups, database } = context
+  // Each step stores what it has come to; the next begins from there.
+  for (let step = 0; step < mostSteps; step++) {
+    const group = await groups.byId(database, id)
+    if (group === undefined) return
+    if (group.ended) return group.matrixRoom === undefined ? undefined : endGroup(context, group)
+    const opened = await openNext(context, group)
+    if (opened === 'again') continue
+    if (opened === 'ended') return endGroup(context, (await groups.byId(database, id)) ?? group)
+    return goOn(context, id, opened, keysCame)
+  }
+}
+
+const mostSteps = 8
+
+/** The next step towards a group that has both rooms. */
+async function openNext(context: PortalContext, group: GroupPortal): Promise<'again' | 'ended' | MessengerView> {
+  const { matrix } = group.state
+  if (group.matrixRoom !== undefined && matrix === undefined) {
+    await readMatrixRoom(context, group, group.matrixRoom)
+    return 'again'
+  }
+  if (group.room === undefined) {
+    const refused = matrix && (await makeMessengerGroup(context, group, matrix))
+    return refused === undefined ? 'again' : 'ended'
+  }
+  const view = await viewOf(context, group)
+  if (view === undefined) return 'ended'
+  if (group.matrixRoom === undefined) {
+    if (Object.keys(view.members).length > context.settings.groupMembers) return leaveAll(context, group, view)
+    await makeGroupRoom(context, group, view)
+    return 'again'
+  }
+  const bot = await context.ghosts.ensureBot()
+  // Whoever sends the bot away ends it: without it nobody is kept out, nor let in.
+  const botIn = matrix?.members[bot]?.membership === 'join'
+  return botIn ? view : leaveAll(context, group, view)
+}
+
+/** The group cannot reach Matrix (any more): its Matrix users leave it, so that nobody takes them for readers. */
+async function leaveAll(context: PortalContext, group: GroupPortal, view: MessengerView): Promise<'ended'> {
+  context.counters.count('refused', { way: 'from-messenger', code: 'unsupported' })
+  for (const { user, standing } of view.present.values()) {
+    if (group.room === undefined) break
+    await (standing === 'requested' ? user.device.decline(group.room) : user.device.leave(group.room))
+  }
+  return 'ended'
+}
+
+async function goOn(context: PortalContext, id: number, found: MessengerView, keysCame: boolean): Promise<void> {
+  const { groups, database, outbox } = context
+  // What was written before a change goes first, to those who were there.
+  await sendToGroup(context, id, found)
+  const view = await reconcile(context, id)
+  const group = await groups.byId(database, id)
+  if (view === undefined || group === undefined) return context.wake(id)
+  const posture = JSON.stringify(view.posture)
+  if (posture !== group.posture && !(await outbox.has(database, id, 'posture')))
+    await database.transaction((tx) => outbox.add(tx, id, 'posture', posture))
+  for (const { user, standing } of view.present.values()) {
+    if (standing !== 'accepted') continue
+    const portal = await portalFor(context, group, user)
+    if (keysCame) await replacePlaceholders(context, portal)
+    await tellHeld(context, portal)
+    break
+  }
+  await sendToGroup(context, id, view)
+}

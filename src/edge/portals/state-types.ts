@@ -1,0 +1,4 @@
+/** State event that marks a portal's room with a random value of ours. */
+export const markType = 'eu.silta.portal'
+/** State event that says who can read. */
+export const postureType = 'eu.silta.posture'
