@@ -2,6 +2,7 @@
 // is configured, a demonstration at the first start, and then it stays up until Ctrl-C. Everything lies in data/.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { trialIssuerIsOn } from '../src/config/index.ts'
 import { isStoreError, lockDirectory } from '../src/store/index.ts'
 import { type MatrixClient, startMatrixClient } from '../test/support/matrix-client.ts'
 import { fileStorage } from './chat/file-storage.ts'
@@ -12,6 +13,7 @@ import { configure, wishedPort } from './start/configuration.ts'
 import { dataFolder } from './start/data.ts'
 import { demonstrate } from './start/demonstration.ts'
 import { startHomeserver } from './start/homeserver.ts'
+import { linkToTry } from './start/invitation.ts'
 import { choosePort } from './start/ports.ts'
 import { startService } from './start/service.ts'
 import { readState, type State, writeState } from './start/state.ts'
@@ -73,13 +75,16 @@ async function start(): Promise<string> {
       ? await stage('the Matrix homeserver', () => startHomeserver(configuration, python, ports.homeserver))
       : undefined
   if (synapse) open.push({ name: 'the homeserver', stop: () => synapse.stop() })
-  await buildPages(root, join(root, 'src/pages/static'))
+  const { pages } = await buildPages(root, join(root, 'src/pages/static'))
   const child = await stage('the service', () => startService(configuration, service))
   open.push({ name: 'the service', stop: () => child.stop() })
 
   const missing = synapse !== undefined && state.matrixUser === undefined
   const shown = state.demonstrated && !missing ? await recall() : await show(state, synapse)
-  for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, began })) print(line)
+  const link = pages.includes('guest') ? await linkToTry(service, messengerUser) : undefined
+  const app = pages.includes('app') && trialIssuerIsOn(configuration.config)
+  for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, link, app, began }))
+    print(line)
   return firstToEnd(child, synapse)
 }
 

@@ -81,6 +81,12 @@ class Terminal {
   }
 }
 
+/** What /rooms says. */
+async function roomOf(terminal: Terminal, pattern: RegExp): Promise<RegExpExecArray> {
+  terminal.type('/rooms')
+  return terminal.sees(pattern)
+}
+
 describe('npm run chat', () => {
   test('two people in two terminals find each other, write, answer and see what became of it', async () => {
     const ada = new Terminal('--as', 'ada')
@@ -187,11 +193,17 @@ describe('npm run chat', () => {
     ada.type('/invite ask pin:4711 the flat')
     const [, link] = await ada.sees(/^(http\S+\/g\/\S+#\S+)$/)
     await ada.sees(/with a PIN/)
+    await ada.sees(/^[█▀▄ ]{40,}$/)
+    ada.type('/extend 1')
+    await ada.sees(/open until \d{4}-/)
+    ada.type('/reissue 1 pin:4711')
+    const [, anew] = await ada.sees(/^(http\S+\/g\/\S+#\S+)$/)
+    assert.notEqual(anew, link)
     await using connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`))
     const options = { connection, storage: memoryStorage(), crypto: nodeCrypto, mls: nodeMlsProvider() }
-    const coming = joinByInvite({ ...options, link: link!, pin: '4711', name: 'Mia' })
+    const coming = joinByInvite({ ...options, link: anew!, pin: '4711', name: 'Mia' })
     await ada.sees(/Mia \(guest\) has a link/)
-    ada.type('/allow')
+    ada.type('/approve')
     await using guest = await coming
     const ended = new Promise((resolve) => guest.on('ended', resolve))
     await guest.start()
@@ -200,6 +212,10 @@ describe('npm run chat', () => {
     await ada.sees(/Mia \(Guest\).*: good day/)
     ada.type('/invites')
     await ada.sees(/1: the flat — used.* 1 chat$/)
+    const [, number] = await roomOf(ada, /(\d+): Mia \(Guest\)/)
+    ada.type(`/to ${number}`)
+    ada.type('/extend')
+    await ada.sees(/kept open until \d{4}-/)
     ada.type('/revoke 1')
     await ada.sees(/opens nothing any more/)
     assert.equal(await ended, 'revoked')

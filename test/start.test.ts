@@ -73,6 +73,9 @@ const linux = process.platform === 'linux' ? false : 'it looks for processes in 
 
 describe('npm start', { skip: python || linux }, () => {
   let ports: unknown
+  /** By which to be a guest. */
+  let link: string
+  const linkIn = (printed: string) => /^ +(http:\S+\/g\/[\w-]{22}#[\w-]+)$/m.exec(printed)?.[1] ?? assert.fail(printed)
 
   test('starts everything, shows a conversation both ways, and ends cleanly with Ctrl-C', async () => {
     const { child, ended, url, printed } = await start()
@@ -90,6 +93,8 @@ describe('npm start', { skip: python || linux }, () => {
     for (const sight of sights) assert.match(printed(), sight)
     const state = (await (await fetch(`${url}/readyz`)).json()) as { status: string }
     assert.equal(state.status, 'ready')
+    link = linkIn(printed())
+    assert.match(await (await fetch(link)).text(), /<script type="module" src="\/assets\//)
     child.kill('SIGINT')
     assert.deepEqual(await ended, [0, null])
     assert.match(printed(), /Everything has ended/)
@@ -100,6 +105,7 @@ describe('npm start', { skip: python || linux }, () => {
   test('has everything still there the second time, and leaves nothing behind when it is killed', async () => {
     const { child, ended, printed } = await start()
     assert.match(printed(), /still there: 4 messages/)
+    assert.equal(linkIn(printed()), link)
     assert.deepEqual(JSON.parse(readFileSync(join(folder, 'start.json'), 'utf8')).ports, ports)
     assert.ok(processes().length >= 3)
 

@@ -25,7 +25,15 @@ describe('a line that was typed', () => {
       { name: 'invite', choices: { pin: '4711', singleUse: false, label: 'the flat' } },
     ],
     ['/invite ask', { name: 'invite', choices: { approval: true } }],
+    [
+      '/invite for:3d idle:90m for:ever',
+      { name: 'invite', choices: { expiresInMs: 259_200_000, idleMs: 5_400_000, label: 'for:ever' } },
+    ],
     ['/revoke 2', { name: 'revoke', number: 2 }],
+    ['/reissue 2 pin:12', { name: 'reissue', number: 2, choices: { pin: '12' } }],
+    ['/extend', { name: 'extend', number: undefined }],
+    ['/extend 3', { name: 'extend', number: 3 }],
+    ['/approve', { name: 'approve' }],
     ['/quit', { name: 'quit' }],
   ]
   for (const [line, command] of lines) test(line, () => assert.deepEqual(parseCommand(line), command))
@@ -39,6 +47,8 @@ describe('a line that was typed', () => {
     '/who-may-write all',
     '/role ben king',
     '/revoke it',
+    '/reissue',
+    '/extend it',
   ]) {
     test(`${line} is answered with the right form`, () => {
       const command = parseCommand(line)

@@ -15,6 +15,7 @@ export type Command =
   | {
       name:
         | 'allow'
+        | 'approve'
         | 'deny'
         | 'help'
         | 'rooms'
@@ -35,6 +36,8 @@ export type Command =
   | { name: 'unlink'; device: string }
   | { name: 'invite'; choices: InviteChoices }
   | { name: 'revoke'; number: number }
+  | { name: 'reissue'; number: number; choices: InviteChoices }
+  | { name: 'extend'; number: number | undefined }
   | { name: 'mistake'; explanation: string }
 
 const usage: readonly [form: string, meaning: string][] = [
@@ -49,15 +52,22 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/members, /role WHOM owner|admin|member', 'who is in it; what somebody may do in it'],
   ['/posture, /safety', 'who can read this conversation; the number to compare with the other person'],
   ['/ask WHOM', 'ask somebody for their consent to be written to'],
-  ['/allow, /deny', 'answer whoever asked for your consent, or waits to come in by a link'],
+  ['/allow, /deny', 'answer whoever asked for your consent, or waits to come in by a link (/approve)'],
   ['/who-may-write anyone|consent|nobody', 'who may write to you first'],
   ['/reach on|off [NETWORK]', 'whether you can be reached over another network (matrix, when none is named)'],
   ['/handle [NAME|none]', 'show, take or give up the handle by which others find you'],
   ['/name TEXT', 'how you are called; seen by those whose conversation you have accepted or begun'],
   ['/devices, /unlink DEVICE', 'the devices of your account; take one out'],
   ['/link, /link-confirm CODE', 'how to link another device; confirm the code that it shows'],
-  ['/invite [pin:PIN] [ask] [many] [LABEL]', 'a link for a guest without an account; ask: you let each one in'],
-  ['/invites, /revoke N', 'links for guests; close one and end its chats'],
+  [
+    '/invite [pin:PIN] [ask] [many] [for:3d] [idle:2h] [LABEL]',
+    'a link for a guest without an account; ask: you let each one in; idle: how long nothing may be said before it ends',
+  ],
+  [
+    '/invites, /revoke N, /reissue N',
+    'links for guests; close one and end its chats; another link in the place of one',
+  ],
+  ['/extend [N]', 'keep the chat with a guest open, or link N'],
   ['/quit', 'end; what is not sent yet waits for the next time'],
 ]
 
@@ -91,6 +101,7 @@ const handleAdvice = 'A handle has 3 to 32 letters and digits, the first a lette
 
 const plain = [
   'allow',
+  'approve',
   'deny',
   'help',
   'rooms',
@@ -153,6 +164,12 @@ export function parseCommand(line: string): Command {
       return rest ? { name: word, device: rest } : wrong(word)
     case 'invite':
       return { name: word, choices: parseInvite(rest) }
+    case 'extend':
+      return rest === '' || number(rest) ? { name: word, number: number(rest) } : wrong(word)
+    case 'reissue': {
+      const [, digits = '', choices = ''] = /^(\d+)\s*(.*)$/.exec(rest) ?? []
+      return digits ? { name: word, number: Number(digits), choices: parseInvite(choices) } : wrong(word)
+    }
     case 'revoke':
       return /^\d+$/.test(rest) ? { name: word, number: Number(rest) } : wrong(word)
     default:

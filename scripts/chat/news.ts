@@ -7,6 +7,9 @@ import { shortName } from './rooms.ts'
 import type { View } from './view.ts'
 import { describeOutcome, explainRefusal } from './words.ts'
 
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
 interface Asking {
   who: string
   answer(granted: boolean): Promise<void>
@@ -144,10 +147,18 @@ export function followNews(device: Device, view: View): News {
       print(`${name} ${words[state]}${advice}`)
     })
   })
-  device.on('guest', ({ name, ...guest }) => {
-    const who = name === undefined ? 'A guest' : `${name} (guest)`
+  device.on('guest', ({ name, misleading, ...guest }) => {
+    const who = name === undefined ? `A guest${misleading ? ' under a misleading name' : ''}` : `${name} (guest)`
     asking.push({ who, answer: (granted) => device.answerGuest(guest, granted) })
-    later(() => print(`${who} has a link of yours and waits to be let in: /allow or /deny.`))
+    later(() => print(`${who} has a link of yours and waits to be let in: /approve or /deny.`))
+  })
+  device.on('ending', ({ room, leftMs }) => {
+    if (leftMs > dayMs) return
+    const hours = Math.ceil(leftMs / hourMs)
+    const left = hours === 1 ? 'an hour' : `${hours} hours`
+    later(async () =>
+      print(`The chat with ${await view.rooms.nameOf(room)} ends in ${left} unless something is said: /extend.`),
+    )
   })
   followState(device, view)
   return { asking, asked, sent: (id, at) => void sentAt.set(id, at) }

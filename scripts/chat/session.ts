@@ -163,6 +163,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
       print('They were asked. You will be told what they answer.')
     },
     allow: () => answerConsent(true),
+    approve: () => answerConsent(true),
     deny: () => answerConsent(false),
     async reach({ network, on }) {
       if (on !== undefined) await device.setReachable(network, on)
@@ -203,6 +204,8 @@ export async function openSession({ device, storage, name, service, print }: Ses
     invite: ({ choices }) => invites.make(choices),
     invites: () => invites.list(),
     revoke: ({ number }) => invites.revoke(number),
+    reissue: ({ number, choices }) => invites.reissue(number, choices),
+    extend: ({ number }) => invites.extend(number, here),
     posture: () => view.showPosture(here()),
     async safety() {
       const room = here()

@@ -7,6 +7,8 @@ export function describeReady({
   shown,
   configuration,
   homeserver,
+  link,
+  app,
   began,
 }: {
   state: State
@@ -15,6 +17,10 @@ export function describeReady({
   configuration: Configuration
   /** URL of the local homeserver. */
   homeserver: string | undefined
+  /** For a guest of the messenger user. */
+  link: string | undefined
+  /** Whether there is a messenger client in the browser. */
+  app: boolean
   began: number
 }): string[] {
   const lines = [
@@ -23,6 +29,8 @@ export function describeReady({
     `  Write as ${state.messengerUser}, in another terminal:   npm run chat`,
     '  As somebody else, in a third one:    npm run chat -- --as carl',
   ]
+  if (app) lines.push(`  In a browser:                        ${state.service}/app`)
+  if (link) lines.push('', `  As a guest of ${state.messengerUser}, without an account, in a browser:`, `  ${link}`)
   if (homeserver && state.matrixUser) {
     const { name, password, recoveryKey } = state.matrixUser
     const before = 'as before (data/start.json)'
