@@ -22,7 +22,9 @@ export interface ClientSettings {
   cachedGroups: number
   /** Log entries processed in one transaction at most: bounds what is done again after a crash. */
   receiveBatch: number
-  /** Unacknowledged entries the provider may have under way. */
+  /** How long acknowledgements are gathered, of all rooms: a busy device then costs one statement where it cost many. */
+  acknowledgeAfter: number
+  /** Unacknowledged entries the provider may have under way: more than come while acknowledgements are gathered. */
   deliveryWindow: number
   /** How long to wait for the room that another device made first before entering it from outside. */
   welcomeWait: number
@@ -66,6 +68,7 @@ export const defaultSettings: ClientSettings = {
   endorsementRenewal: 30 * day,
   cachedGroups: 64,
   receiveBatch: 32,
+  acknowledgeAfter: 20,
   deliveryWindow: 256,
   welcomeWait: 5_000,
   linkWait: 5_000,

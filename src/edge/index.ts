@@ -7,6 +7,7 @@
  */
 import type { Hono } from 'hono'
 import { type Connection, type DeviceOptions, groupCache, serveNetwork } from '../client/index.ts'
+import { recordCache } from '../client/storage/sql.ts'
 import type { Crypto } from '../crypto/index.ts'
 import { toBase64Url } from '../crypto/index.ts'
 import type { Metrics } from '../ops/index.ts'
@@ -91,6 +92,8 @@ export interface Edge {
 const network = 'matrix'
 /** Decoded group states of all devices together that are kept in memory; one takes some 40 KB. */
 const cachedGroups = 256
+/** Opened records of all devices together that are kept in memory, bytes: some hundred busy conversations. */
+const cachedRecordBytes = 16 * 1024 * 1024
 const botRetryMs = 5_000
 
 export async function openEdge(options: EdgeOptions): Promise<Edge> {
@@ -128,6 +131,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const users = await matrixUsers({
     ...{ connection, database, sealer, crypto, mls, leases, clock, steps },
     groupCache: groupCache(cachedGroups),
+    recordCache: recordCache(cachedRecordBytes),
     ...(options.settings?.client === undefined ? {} : { settings: options.settings.client }),
     ...(options.trust === undefined ? {} : { trust: options.trust }),
     tokenFor: (subject) => options.tokenFor({ subject, network, operator }),

@@ -39,27 +39,27 @@ onBothDialects('mailboxes', (open) => {
     for (let i = 0; i < 5; i++) await it.alice.send(it.room, `${i}`)
     const { deviceId } = it.bob
     assert.deepEqual(await it.hub.roomsWithNews(deviceId, 0, 10), [it.roomNo])
-    const first = await it.hub.readRoom(deviceId, it.roomNo, 0)
+    const first = (await it.hub.readRoom(deviceId, it.roomNo, 0)).entries
     assert.ok(first.length >= 1 && first.length < 3)
     assert.equal(first[0]!.seq, 2)
-    assert.deepEqual(await it.hub.readRoom(deviceId, it.roomNo, 0), first)
-    const rest = await it.hub.readRoom(deviceId, it.roomNo, first.at(-1)!.seq)
+    assert.deepEqual((await it.hub.readRoom(deviceId, it.roomNo, 0)).entries, first)
+    const rest = (await it.hub.readRoom(deviceId, it.roomNo, first.at(-1)!.seq)).entries
     assert.equal(rest[0]!.seq, first.at(-1)!.seq + 1)
     await it.hub.acknowledge(deviceId, [{ room: it.room, seq: 4 }], [])
-    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0))[0]!.seq, 5)
+    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0)).entries[0]!.seq, 5)
     // Neither back, nor beyond the end, nor in a room one is not in.
     await it.hub.acknowledge(deviceId, [{ room: it.room, seq: 3 }], [])
-    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0))[0]!.seq, 5)
+    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0)).entries[0]!.seq, 5)
     await it.hub.acknowledge(deviceId, [{ room: it.room, seq: 1_000_000 }], [99])
     await it.alice.send(it.room, 'new')
-    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0))[0]!.seq, 7)
+    assert.equal((await it.hub.readRoom(deviceId, it.roomNo, 0)).entries[0]!.seq, 7)
   })
 
   test('one’s own submissions come back, marked as such', async () => {
     await using it = await conversation()
     await it.alice.send(it.room, 'x')
-    const [own] = await it.hub.readRoom(it.alice.deviceId, it.roomNo, 0)
-    const [other] = await it.hub.readRoom(it.bob.deviceId, it.roomNo, 0)
+    const [own] = (await it.hub.readRoom(it.alice.deviceId, it.roomNo, 0)).entries
+    const [other] = (await it.hub.readRoom(it.bob.deviceId, it.roomNo, 0)).entries
     assert.deepEqual([own!.own, other!.own], [true, false])
     assert.deepEqual(own!.message, other!.message)
   })
@@ -86,7 +86,7 @@ onBothDialects('mailboxes', (open) => {
     it.world.clock.now += 31 * day
     await it.hub.clean()
     assert.equal(await it.count('log'), 0)
-    assert.deepEqual(await it.hub.readRoom(it.bob.deviceId, it.roomNo, 0), [])
+    assert.deepEqual((await it.hub.readRoom(it.bob.deviceId, it.roomNo, 0)).entries, [])
     assert.equal((await it.hub.listRooms(it.bob.asker))[0]!.seq, 7)
     await it.bob.account.put(it.bob.account.devices)
     await it.bob.join(it.room)

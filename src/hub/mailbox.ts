@@ -45,9 +45,14 @@ export async function roomsWithNews(ctx: HubContext, device: DeviceId, after: nu
 
 /**
  * The entries of a room after `after` that the device has not acknowledged, in order, bounded in number and bytes (at
- * least one). None for a device that is no longer in the room.
+ * least one), and whether there may be more than these. None for a device that is no longer in the room.
  */
-export async function readRoom(ctx: HubContext, device: DeviceId, roomNo: number, after: number): Promise<Entry[]> {
+export async function readRoom(
+  ctx: HubContext,
+  device: DeviceId,
+  roomNo: number,
+  after: number,
+): Promise<{ entries: Entry[]; more: boolean }> {
   const { readEntries, readBytes } = ctx.settings
   const rows = await ctx.database.query<{
     id: RoomId
@@ -57,9 +62,10 @@ export async function readRoom(ctx: HubContext, device: DeviceId, roomNo: number
     body: Uint8Array
     manifest: Uint8Array | null
     own: boolean
+    found: number
   }>(
-    `select id, seq, kind, at, body, manifest, own
-       from (select *, row_number() over (order by seq) as place,
+    `select id, seq, kind, at, body, manifest, own, found
+       from (select *, row_number() over (order by seq) as place, count(*) over () as found,
                     (sum(octet_length(body)) over (order by seq))::int8 as bytes
                from (select r.id, l.seq, l.kind, l.at, l.body, l.manifest, coalesce(l.device_id = $1, false) as own
                        from hub.mailbox m
@@ -73,15 +79,18 @@ export async function readRoom(ctx: HubContext, device: DeviceId, roomNo: number
       order by seq`,
     [device, roomNo, after, readEntries, readBytes],
   )
-  return rows.map((row) => ({
-    room: row.id,
-    seq: row.seq,
-    kind: kinds[row.kind],
-    message: row.body,
-    at: row.at,
-    manifests: row.manifest ? [row.manifest] : [],
-    own: row.own,
-  }))
+  const entries = rows.map(
+    (row): Entry => ({
+      room: row.id,
+      seq: row.seq,
+      kind: kinds[row.kind],
+      message: row.body,
+      at: row.at,
+      manifests: row.manifest ? [row.manifest] : [],
+      own: row.own,
+    }),
+  )
+  return { entries, more: rows.length === readEntries || (rows[0]?.found ?? 0) > rows.length }
 }
 
 /** The Welcomes for a device that it has not acknowledged, oldest first, after the one numbered `after`. */
@@ -129,30 +138,36 @@ export async function acknowledge(
 ): Promise<number[]> {
   const furthest = new Map<string, number>()
   for (const { room, seq } of cursors) furthest.set(room, Math.max(seq, furthest.get(room) ?? 0))
-  return ctx.database.transaction(async (tx) => {
-    if (welcomes.length > 0)
-      // The last one to have it takes the body along; of two at the same moment neither does, and its age will.
-      await tx.query(
-        `with done as (
-           delete from hub.welcome where device_id = $1 and no = any($2::int8[]) returning room_no, seq
-         )
-         delete from hub.welcome_body b using done
-          where b.room_no = done.room_no and b.seq = done.seq
-            and not exists (select 1 from hub.welcome w
-                             where w.room_no = b.room_no and w.seq = b.seq and w.device_id <> $1)`,
-        [device, welcomes],
-      )
-    if (furthest.size === 0) return []
-    const moved = await tx.query<{ room_no: number; done: boolean }>(
-      `update hub.mailbox m set acked = least(c.seq, r.next_seq - 1)
-         from hub.room r, unnest($2::text[], $3::int8[]) as c (room, seq)
-        where r.id = c.room and m.device_id = $1 and m.room_no = r.no and m.acked < least(c.seq, r.next_seq - 1)
-        returning m.room_no, coalesce(m.until_seq <= m.acked, false) as done`,
-      [device, [...furthest.keys()], [...furthest.values()]],
+  if (welcomes.length > 0)
+    // The last one to have it takes the body along; of two at the same moment neither does, and its age will.
+    await ctx.database.query(
+      `with done as (
+         delete from hub.welcome where device_id = $1 and no = any($2::int8[]) returning room_no, seq
+       )
+       delete from hub.welcome_body b using done
+        where b.room_no = done.room_no and b.seq = done.seq
+          and not exists (select 1 from hub.welcome w
+                           where w.room_no = b.room_no and w.seq = b.seq and w.device_id <> $1)`,
+      [device, welcomes],
     )
-    const done = moved.filter((row) => row.done).map((row) => row.room_no)
-    if (done.length > 0)
-      await tx.query('delete from hub.mailbox where device_id = $1 and room_no = any($2::int8[])', [device, done])
-    return moved.map((row) => row.room_no)
-  })
+  if (furthest.size === 0) return []
+  // One statement is its own transaction. Where a device's part of a log ends and it has all of it, its mailbox goes.
+  const moved = await ctx.database.query<{ room_no: number }>(
+    `with told as (
+       select r.no as room_no, least(c.seq, r.next_seq - 1) as seq
+         from unnest($2::text[], $3::int8[]) as c (room, seq) join hub.room r on r.id = c.room
+     ), over as (
+       delete from hub.mailbox m using told
+        where m.device_id = $1 and m.room_no = told.room_no and m.acked < told.seq and m.until_seq <= told.seq
+        returning m.room_no
+     ), moved as (
+       update hub.mailbox m set acked = told.seq from told
+        where m.device_id = $1 and m.room_no = told.room_no and m.acked < told.seq
+          and (m.until_seq is null or m.until_seq > told.seq)
+        returning m.room_no
+     )
+     select room_no from over union all select room_no from moved`,
+    [device, [...furthest.keys()], [...furthest.values()]],
+  )
+  return moved.map((row) => row.room_no)
 }

@@ -118,15 +118,16 @@ export function openCourier(options: CourierOptions) {
   const sendEntries = async (room: number) => {
     // Taken out first: what comes while we read puts it in again.
     rooms.delete(room)
-    const entries = await hub.readRoom(asker.device, room, positions.sentOf(room))
+    const { entries, more } = await hub.readRoom(asker.device, room, positions.sentOf(room))
     if (stopped) return false
-    for (const entry of entries.slice(0, free())) {
+    const taken = entries.slice(0, free())
+    for (const entry of taken) {
       const counts = entry.kind === 'message' && !entry.own
       // What waited while the device was away says nothing about how fast we are.
       positions.sent(room, entry.room, { seq: entry.seq, counts, at: caughtUp ? entry.at : undefined })
       send(deliver(entry))
     }
-    if (entries.length > 0) rooms.add(room)
+    if (more || taken.length < entries.length) rooms.add(room)
     return true
   }
 

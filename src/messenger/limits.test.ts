@@ -178,7 +178,10 @@ test('a Welcome goes before the first entry of its room, also when it came while
       return [1]
     },
     readEndings: async () => [],
-    readRoom: async (_device: unknown, _room: unknown, after: number) => (after < 2 ? [entry as unknown as Entry] : []),
+    readRoom: async (_device: unknown, _room: unknown, after: number) => {
+      const entries = after < 2 ? [entry as unknown as Entry] : []
+      return { entries, more: entries.length > 0 }
+    },
   }
   const told: string[] = []
   const done = Promise.withResolvers<void>()

@@ -42,7 +42,7 @@ export function createAcknowledgements(context: Context): Acknowledgements {
   const start = () => {
     if (running) return
     running = true
-    queueMicrotask(flush)
+    void pause(context.settings.acknowledgeAfter, context.signal).then(flush)
   }
   return {
     entry(room, seq) {

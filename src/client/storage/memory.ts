@@ -12,9 +12,10 @@ export function memoryStorage(): Storage {
     async get(collection: string, key: string) {
       return committed.get(collection)?.get(key)?.slice()
     },
-    async list(collection: string, prefix: string) {
-      const all = [...(committed.get(collection) ?? [])]
-      return all.filter(([key]) => key.startsWith(prefix)).map(([key, value]) => ({ key, value: value.slice() }))
+    async list(collection: string, prefix: string, limit?: number) {
+      const keys = [...(committed.get(collection)?.keys() ?? [])].filter((key) => key.startsWith(prefix))
+      const wanted = limit === undefined ? keys : keys.sort().slice(0, limit)
+      return wanted.map((key) => ({ key, value: committed.get(collection)!.get(key)!.slice() }))
     },
   }
   return {

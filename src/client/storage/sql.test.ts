@@ -5,7 +5,7 @@ import { nodeCrypto } from '../../crypto/node.ts'
 import { createSealer, type Transaction } from '../../store/index.ts'
 import { onBothDialects } from '../../store/testing.ts'
 import { durableStorageContract, storageContract } from './contract.ts'
-import { sqlStorage } from './sql.ts'
+import { recordCache, sqlStorage } from './sql.ts'
 
 const sealer = createSealer(nodeCrypto, [nodeCrypto.randomBytes(32)])
 
@@ -45,6 +45,34 @@ onBothDialects('storage in SQL', (openDatabase) => {
       await assert.rejects(reading, { name: 'ClientError', code: 'storage' })
       await database.query("update device_state set namespace = 'device', collection = 'a', key = 'k'")
     }
+  })
+
+  test('what is kept in memory is not believed after a failure, nor by another opening', async () => {
+    await using database = await openDatabase()
+    const storage = sqlStorage(database, sealer, 'device')
+    const read = (from: typeof storage) => from.transaction((tx) => tx.get('a', 'k'))
+    await storage.transaction((tx) => tx.put('a', 'k', Uint8Array.of(1)))
+    assert.deepEqual(await read(storage), Uint8Array.of(1))
+    const other = sqlStorage(database, sealer, 'device')
+    await other.transaction((tx) => tx.put('a', 'k', Uint8Array.of(2)))
+    const failing = storage.transaction(async (tx) => {
+      await tx.put('a', 'k', Uint8Array.of(3))
+      throw new Error('on purpose')
+    })
+    await assert.rejects(failing, /on purpose/)
+    assert.deepEqual(await read(storage), Uint8Array.of(2))
+    assert.deepEqual(await read(sqlStorage(database, sealer, 'device')), Uint8Array.of(2))
+  })
+
+  test('what was read is kept in memory up to a size, the oldest to go first', async () => {
+    const cache = recordCache(128 * 1024)
+    cache.set('large', new Uint8Array(64 * 1024))
+    assert.equal(cache.get('large'), undefined)
+    for (let number = 0; number < 1000; number++) {
+      cache.set(`k ${number}`, new Uint8Array(1000))
+      cache.get('k 0')
+    }
+    assert.deepEqual([cache.get('k 0')?.length, cache.get('k 1'), cache.get('k 999')?.length], [1000, undefined, 1000])
   })
 
   test('a guard that refuses stops every transaction before it writes', async () => {

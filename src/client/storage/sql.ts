@@ -1,17 +1,72 @@
 import type { Database, Sealer, Transaction } from '../../store/index.ts'
 import { asClientError } from '../errors.ts'
 import { createMutex } from '../state/mutex.ts'
-import type { Storage, StorageTx } from '../types.ts'
+import type { Storage } from '../types.ts'
+import { type Reader, stagedTransaction, type Writes } from './staged.ts'
 
 export interface SqlStorageOptions {
   /** Runs first in each transaction and throws to forbid it: where a worker checks that its lease still holds. */
   guard?: (tx: Transaction) => Promise<void>
+  /** Records that are kept opened in memory; give many storages of one process the same one. */
+  cache?: RecordCache
 }
+
+/** Opened records in memory, the least recently used first to go. `null`: there is no such record. */
+export interface RecordCache {
+  get(key: string): Uint8Array | null | undefined
+  set(key: string, value: Uint8Array | null): void
+  delete(key: string): void
+}
+
+/** What a key costs besides its value, bytes. */
+const keyBytes = 200
+
+/** @param mostBytes of keys and values together */
+export function recordCache(mostBytes: number): RecordCache {
+  const entries = new Map<string, Uint8Array | null>()
+  let bytes = 0
+  const sizeOf = (value: Uint8Array | null) => keyBytes + (value?.length ?? 0)
+  const drop = (key: string) => {
+    const value = entries.get(key)
+    if (value === undefined) return
+    entries.delete(key)
+    bytes -= sizeOf(value)
+  }
+  return {
+    get(key) {
+      const value = entries.get(key)
+      if (value === undefined) return undefined
+      entries.delete(key)
+      entries.set(key, value)
+      return value
+    },
+    set(key, value) {
+      drop(key)
+      // One large record would put all others out: trees of large groups are read seldom.
+      if (sizeOf(value) > mostBytes / 64) return
+      entries.set(key, value)
+      bytes += sizeOf(value)
+      for (const oldest of entries.keys()) {
+        if (bytes <= mostBytes) break
+        drop(oldest)
+      }
+    },
+    delete: drop,
+  }
+}
+
+/** Of a storage that is given none to share: a few conversations. */
+const ownCacheBytes = 1024 * 1024
+/** Storages opened in this process so far. */
+let openings = 0
 
 /**
  * Storage of one device in the table `device_state` of an edge's database, under a namespace of its own. Values are
  * sealed with their place as additional data, so that no row can be put in place of another.
  * `tx.application` is the database transaction: rows that the application writes in it commit with the device's.
+ *
+ * What a transaction writes is kept until it ends and goes out in one statement, and what it read and wrote is kept for
+ * the next: nobody else writes a device's records while its guard holds. After a failure nothing of that is believed.
  */
 export function sqlStorage(
   database: Database,
@@ -20,51 +75,64 @@ export function sqlStorage(
   options: SqlStorageOptions = {},
 ): Storage {
   const alone = createMutex()
+  const cache = options.cache ?? recordCache(ownCacheBytes)
+  // Between two openings another process may have had the device.
+  const opening = ++openings
+  let failures = 0
+  const cached = (collection: string, key: string) => `${opening}.${failures} ${collection} ${key}`
   return {
     transaction: (fn) =>
-      alone(() =>
-        database.transaction(async (sql) => {
-          await options.guard?.(sql)
-          return fn(transactionOver(sql, sealer, namespace))
-        }),
-      ),
+      alone(async () => {
+        try {
+          const { result, writes } = await database.transaction(async (sql) => {
+            await options.guard?.(sql)
+            const { tx, writes } = stagedTransaction(readerOver(sql, sealer, namespace, cache, cached))
+            const result = await fn({ ...tx, application: sql })
+            await write(sql, sealer, namespace, writes)
+            return { result, writes }
+          })
+          for (const [collection, entries] of writes)
+            for (const [key, value] of entries) cache.set(cached(collection, key), value ?? null)
+          return result
+        } catch (error) {
+          // A commit whose answer was lost may have happened all the same.
+          failures += 1
+          throw error
+        }
+      }),
     close: () => alone(async () => {}),
   }
 }
 
-function transactionOver(sql: Transaction, sealer: Sealer, namespace: string): StorageTx {
-  const context = (collection: string, key: string) => `device_state|${namespace}|${collection}|${key}`
+const placeOf = (namespace: string, collection: string, key: string) => `device_state|${namespace}|${collection}|${key}`
+
+function readerOver(
+  sql: Transaction,
+  sealer: Sealer,
+  namespace: string,
+  cache: RecordCache,
+  cached: (collection: string, key: string) => string,
+): Reader {
   const open = (collection: string, key: string, sealed: Uint8Array) => {
     try {
-      return sealer.open(sealed, context(collection, key))
+      return sealer.open(sealed, placeOf(namespace, collection, key))
     } catch (error) {
       throw asClientError(error, 'storage')
     }
   }
   return {
-    application: sql,
     async get(collection, key) {
+      const known = cache.get(cached(collection, key))
+      if (known !== undefined) return known?.slice()
       const [row] = await sql.query<{ value: Uint8Array }>(
         'select value from device_state where namespace = $1 and collection = $2 and key = $3',
         [namespace, collection, key],
       )
-      return row && open(collection, key, row.value)
+      const value = row && open(collection, key, row.value)
+      cache.set(cached(collection, key), value ?? null)
+      return value?.slice()
     },
-    async put(collection, key, value) {
-      await sql.query(
-        `insert into device_state (namespace, collection, key, value) values ($1, $2, $3, $4)
-         on conflict (namespace, collection, key) do update set value = excluded.value`,
-        [namespace, collection, key, sealer.seal(value, context(collection, key))],
-      )
-    },
-    async delete(collection, key) {
-      await sql.query('delete from device_state where namespace = $1 and collection = $2 and key = $3', [
-        namespace,
-        collection,
-        key,
-      ])
-    },
-    async list(collection, prefix = '', limit) {
+    async list(collection, prefix, limit) {
       const rows = await sql.query<{ key: string; value: Uint8Array }>(
         `select key, value from device_state
          where namespace = $1 and collection = $2 and starts_with(key, $3) order by key limit $4`,
@@ -73,4 +141,30 @@ function transactionOver(sql: Transaction, sealer: Sealer, namespace: string): S
       return rows.map(({ key, value }) => ({ key, value: open(collection, key, value) }))
     },
   }
+}
+
+/** All that a transaction changed, in at most one statement of each kind. */
+async function write(sql: Transaction, sealer: Sealer, namespace: string, writes: Writes): Promise<void> {
+  const put: [collections: string[], keys: string[], values: Uint8Array[]] = [[], [], []]
+  const gone: [collections: string[], keys: string[]] = [[], []]
+  for (const [collection, entries] of writes)
+    for (const [key, value] of entries) {
+      const [collections, keys] = value ? put : gone
+      collections.push(collection)
+      keys.push(key)
+      if (value) put[2].push(sealer.seal(value, placeOf(namespace, collection, key)))
+    }
+  if (put[0].length > 0)
+    await sql.query(
+      `insert into device_state (namespace, collection, key, value)
+       select $1, * from unnest($2::text[], $3::text[], $4::bytea[])
+       on conflict (namespace, collection, key) do update set value = excluded.value`,
+      [namespace, ...put],
+    )
+  if (gone[0].length > 0)
+    await sql.query(
+      `delete from device_state using unnest($2::text[], $3::text[]) as gone (c, k)
+       where namespace = $1 and collection = gone.c and key = gone.k`,
+      [namespace, ...gone],
+    )
 }

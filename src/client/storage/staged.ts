@@ -3,7 +3,8 @@ import type { StorageTx } from '../types.ts'
 /** Where a staged transaction reads what was committed before it. */
 export interface Reader {
   get(collection: string, key: string): Promise<Uint8Array | undefined>
-  list(collection: string, prefix: string): Promise<{ key: string; value: Uint8Array }[]>
+  /** In order of keys where there is a limit. */
+  list(collection: string, prefix: string, limit?: number): Promise<{ key: string; value: Uint8Array }[]>
 }
 
 /** Collection → key → new value; undefined: deleted. */
@@ -31,10 +32,12 @@ export function stagedTransaction(reader: Reader): { tx: StorageTx; writes: Writ
     async delete(collection, key) {
       staged(collection).set(key, undefined)
     },
-    async list(collection, prefix = '', limit = Number.POSITIVE_INFINITY) {
-      const found = new Map((await reader.list(collection, prefix)).map(({ key, value }) => [key, value]))
-      for (const [key, value] of writes.get(collection) ?? []) {
-        if (!key.startsWith(prefix)) continue
+    async list(collection, prefix = '', limit) {
+      const changes = [...(writes.get(collection) ?? [])].filter(([key]) => key.startsWith(prefix))
+      // What is deleted here still counts there.
+      const read = await reader.list(collection, prefix, limit === undefined ? undefined : limit + changes.length)
+      const found = new Map(read.map(({ key, value }) => [key, value]))
+      for (const [key, value] of changes) {
         if (value) found.set(key, value.slice())
         else found.delete(key)
       }

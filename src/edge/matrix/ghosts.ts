@@ -5,7 +5,7 @@ import { createClaims } from './ghosts/claims.ts'
 import type { Context } from './ghosts/context.ts'
 import { openCryptoStore } from './ghosts/crypto-store.ts'
 import { decryptEvent } from './ghosts/decrypt.ts'
-import { encryptEvent, flush, openSessions } from './ghosts/encrypt.ts'
+import { encryptEvents, flush, openSessions } from './ghosts/encrypt.ts'
 import { asGhostError, GhostError } from './ghosts/errors.ts'
 import type { Loaded } from './ghosts/ghost.ts'
 import { openInbox } from './ghosts/inbox.ts'
@@ -126,6 +126,12 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       }
     })
 
+  const encryptAll: Ghosts['encryptAll'] = async (mxid, room, events, members) => {
+    const made = await use(mxid, (ghost) => encryptEvents(context, ghost, room, events, members))
+    for (const _ of made) await steps('matrix.encrypted')
+    return made
+  }
+
   let round: NodeJS.Timeout | undefined
   const startRounds = () => {
     round ??= setInterval(() => later(syncDue(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
@@ -146,10 +152,9 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       if (!row) throw new GhostError('unknown-ghost', false)
       return row.device_id
     },
+    encryptAll,
     async encrypt(mxid, room, type, content, members) {
-      const result = await use(mxid, (ghost) => encryptEvent(context, ghost, room, { type, content, members }))
-      await steps('matrix.encrypted')
-      return result
+      return (await encryptAll(mxid, room, [{ type, content }], members))[0]!
     },
     async decrypt(mxid, room, event) {
       const result = await use(mxid, (ghost) => decryptEvent(context, ghost, room, event))

@@ -13,6 +13,13 @@ export interface MessageMap {
       origin?: Uint8Array | undefined
     },
   ): Promise<void>
+  /** Messages of the messenger that are events on Matrix now. */
+  addSent(
+    on: Queryable,
+    portal: number,
+    sent: readonly { messageId: Uint8Array; eventId: string }[],
+    reported: boolean,
+  ): Promise<void>
   /** Whether another event was made of the same encrypted message. */
   isReplay(on: Queryable, portal: number, origin: Uint8Array, eventId: string): Promise<boolean>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
@@ -31,6 +38,13 @@ export function messageMap(clock: () => number): MessageMap {
         `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at, origin)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
         [portal, messageId, eventId, fromMatrix, reported, clock(), origin ?? null],
+      )
+    },
+    async addSent(on, portal, sent, reported) {
+      await on.query(
+        `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at)
+         select $1, *, false, $4, $5 from unnest($2::bytea[], $3::text[]) on conflict do nothing`,
+        [portal, sent.map((one) => one.messageId), sent.map((one) => one.eventId), reported, clock()],
       )
     },
     async isReplay(on, portal, origin, eventId) {

@@ -22,7 +22,7 @@ export async function makeEvents(
   items: readonly OutboxItem[],
   as: (item: OutboxItem) => OpenPortal,
 ): Promise<Made[]> {
-  const made: Made[] = []
+  const drafts: Draft[] = []
   const before: Before = { messages: new Set(), posture: portal.posture }
   for (const item of items) {
     const one = await makeEvent(context, as(item), item, before)
@@ -30,9 +30,37 @@ export async function makeEvents(
     if (one === 'later') break
     if (item.messageId !== undefined) before.messages.add(hex(item.messageId))
     if (item.kind === 'posture') before.posture = text(item.body)
-    made.push(one)
+    drafts.push(one)
   }
-  return made
+  return encryptDrafts(context, portal, drafts)
+}
+
+/** What is to be encrypted yet; `state` goes before it. */
+interface ToEncrypt {
+  readonly plain: { readonly type: string; readonly content: object }
+  readonly state?: OutboxEvent['state']
+}
+type Draft = Made | { item: OutboxItem; encrypt: ToEncrypt; losses: readonly Loss[] }
+
+/** Encrypts all drafts of a batch together: the use of the room key is made durable once. */
+async function encryptDrafts(context: PortalContext, portal: OpenPortal, drafts: readonly Draft[]): Promise<Made[]> {
+  const plain = drafts.flatMap((draft) => ('encrypt' in draft ? [draft.encrypt.plain] : []))
+  const contents =
+    plain.length === 0
+      ? []
+      : await context.ghosts.encryptAll(portal.ghost, portal.matrixRoom, plain, portal.readers ?? [portal.mxid])
+  let next = 0
+  return drafts.map((draft): Made => {
+    if (!('encrypt' in draft)) return draft
+    const { item, encrypt, losses } = draft
+    const event = {
+      type: 'm.room.encrypted',
+      content: contents[next++]!,
+      ...(encrypt.state && { state: encrypt.state }),
+      ...(losses.length > 0 && { losses }),
+    }
+    return { item, event, losses }
+  })
 }
 
 /** What stands before an item in its batch. */
@@ -48,7 +76,7 @@ async function makeEvent(
   portal: OpenPortal,
   item: OutboxItem,
   before: Before,
-): Promise<Made | 'later'> {
+): Promise<Draft | 'later'> {
   if (item.event !== undefined) return { item, event: item.event, losses: item.event.losses ?? [] }
   if (context.clock() - item.createdAt > context.settings.outboxExpiryMs) {
     return item.kind === 'message' ? { item, outcome: 'rejected', code: 'expired' } : { item, nothing: true }
@@ -61,26 +89,17 @@ async function makeEvent(
       const replyTo = target && (await context.messages.eventOf(context.database, portal.id, target))
       const result = toMatrix(content, { replyTo, eventBytes: context.settings.eventBytes })
       if (isRefused(result)) return { item, outcome: result.level, code: result.code }
-      const { type, content: plain } = result.event
-      return {
-        item,
-        event: { ...(await encrypted(context, portal, type, plain)), losses: result.losses },
-        losses: result.losses,
-      }
+      return { item, encrypt: { plain: result.event }, losses: result.losses }
     }
     case 'notice':
-      return { item, event: await notice(context, portal, text(item.body)), losses: [] }
+      return { item, encrypt: { plain: notice(text(item.body)) }, losses: [] }
     case 'posture': {
       if (text(item.body) === before.posture) return { item, nothing: true }
       const posture = JSON.parse(text(item.body)) as Posture
       const other = portal.name
       const said = describePosture(posture, { ...(other === undefined ? {} : { other }), host: context.host })
-      const event = await notice(context, portal, said)
-      return {
-        item,
-        event: { ...event, state: { type: postureType, content: { ...posture, text: said } } },
-        losses: [],
-      }
+      const state = { type: postureType, content: { ...posture, text: said } }
+      return { item, encrypt: { plain: notice(said), state }, losses: [] }
     }
     case 'status':
       return { item, event: sendStatus(portal, JSON.parse(text(item.body))), losses: [] }
@@ -91,21 +110,10 @@ async function makeEvent(
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-const notice = (context: PortalContext, portal: OpenPortal, body: string) =>
-  encrypted(context, portal, 'm.room.message', { msgtype: 'm.notice', body, 'm.mentions': {} })
-
-async function encrypted(
-  context: PortalContext,
-  portal: OpenPortal,
-  type: string,
-  content: object,
-): Promise<OutboxEvent> {
-  const { ghosts } = context
-  return {
-    type: 'm.room.encrypted',
-    content: await ghosts.encrypt(portal.ghost, portal.matrixRoom, type, content, portal.readers ?? [portal.mxid]),
-  }
-}
+const notice = (body: string) => ({
+  type: 'm.room.message',
+  content: { msgtype: 'm.notice', body, 'm.mentions': {} },
+})
 
 /**
  * What became of an event of the Matrix user, in the form that some clients show (com.beeper.message_send_status). It

@@ -55,8 +55,8 @@ export interface OutboxTable {
   has(on: Queryable, portal: number, kind: OutboxKind): Promise<boolean>
   /** The oldest items of a portal, at most `limit`. */
   waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
-  /** Keeps the event that was made of an item, so that a repetition sends the very same one. */
-  keepEvent(on: Queryable, portal: number, item: number, event: OutboxEvent): Promise<void>
+  /** Keeps the events that were made of items, so that a repetition sends the very same ones. */
+  keepEvents(on: Queryable, portal: number, made: readonly { item: number; event: OutboxEvent }[]): Promise<void>
   notePut(on: Queryable, items: readonly number[]): Promise<void>
   done(on: Queryable, items: readonly number[]): Promise<void>
   /** Keeps an outcome that may not be told yet. */
@@ -103,9 +103,14 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
         createdAt: row.created_at,
       }))
     },
-    async keepEvent(on, portal, item, event) {
-      const sealed = sealer.seal(encoder.encode(JSON.stringify(event)), eventPlace(portal, item))
-      await on.query('update portal_outbox set sealed_event = $2 where id = $1', [item, sealed])
+    async keepEvents(on, portal, made) {
+      const seal = ({ item, event }: { item: number; event: OutboxEvent }) =>
+        sealer.seal(encoder.encode(JSON.stringify(event)), eventPlace(portal, item))
+      await on.query(
+        `update portal_outbox set sealed_event = made.event from unnest($1::int8[], $2::bytea[]) as made (item, event)
+         where id = made.item`,
+        [made.map(({ item }) => item), made.map(seal)],
+      )
     },
     async notePut(on, items) {
       if (items.length === 0) return

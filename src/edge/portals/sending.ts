@@ -37,9 +37,10 @@ export async function sendItems(
   await steps('matrix.outbox.stored')
   const made = await makeEvents(context, portal, items, as)
   await owned(context, portal.account, async (tx) => {
-    for (const one of made) {
-      if ('event' in one && one.item.event === undefined) await outbox.keepEvent(tx, portal.id, one.item.id, one.event)
-    }
+    const fresh = made.flatMap((one) =>
+      'event' in one && one.item.event === undefined ? [{ item: one.item.id, event: one.event }] : [],
+    )
+    if (fresh.length > 0) await outbox.keepEvents(tx, portal.id, fresh)
     await outbox.notePut(
       tx,
       made.flatMap((one) => ('event' in one ? [one.item.id] : [])),
@@ -123,15 +124,13 @@ async function finish(context: PortalContext, portal: OpenPortal, finished: read
     'eventId' in one && one.item.messageId !== undefined ? [one.item.messageId] : [],
   )
   const note = (reported: boolean) => async (tx: Transaction) => {
+    const sent = finished.flatMap((one) =>
+      'eventId' in one && one.item.messageId !== undefined
+        ? [{ messageId: one.item.messageId, eventId: one.eventId }]
+        : [],
+    )
+    if (sent.length > 0) await messages.addSent(tx, portal.id, sent, reported)
     for (const one of finished) {
-      if ('eventId' in one && one.item.messageId !== undefined) {
-        await messages.add(tx, portal.id, {
-          messageId: one.item.messageId,
-          eventId: one.eventId,
-          fromMatrix: false,
-          reported,
-        })
-      }
       if (one.item.kind === 'posture' && 'eventId' in one) {
         await portals.update(tx, portal.id, { posture: new TextDecoder().decode(one.item.body) })
       }

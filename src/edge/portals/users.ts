@@ -7,7 +7,7 @@ import {
   openDevice,
   registerPrimary,
 } from '../../client/index.ts'
-import { sqlStorage } from '../../client/storage/sql.ts'
+import { type RecordCache, sqlStorage } from '../../client/storage/sql.ts'
 import { type Crypto, equalBytes, toBase64Url, utf8 } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
 import type { Database, Queryable, Sealer, Transaction } from '../../store/index.ts'
@@ -51,6 +51,8 @@ export interface MatrixUsersOptions {
   crypto: Crypto
   mls: DeviceOptions['mls']
   groupCache: GroupCache
+  /** Of all devices together. */
+  recordCache: RecordCache
   settings?: DeviceOptions['settings']
   trust?: DeviceOptions['trust']
   /** A token by which the messenger takes the subject as an account of this edge. */
@@ -142,7 +144,10 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
     const lease = await options.leases.take(`matrix user ${name}`)
     if (lease === undefined) throw new EdgeError('elsewhere')
     try {
-      const storage = sqlStorage(database, sealer, `matrix/${name}`, { guard: (tx) => lease.check(tx) })
+      const storage = sqlStorage(database, sealer, `matrix/${name}`, {
+        guard: (tx) => lease.check(tx),
+        cache: options.recordCache,
+      })
       const { connection, mls, groupCache, clock, steps } = options
       const given = {
         ...{ connection, storage, crypto, mls, groupCache, clock, steps },

@@ -58,7 +58,7 @@ onBothDialects('removals', (open) => {
 
     // The proposal comes with the log, and with it the manifest that has to come into force.
     const [roomNo] = await hub.roomsWithNews(it.alice.deviceId, 0, 10)
-    const [proposal] = await hub.readRoom(it.alice.deviceId, roomNo!, 0)
+    const [proposal] = (await hub.readRoom(it.alice.deviceId, roomNo!, 0)).entries
     assert.equal(proposal!.kind, 'proposal')
     assert.equal(proposal!.own, false)
     assert.deepEqual(proposal!.manifests, [it.bob.account.manifest])

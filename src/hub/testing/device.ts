@@ -295,7 +295,7 @@ export function makeDevice<Owner extends DeviceOwner>(
       }
       for (const room of await hub.roomsWithNews(deviceId, 0, 100))
         for (let after = 0; ; ) {
-          const entries = await hub.readRoom(deviceId, room, after)
+          const entries = (await hub.readRoom(deviceId, room, after)).entries
           if (entries.length === 0) break
           for (const entry of entries) texts.push(...(await process(entry)))
           after = entries.at(-1)!.seq

@@ -24,6 +24,13 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
   let keysLost = false
   let fetching: Promise<void> = Promise.resolve()
 
+  const isWanted = (event: ReadEvent) => handlers.wants?.(event) ?? true
+  /** Whether there is anything to store; a repetition of a transaction with nothing in it does no harm. */
+  const isEmpty = ({ events, delivery }: TransactionBody) =>
+    !events.some(isWanted) &&
+    delivery.toDevice.length + delivery.deviceLists.changed.length + delivery.deviceLists.left.length === 0 &&
+    Object.keys(delivery.otkCounts).length + Object.keys(delivery.fallbackTypes).length === 0
+
   const digestOf = (events: readonly ReadEvent[]) =>
     toBase64Url(crypto.sha256(utf8(JSON.stringify(events.map((event) => event.eventId)))))
 
@@ -41,7 +48,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
       [id, digest],
     )
     const repeated = known?.digest === digest
-    const wanted = repeated ? [] : body.events.filter((event) => handlers.wants?.(event) ?? true)
+    const wanted = repeated ? [] : body.events.filter(isWanted)
     if (wanted.length > 0)
       await tx.query(
         `insert into appservice_event (room, body, received_at)
@@ -64,7 +71,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
     await new Promise((resolve) => setImmediate(resolve)) // lets the answer go out
     await steps('matrix.transaction.answered')
     await ghosts.receive(receivers)
-    for (const room of new Set(body.events.map((event) => event.room))) feed.wake(room)
+    for (const room of new Set(body.events.filter(isWanted).map((event) => event.room))) feed.wake(room)
     if (body.ephemeral.length > 0) handlers.onEphemeral?.(body.ephemeral)
     if (keysLost) fetching = fetching.then(fetchKeys)
   }
@@ -91,7 +98,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
         if (body.malformed > 0) log.warn({ count: body.malformed }, 'a transaction had malformed entries')
         let receivers: GhostId[]
         try {
-          receivers = await database.transaction((tx) => store(tx, id, body))
+          receivers = isEmpty(body) ? [] : await database.transaction((tx) => store(tx, id, body))
         } catch (error) {
           keysLost = true
           log.error({ code: 'store' }, 'a transaction of the homeserver could not be stored')

@@ -5,8 +5,8 @@ import { assertFence, type Database, type Lease, type Sealer } from '../../../st
 import { type Change, fill, forget, type IdbRecord, type IdbSchema, installIndexedDb, watch } from './idb.ts'
 
 /**
- * Where an Olm machine's state lives: sealed rows in the database, with IndexedDB in memory as the working set. A row is
- * committed before the IndexedDB transaction that wrote it completes, under the fence of the ghost's lease.
+ * Where an Olm machine's state lives: sealed rows in the database, with IndexedDB in memory as the working set. What the
+ * machine changed is committed under the fence of the ghost's lease before the call that changed it gives its result.
  */
 export interface CryptoStore {
   /**
@@ -20,6 +20,8 @@ export interface CryptoStore {
 
 export interface OpenStore {
   readonly name: string
+  /** Resolves when all that was changed so far is durable; in one transaction for all who wait. Rejects with the fault. */
+  flush(): Promise<void>
   /** What made a commit fail; from then on memory and rows differ, and the machine must be opened anew. */
   readonly fault: unknown
   /** Frees the memory. */
@@ -37,6 +39,9 @@ export async function openCryptoStore(database: Database, sealer: Sealer, crypto
     async open(mxid, lease, key) {
       const name = `${mxid}#${lease.fence}`
       let fault: unknown
+      let staged = new Map<Rows, Staged>()
+      let committing: Promise<void> = Promise.resolve()
+      let next: Promise<void> | undefined
       for (const part of databases) {
         const rows: Rows = {
           mxid,
@@ -49,17 +54,34 @@ export async function openCryptoStore(database: Database, sealer: Sealer, crypto
         const stored = await load(database, rows)
         if (stored) await fill(name + part, stored.schema, stored.records())
         watch(name + part, async (change) => {
-          try {
-            if (fault) throw fault
-            await outside(() => commit(database, rows, lease, change))
-          } catch (error) {
-            fault ??= error
-            throw error
-          }
+          if (fault) throw fault
+          stage(staged, rows, change)
         })
+      }
+      const commitStaged = async () => {
+        next = undefined
+        const taken = staged
+        staged = new Map()
+        try {
+          if (fault) throw fault
+          await outside(() => commit(database, lease, taken))
+        } catch (error) {
+          fault ??= error
+          throw error
+        }
+      }
+      const flush = (): Promise<void> => {
+        // What was changed before is under way, or done.
+        if (staged.size === 0) return committing
+        if (next === undefined) {
+          next = committing.catch(() => {}).then(commitStaged)
+          committing = next
+        }
+        return next
       }
       return {
         name,
+        flush,
         get fault() {
           return fault
         },
@@ -106,38 +128,61 @@ async function load(database: Database, { mxid, part, open }: Rows) {
   }
 }
 
-/** All of one IndexedDB transaction in one of ours, and only while the ghost is ours. */
-async function commit(
-  database: Database,
-  { mxid, part, nameOf, seal }: Rows,
-  lease: Lease,
-  { schema, records, deleted }: Change,
-): Promise<void> {
-  const names = records.map(({ store, key }) => nameOf(store, key))
-  const values = records.map(({ store, key, value }, index) => seal(store, names[index]!, [key, value]))
+/** What was changed and is not durable yet: the last of each record; undefined: deleted. */
+interface Staged {
+  schema?: IdbSchema
+  records: Map<string, { store: string; key: IDBValidKey; value?: { of: unknown } }>
+}
+
+function stage(all: Map<Rows, Staged>, rows: Rows, { schema, records, deleted }: Change): void {
+  const staged: Staged = (schema ? undefined : all.get(rows)) ?? { records: new Map() }
+  all.set(rows, staged)
+  if (schema) staged.schema = schema
+  const nameOf = (store: string, key: IDBValidKey) => `${store}|${keyText(key)}`
+  for (const { store, key, value } of records)
+    staged.records.set(nameOf(store, key), { store, key, value: { of: value } })
+  for (const { store, key } of deleted) staged.records.set(nameOf(store, key), { store, key })
+}
+
+/** All that was changed in one transaction, and only while the ghost is ours. */
+async function commit(database: Database, lease: Lease, all: ReadonlyMap<Rows, Staged>): Promise<void> {
+  const parts = [...all].map(([rows, { schema, records }]) => {
+    const put: [stores: string[], names: string[], values: Uint8Array[]] = [[], [], []]
+    const gone: [stores: string[], names: string[]] = [[], []]
+    for (const { store, key, value } of records.values()) {
+      const name = rows.nameOf(store, key)
+      const [stores, names] = value ? put : gone
+      stores.push(store)
+      names.push(name)
+      if (value) put[2].push(rows.seal(store, name, [key, value.of]))
+    }
+    return { ...rows, schema, put, gone }
+  })
   await database.transaction(async (tx) => {
     await assertFence(tx, lease.name, lease.fence)
-    if (schema) {
-      await tx.query('delete from ghost_crypto where mxid = $1 and database = $2', [mxid, part])
-      await tx.query(
-        `insert into ghost_crypto_schema (mxid, database, schema) values ($1, $2, $3)
-         on conflict (mxid, database) do update set schema = excluded.schema`,
-        [mxid, part, JSON.stringify(schema)],
-      )
+    for (const { mxid, part, schema, put, gone } of parts) {
+      if (schema) {
+        await tx.query('delete from ghost_crypto where mxid = $1 and database = $2', [mxid, part])
+        await tx.query(
+          `insert into ghost_crypto_schema (mxid, database, schema) values ($1, $2, $3)
+           on conflict (mxid, database) do update set schema = excluded.schema`,
+          [mxid, part, JSON.stringify(schema)],
+        )
+      }
+      if (gone[0].length > 0)
+        await tx.query(
+          `delete from ghost_crypto using unnest($3::text[], $4::text[]) as gone (store, key)
+           where mxid = $1 and database = $2 and ghost_crypto.store = gone.store and ghost_crypto.key = gone.key`,
+          [mxid, part, ...gone],
+        )
+      if (put[0].length > 0)
+        await tx.query(
+          `insert into ghost_crypto (mxid, database, store, key, value)
+           select $1, $2, * from unnest($3::text[], $4::text[], $5::bytea[])
+           on conflict (mxid, database, store, key) do update set value = excluded.value`,
+          [mxid, part, ...put],
+        )
     }
-    if (deleted.length > 0)
-      await tx.query(
-        `delete from ghost_crypto using unnest($3::text[], $4::text[]) as gone (store, key)
-         where mxid = $1 and database = $2 and ghost_crypto.store = gone.store and ghost_crypto.key = gone.key`,
-        [mxid, part, deleted.map(({ store }) => store), deleted.map(({ store, key }) => nameOf(store, key))],
-      )
-    if (records.length > 0)
-      await tx.query(
-        `insert into ghost_crypto (mxid, database, store, key, value)
-         select $1, $2, * from unnest($3::text[], $4::text[], $5::bytea[])
-         on conflict (mxid, database, store, key) do update set value = excluded.value`,
-        [mxid, part, records.map(({ store }) => store), names, values],
-      )
   })
 }
 

@@ -14,6 +14,7 @@ import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
 import { userIds } from './machine.ts'
 import { flushRequests, type MachineRequest, markSent, masquerade, sendRequest } from './requests.ts'
+import type { PlainEvent } from './types.ts'
 
 /** To-device requests of one room key that are under way at once; each carries up to 250 devices. */
 const sharesAtOnce = 4
@@ -21,32 +22,64 @@ const sharesAtOnce = 4
 /**
  * The order that works, under the room's lock: take what waits (changed devices, to-device), know the readers' devices,
  * have an Olm session with each, share the room key, and only then encrypt. Without a preceding share Rust panics on a
- * room key that is missing or used up.
+ * room key that is missing or used up, so what comes after the key's last message gets the next key first.
  */
-export function encryptEvent(
+export function encryptEvents(
   context: Context,
   ghost: Loaded,
   room: string,
-  { type, content, members }: { type: string; content: object; members: readonly string[] },
-): Promise<Record<string, unknown>> {
+  events: readonly PlainEvent[],
+  members: readonly string[],
+): Promise<Record<string, unknown>[]> {
   return ghost.locks.run(`room ${room}`, async () => {
     const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
     await takeInbox(context, ghost)
     const isFirst = await follow(context, ghost, readers)
-    if (!(await giveRoomKey(context, ghost, room, readers))) {
-      // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
-      await queryKeys(context, ghost, readers)
-      if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
+    const made: Record<string, unknown>[] = []
+    while (made.length < events.length) {
+      if (!(await giveRoomKey(context, ghost, room, readers))) {
+        // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
+        await queryKeys(context, ghost, readers)
+        if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
+      }
+      // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
+      if (isFirst && made.length === 0) await delay(context.settings.firstMessageMs)
+      const some = await encryptUnderOneKey(context, ghost, room, events.slice(made.length))
+      await checkRoomKey(ghost, room, readers, String(some[0]?.session_id))
+      made.push(...some)
     }
-    // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
-    if (isFirst) await delay(context.settings.firstMessageMs)
-    const text = await ghost.machine.call((olm) =>
-      olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content)),
-    )
-    const encrypted = JSON.parse(text) as Record<string, unknown>
-    await checkRoomKey(ghost, room, readers, String(encrypted.session_id))
-    return encrypted
+    return made
   })
+}
+
+/** As many of these events as the present room key may still serve, at least one; their use of it is durable. */
+function encryptUnderOneKey(
+  { settings }: Context,
+  ghost: Loaded,
+  room: string,
+  events: readonly PlainEvent[],
+): Promise<Record<string, unknown>[]> {
+  return ghost.machine.call(async (olm) => {
+    const made: Record<string, unknown>[] = []
+    for (const { type, content } of events) {
+      const text = await olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content))
+      const encrypted = JSON.parse(text) as Record<string, unknown>
+      made.push(encrypted)
+      if (indexOf(String(encrypted.ciphertext)) + 1 >= settings.rotationMessages) break
+    }
+    return made
+  })
+}
+
+/** Which message under its key this is, from 0 (Megolm specification, message format: version, 0x08, index as varint). */
+function indexOf(ciphertext: string): number {
+  const bytes = Buffer.from(ciphertext.slice(0, 16), 'base64')
+  let index = 0
+  for (let at = 2; at < bytes.length; at++) {
+    index += (bytes[at]! & 0x7f) * 128 ** (at - 2)
+    if (bytes[at]! < 0x80) return index
+  }
+  throw new GhostError('machine', false)
 }
 
 /** Shares the room key with all devices that can be reached, and says whether somebody can read now. */

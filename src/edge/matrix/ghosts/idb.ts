@@ -3,8 +3,8 @@ import 'fake-indexeddb/auto'
 
 /**
  * The in-memory IndexedDB that the Olm machines work on (fake-indexeddb), made to tell what a transaction changed and to
- * hold back its `complete` event until that is durable elsewhere. Whatever waits for a transaction, as every promise of
- * the Olm machine does, then waits for the disk too.
+ * hold back its `complete` event until that is noted elsewhere. When it has to be durable, whoever calls the machine sees
+ * to (`crypto-store.ts`).
  *
  * This file alone knows fake-indexeddb's insides (6.2.8): `_start` of a transaction, its rollback log, the raw stores.
  */
@@ -41,7 +41,7 @@ export interface Change {
   readonly deleted: readonly { readonly store: string; readonly key: IDBValidKey }[]
 }
 
-/** Makes a change durable. When it rejects, the transaction aborts. */
+/** Takes a change. When it rejects, the transaction aborts. */
 export type Persist = (change: Change) => Promise<void>
 
 interface RawRecord {

@@ -10,7 +10,7 @@ export interface Machine {
   /** Set once it must not be used any more: a commit failed or a call hung. */
   readonly broken: boolean
   /**
-   * One call into Rust. What Rust itself refuses is passed on as it is (it may name users: never log it).
+   * One call into Rust, or several; the result is given when all that they changed is durable. What Rust itself refuses is passed on as it is (it may name users: never log it).
    * @throws GhostError `timeout`, `store`, `lease-lost`: the machine is broken then
    */
   call<T>(work: (olm: wasm.OlmMachine) => Promise<T>): Promise<T>
@@ -36,7 +36,9 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
   await wasm.initAsync()
   const opening = async () => {
     const handle = await wasm.StoreHandle.openWithKey(store.name, options.storeKey, silent)
-    return wasm.OlmMachine.initFromStore(new wasm.UserId(user), new wasm.DeviceId(device), handle, silent)
+    const olm = await wasm.OlmMachine.initFromStore(new wasm.UserId(user), new wasm.DeviceId(device), handle, silent)
+    await store.flush()
+    return olm
   }
   let broken = false
   const judge = (error: unknown): never => {
@@ -49,6 +51,12 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
       throw new GhostError(isStoreError(store.fault, 'lease-lost') ? 'lease-lost' : 'store', true)
     }
     throw error
+  }
+  // Also after a refusal: what Rust had changed until then must not be given out by another call first.
+  const durably = async <T>(result: Promise<T>): Promise<T> => {
+    await result.catch(() => {})
+    await store.flush()
+    return result
   }
   const olm = await within(timeoutMs, opening()).catch(judge)
   await olm.registerRoomKeyUpdatedCallback(async (keys) => {
@@ -64,7 +72,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     async call(work) {
       if (store.fault !== undefined) judge(store.fault)
       if (broken) throw new GhostError('timeout', true)
-      return within(timeoutMs, work(olm)).catch(judge)
+      return within(timeoutMs, durably(work(olm))).catch(judge)
     },
     close() {
       try {

@@ -47,6 +47,12 @@ export interface Delivery {
   readonly deviceLists: { readonly changed: readonly string[]; readonly left: readonly string[] }
 }
 
+/** An event before it is encrypted. */
+export interface PlainEvent {
+  readonly type: string
+  readonly content: object
+}
+
 export interface ToDevice {
   readonly type: string
   readonly sender: string
@@ -73,12 +79,19 @@ export interface Ghosts {
   /** Id of the ghost's Matrix device, for calls that need `device_id`. */
   deviceOf(ghost: GhostId): Promise<string>
   /**
-   * Content of an `m.room.encrypted` event that the members' devices can read. The room key's use is durable before this
-   * resolves: the caller stores the result, then sends it.
-   * Step `matrix.encrypted` is called before it resolves.
+   * Contents of `m.room.encrypted` events that the members' devices can read, in the order of what they are made of. The
+   * room key's use is durable before this resolves, for all of them at once: the caller stores the results, then sends
+   * them. Step `matrix.encrypted` is called for each before it resolves.
    * @param members Matrix ids of all who are in the room or invited; the ghost itself may be among them
    * @throws GhostError `unreadable` (retry) when nobody but ghosts' own devices could be given the key
    */
+  encryptAll(
+    ghost: GhostId,
+    room: string,
+    events: readonly PlainEvent[],
+    members: readonly string[],
+  ): Promise<Record<string, unknown>[]>
+  /** The same for one event. */
   encrypt(
     ghost: GhostId,
     room: string,
