@@ -97,7 +97,15 @@ const events = [
       ),
       delivered: about(whole, 'Messages that devices of its users have acknowledged; of a network, its edge.'),
       latency: about(
-        z.strictObject({ measured: whole, p50: milliseconds, p90: milliseconds, p99: milliseconds }).optional(),
+        z
+          .strictObject({
+            ...{ measured: whole, p50: milliseconds, p90: milliseconds, p99: milliseconds },
+            steps: about(
+              z.array(z.strictObject({ ms: milliseconds, count: whole })),
+              'The histogram itself, so that hours can be added up: `count` took `ms` at most, and longer than the step before.',
+            ),
+          })
+          .optional(),
         'From when the hub took a message to when the device had it, of those whose device was there at that time.',
       ),
       since: z.iso.datetime(),
@@ -156,7 +164,10 @@ const envelope = {
 export const entrySchema = z
   .discriminatedUnion(
     'type',
-    events.map((each) => each.extend(envelope)) as unknown as [(typeof events)[number], ...(typeof events)[number][]],
+    events.map((each) => each.extend(envelope).meta(each.meta() ?? {})) as unknown as [
+      (typeof events)[number],
+      ...(typeof events)[number][],
+    ],
   )
   .meta({
     title: 'Entry of the compliance log, version 1',

@@ -20,7 +20,7 @@ export {
 } from './log/index.ts'
 export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
-export { openApiDocument } from './query/index.ts'
+export { findEntries, findStatement, openApiDocument } from './query/index.ts'
 export { type EntryFilter, exportFormats, head, lineOf, proofOf, readEntries } from './reading/index.ts'
 export { type AuditStep, auditSteps } from './sequence.ts'
 export { type ErasureStep, erasureSteps } from './subjects/erasure.ts'

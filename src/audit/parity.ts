@@ -106,6 +106,8 @@ function note(histogram: Histogram, ms: number): void {
   histogram.measured++
 }
 
+const endOf = (step: number) => Math.round(growth ** step)
+
 function quantiles({ counts, measured }: Histogram) {
   if (measured === 0) return undefined
   const at = (share: number) => {
@@ -114,7 +116,8 @@ function quantiles({ counts, measured }: Histogram) {
       seen += counts[each] ?? 0
       return seen >= share * measured
     })
-    return Math.round(growth ** (step ?? 0))
+    return endOf(step ?? 0)
   }
-  return { measured, p50: at(0.5), p90: at(0.9), p99: at(0.99) }
+  const steps = [...counts.entries()].flatMap(([step, count]) => (count ? [{ ms: endOf(step), count }] : []))
+  return { measured, p50: at(0.5), p90: at(0.9), p99: at(0.99), steps }
 }

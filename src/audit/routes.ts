@@ -32,7 +32,7 @@ export function logRoutes({ read, credentials }: LogRoutesOptions): Hono {
     const headers = { 'content-type': 'application/octet-stream', 'cache-control': forever }
     return serve(c, parseTilePath(path) ? path : undefined, headers)
   })
-  // Whatever else is asked for: what there is, only who may read it is told.
-  routes.get('/*', (c) => allows(c, credentials, 'log') ?? problem(c, 'not-found'))
+  // Whatever else is asked for: what there is, only who may read it is told. /audit itself is the auditors' page.
+  routes.get('/:rest{.+}', (c) => allows(c, credentials, 'log') ?? problem(c, 'not-found'))
   return routes
 }

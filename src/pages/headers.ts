@@ -10,6 +10,7 @@ export interface PageKind {
 export const pageKinds: Readonly<Record<string, PageKind>> = {
   guest: { path: '/g/', camera: false, trial: false },
   app: { path: '/app', camera: true, trial: true },
+  audit: { path: '/audit', camera: false, trial: false },
 }
 
 /**

@@ -8,7 +8,7 @@ export { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } f
 export { leafHash } from './hashes.ts'
 export { encodeVerifier, type NoteSigner, type NoteVerifier, noteSigner, parseVerifier } from './note.ts'
 export { decodeProof, encodeProof, type LogProof, verifyProof } from './proof-file.ts'
-export { proveInclusion } from './proofs.ts'
+export { proveConsistency, proveInclusion, verifyConsistency, verifyInclusion } from './proofs.ts'
 export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'
 export { encodeBundle, mostEntryBytes, parseTilePath, type TileName, tilePath, tileWidth } from './tiles.ts'
 export { readVerifiedRange } from './verified-range.ts'

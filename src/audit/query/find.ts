@@ -84,7 +84,7 @@ async function placesOf(database: Queryable, { from, to }: EntryFilter) {
 }
 
 /** The statement for one span of indices. */
-function statement(
+export function statement(
   filter: EntryFilter,
   order: Order,
   { low, high }: { low: number; high: number },

@@ -26,7 +26,7 @@ const time = (description: string) =>
 const word = (description: string) =>
   z
     .string()
-    .regex(/^[a-z][a-z0-9.-]{0,99}$/)
+    .regex(/^[a-z0-9][a-z0-9.-]{0,252}$/)
     .meta({ description, wire: { type: 'string' } })
 
 const choice = <const Values extends readonly [string, ...string[]]>(values: Values, description: string) =>
@@ -36,7 +36,7 @@ const filter = {
   from: time('Not before this time, UTC.').optional(),
   to: time('Before this time, UTC.').optional(),
   type: choice(eventTypes, 'The kind of event.').optional(),
-  provider: word('A network or another provider, as `matrix`; `messenger` for own users.').optional(),
+  provider: word('A network or another provider, as `matrix`; `own` for the messenger’s own users.').optional(),
   pseudonym: z
     .string()
     .regex(/^[A-Za-z0-9_-]{22}$/)

@@ -1,0 +1,188 @@
+import {
+  type Checkpoint,
+  encodeProof,
+  LogError,
+  leafHash,
+  type NoteVerifier,
+  openCheckpoint,
+  openTiles,
+  parseVerifier,
+  proveConsistency,
+  proveInclusion,
+  type TileReader,
+  verifyConsistency,
+  verifyInclusion,
+} from '../../audit/log/index.ts'
+import { type EntryJson, readEntry } from '../../audit/reading/index.ts'
+import { utf8 } from '../../crypto/index.ts'
+import { webCrypto } from '../../crypto/web.ts'
+
+/** Why the service has not answered. */
+export type Refusal = 'credential' | 'scope' | 'busy' | 'offline' | 'fault'
+
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError'
+  readonly why: Refusal
+
+  constructor(why: Refusal) {
+    super(why)
+    this.why = why
+  }
+}
+
+/** A checkpoint that this browser has seen and verified. */
+export interface KeptCheckpoint {
+  /** As it was served, in base64 characters of a note: text. */
+  readonly note: string
+  readonly at: number
+}
+
+/** Where the last checkpoint is kept, so that the next visit finds out a log that was rewritten. */
+export interface CheckpointStore {
+  read(origin: string): KeptCheckpoint | undefined
+  write(origin: string, kept: KeptCheckpoint): void
+}
+
+export interface VerifiedCheckpoint extends Checkpoint {
+  readonly note: Uint8Array
+  /** The one kept from an earlier time, which this one continues. */
+  readonly earlier: { readonly size: number; readonly at: number } | undefined
+}
+
+export interface ProvenEntry {
+  readonly index: number
+  readonly entry: EntryJson
+  readonly text: string
+  /** Size of the tree that it was proven to be in. */
+  readonly provenIn: number
+}
+
+export interface EntriesPage {
+  readonly entries: readonly ProvenEntry[]
+  readonly next: string | undefined
+}
+
+export type Question = Readonly<Record<string, string>>
+
+/** Entries that lie together come out of the same tiles; more than some hundred at once would make the page wait. */
+const pageSize = '50'
+/** Longer than the service takes for any answer. */
+const timeoutMs = 30_000
+
+/**
+ * Reads a log and believes nothing of it: signature, consistency with what was kept, and the place of each entry are
+ * checked here. @throws LogError when the key is none
+ */
+export function openLogClient(options: { key: string; credential: string; store: CheckpointStore; base: string }) {
+  const { credential, store, base } = options
+  const verifier: NoteVerifier = parseVerifier(webCrypto, options.key.trim())
+  let current: VerifiedCheckpoint | undefined
+  let tiles: TileReader | undefined
+  let served: Uint8Array | undefined
+
+  const ask = async (path: string): Promise<Response> => {
+    const response = await fetch(`${base}/${path}`, {
+      headers: { authorization: `Bearer ${credential}` },
+      ...{ credentials: 'omit', redirect: 'error', cache: path.startsWith('tile/') ? 'default' : 'no-store' },
+      signal: AbortSignal.timeout(timeoutMs),
+    }).catch(() => {
+      throw new RefusedError('offline')
+    })
+    if (response.ok || response.status === 404) return response
+    const known: Record<number, Refusal> = { 401: 'credential', 403: 'scope', 429: 'busy' }
+    throw new RefusedError(known[response.status] ?? 'fault')
+  }
+  const read = async (path: string): Promise<Uint8Array | undefined> => {
+    const response = await ask(path)
+    return response.ok ? new Uint8Array(await response.arrayBuffer()) : undefined
+  }
+
+  /** The newest checkpoint, verified, and kept from now on. @throws LogError, RefusedError */
+  const refresh = async (): Promise<VerifiedCheckpoint> => {
+    const note = await read('checkpoint')
+    if (!note) throw new LogError('missing', 'there is no checkpoint')
+    served = note
+    const checkpoint = openCheckpoint(webCrypto, note, verifier)
+    const newer = openTiles(webCrypto, read, checkpoint.size)
+    const kept = store.read(verifier.name)
+    const older = kept && openKept(kept)
+    if (older && older.size > checkpoint.size) throw new LogError('inconsistent', 'the log has become shorter')
+    if (older) {
+      const proof = await proveConsistency(newer, older.size)
+      verifyConsistency(webCrypto, proof, { older, newer: checkpoint })
+    }
+    store.write(verifier.name, { note: new TextDecoder().decode(note), at: Date.now() })
+    const earlier = current?.earlier ?? (kept && older && { size: older.size, at: kept.at })
+    current = { ...checkpoint, note, earlier }
+    tiles = newer
+    return current
+  }
+
+  /** One that another key has signed is of another log, and says nothing about this one. */
+  const openKept = ({ note }: KeptCheckpoint): Checkpoint | undefined => {
+    try {
+      return openCheckpoint(webCrypto, utf8(note), verifier)
+    } catch {
+      return undefined
+    }
+  }
+
+  const proveOne = async (index: number, body: Uint8Array) => {
+    // The log may have grown since.
+    if (!current || index >= current.size) await refresh()
+    const hashes = await proveInclusion(tiles!, index)
+    verifyInclusion(webCrypto, hashes, { leaf: leafHash(webCrypto, body), index, tree: current! })
+    return hashes
+  }
+
+  return {
+    origin: verifier.name,
+    refresh,
+
+    /** What shows somebody else that two checkpoints contradict each other: both, as they were served. */
+    evidence: (): string => `${store.read(verifier.name)?.note ?? ''}\n${new TextDecoder().decode(served)}`,
+
+    /** A page of entries, each proven. @throws LogError, RefusedError */
+    async find(question: Question, cursor?: string): Promise<EntriesPage> {
+      const query = new URLSearchParams({ limit: pageSize, order: 'newest', ...question, format: 'ndjson' })
+      if (cursor !== undefined) query.set('cursor', cursor)
+      const response = await ask(`v1/entries?${query}`)
+      const entries: ProvenEntry[] = []
+      for (const line of (await response.text()).split('\n').filter(Boolean)) {
+        const { index, text } = splitLine(line, verifier.name)
+        const body = utf8(text)
+        await proveOne(index, body)
+        entries.push({ index, text, entry: readEntry(body), provenIn: current!.size })
+      }
+      const link = /[?&]cursor=([\w-]+)[^>]*>; rel="next"/.exec(response.headers.get('link') ?? '')
+      return { entries, next: link?.[1] }
+    },
+
+    /** The proof of an entry, to keep. */
+    async proof({ index, text }: ProvenEntry): Promise<Uint8Array<ArrayBuffer>> {
+      const entry = utf8(text)
+      const hashes = await proveOne(index, entry)
+      return new Uint8Array(encodeProof({ index, entry, hashes, checkpoint: current!.note }))
+    },
+
+    /** Everything that was looked for, as a file. */
+    async exported(question: Question, format: 'csv' | 'ocsf' | 'ndjson'): Promise<Blob> {
+      return (await ask(`v1/export?${new URLSearchParams({ ...question, format })}`)).blob()
+    },
+
+    async schema(): Promise<unknown> {
+      return (await ask('v1/schema')).json()
+    },
+  }
+}
+
+export type LogClient = ReturnType<typeof openLogClient>
+
+/** The entry stands in its line byte for byte. */
+function splitLine(line: string, log: string): { index: number; text: string } {
+  const { index } = JSON.parse(line) as { index: unknown }
+  const before = `{"log":${JSON.stringify(log)},"index":${index},"entry":`
+  if (!Number.isSafeInteger(index) || !line.startsWith(before) || !line.endsWith('}'))
+    throw new LogError('malformed', 'an answer is not of this log')
+  return { index: index as number, text: line.slice(before.length, -1) }
+}
