@@ -304,6 +304,13 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
       })
   })
 
+  it('says that a server cannot be reached, and begins nothing', async () => {
+    const jim = await somebody()
+    const target = { network: 'matrix', value: '@somebody:elsewhere.test' }
+    await assert.rejects(jim.device.conversationWith(target), { code: 'server-unreachable', retry: true })
+    assert.ok((await jim.device.rooms()).every(({ kind }) => kind !== 'direct'))
+  })
+
   it('writes nothing readable into the log', () => {
     assert.doesNotMatch(JSON.stringify(world.logged), /alice|dora|@|mimi:|hello/i)
   })

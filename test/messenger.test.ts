@@ -460,7 +460,7 @@ describe('an edge', () => {
       accessToken: () => JSON.stringify({ subject: 'edge', ...claims }),
       resolve: async (value) => {
         asked.push(value)
-        return value === '@known:example.org' ? edge.device.address : undefined
+        return value === '@known:example.org' ? { account: edge.device.address } : { unresolved: 'not-reachable' }
       },
     })
     const target = { network: 'matrix', value: '@known:example.org' }

@@ -29,6 +29,7 @@ const providerCodes = [
   'unsupported',
   'wrong-pin',
   'ended',
+  'server-unreachable',
 ] as const
 
 /** What the provider refuses: the error codes of the messenger protocol. */
@@ -97,6 +98,7 @@ const sentences: Record<ClientErrorCode, string> = {
   unsupported: 'The service does not know how to do this.',
   'wrong-pin': 'This is not the PIN. Ask the person who gave you the link.',
   ended: 'This chat has ended.',
+  'server-unreachable': 'The server of this person cannot be reached now. Check the spelling, or try again later.',
   disconnected: 'There is no connection to the service.',
   timeout: 'The service did not answer in time.',
   closed: 'The app was closed while this was under way.',
@@ -131,6 +133,7 @@ export const passing: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
   'pending-proposal',
   'rate-limited',
   'unavailable',
+  'server-unreachable',
   'disconnected',
   'timeout',
 ])

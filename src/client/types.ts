@@ -151,12 +151,18 @@ export interface Sent {
 export interface ServedNetwork {
   stop(): void
 }
+/**
+ * Why a look-up found no account. server-unreachable: the server that the identifier names does not answer now;
+ * rate-limited: the edge has looked up too many lately. unavailable: the edge has a passing fault.
+ */
+export type Unresolved = 'not-reachable' | 'server-unreachable' | 'rate-limited' | 'unavailable'
+
 export interface NetworkServer {
   network: string
   /** A token that names the operator; asked for on each declaration, so that it can be a fresh one. */
   accessToken: () => string | Promise<string>
-  /** The account for an identifier of that network; undefined: not reachable. */
-  resolve: (value: string) => Promise<AccountAddress | undefined>
+  /** The account for an identifier of that network, or why there is none; what it throws is told as unavailable. */
+  resolve: (value: string) => Promise<{ account: AccountAddress } | { unresolved: Unresolved }>
 }
 
 /** How a guest link is to be. */

@@ -30,6 +30,7 @@ export type HubErrorCode =
   | 'unsupported'
   | 'wrong-pin'
   | 'ended'
+  | 'server-unreachable'
 
 /** What a developer is told, and whether the same request can succeed later without anybody changing their mind. */
 const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
@@ -61,6 +62,7 @@ const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
   unsupported: { message: 'not supported by this provider', retry: false },
   'wrong-pin': { message: 'not the PIN of this link; the try was counted', retry: false },
   ended: { message: "this guest's chat is over", retry: false },
+  'server-unreachable': { message: 'the server of this identifier does not answer now', retry: true },
 }
 
 /** All codes. */

@@ -406,6 +406,13 @@ describe('networks behind an edge', () => {
     await edge.expect('done', { case: 'answerResolve', value: { resolve: second.resolve, account: '' } })
     assert.equal(((await unwilling).value as { code: number }).code, ErrorCode.NOT_REACHABLE)
 
+    const away = phone.ask(lookUp, channel)
+    const lost = await edge.event('resolveRequest')
+    const code = ErrorCode.SERVER_UNREACHABLE
+    await edge.expect('done', { case: 'answerResolve', value: { resolve: lost.resolve, code } })
+    const { value: error } = (await away) as { value: { code: number; retry: boolean } }
+    assert.deepEqual([error.code, error.retry], [code, true])
+
     const foreign = phone.ask(lookUp, channel)
     const third = await edge.event('resolveRequest')
     const posing = { resolve: third.resolve, account: alice.account.address }

@@ -148,7 +148,7 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
         case 'serveNetwork':
           return serveNetwork(request.value.network, request.value.accessToken)
         case 'answerResolve':
-          ctx.resolvers.answer(new Set(served.keys()), request.value.resolve, request.value.account)
+          ctx.resolvers.answer(new Set(served.keys()), request.value)
           return done
         case 'ping':
           return { case: 'pong', value: { serverTimeMs: BigInt(ctx.clock()) } }

@@ -1000,9 +1000,18 @@ export declare type AnswerResolve = Message<"silta.messenger.v1.AnswerResolve"> 
   resolve: bigint;
 
   /**
+   * empty: see code
+   *
    * @generated from field: string account = 2;
    */
   account: string;
+
+  /**
+   * of an empty account: NOT_REACHABLE (also when unset), SERVER_UNREACHABLE, RATE_LIMITED, UNAVAILABLE
+   *
+   * @generated from field: silta.messenger.v1.ErrorCode code = 3;
+   */
+  code: ErrorCode;
 };
 
 /**
@@ -2599,6 +2608,13 @@ export enum ErrorCode {
    * @generated from enum value: ENDED = 28;
    */
   ENDED = 28,
+
+  /**
+   * the foreign server on which the identifier lives does not answer now
+   *
+   * @generated from enum value: SERVER_UNREACHABLE = 40;
+   */
+  SERVER_UNREACHABLE = 40,
 }
 
 /**

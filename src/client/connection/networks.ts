@@ -1,5 +1,6 @@
+import { ErrorCode } from '../../protocol/index.ts'
 import { ClientError } from '../errors.ts'
-import type { NetworkServer, ServedNetwork } from '../types.ts'
+import type { NetworkServer, ServedNetwork, Unresolved } from '../types.ts'
 import type { Connection } from './types.ts'
 import { expect } from './wire.ts'
 
@@ -15,7 +16,7 @@ export async function serveNetwork(connection: Connection, server: NetworkServer
   }
   const stopEvents = connection.onEvent((event) => {
     if (event.case !== 'resolveRequest' || event.value.network !== network) return
-    answer(connection, event.value.resolve, () => server.resolve(event.value.value)).catch(() => {
+    answer(connection, event.value.resolve, (value) => server.resolve(value), event.value.value).catch(() => {
       // The provider gives up a look-up that nobody answers.
     })
   })
@@ -38,11 +39,19 @@ export async function serveNetwork(connection: Connection, server: NetworkServer
   return { stop }
 }
 
-async function answer(connection: Connection, resolve: bigint, look: () => Promise<string | undefined>): Promise<void> {
-  let account = ''
+const codes: Readonly<Record<Unresolved, ErrorCode>> = {
+  'not-reachable': ErrorCode.NOT_REACHABLE,
+  'server-unreachable': ErrorCode.SERVER_UNREACHABLE,
+  'rate-limited': ErrorCode.RATE_LIMITED,
+  unavailable: ErrorCode.UNAVAILABLE,
+}
+
+async function answer(connection: Connection, resolve: bigint, look: NetworkServer['resolve'], value: string) {
+  let found: Awaited<ReturnType<NetworkServer['resolve']>> = { unresolved: 'unavailable' }
   try {
-    account = (await look()) ?? ''
+    found = await look(value)
   } finally {
-    await connection.request({ case: 'answerResolve', value: { resolve, account } })
+    const given = 'account' in found ? { account: found.account } : { code: codes[found.unresolved] }
+    await connection.request({ case: 'answerResolve', value: { resolve, ...given } })
   }
 }

@@ -5,7 +5,7 @@ import { parseMxid } from './mxid.ts'
 test('a Matrix id is taken in one form, and nothing else is', () => {
   for (const [given, wanted] of [
     ['@alice:example.org', '@alice:example.org'],
-    ['@Alice_9=/+-:Example.ORG', '@Alice_9=/+-:example.org'],
+    ['@Alice_9=/+-:Example.ORG', '@Alice_9=/+-:Example.ORG'],
     ['@a:localhost:8448', '@a:localhost:8448'],
     ['@a:[::1]:8448', '@a:[::1]:8448'],
     ['alice:example.org', undefined],

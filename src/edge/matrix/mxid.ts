@@ -1,7 +1,7 @@
 /**
  * A Matrix id in the form in which it is compared, or undefined when it is none: `@`, a localpart of the historical
  * grammar (printable ASCII without `:`), a server name, 255 bytes at most (Matrix specification, appendix "User
- * identifiers"). Server names are compared in lower case.
+ * identifiers"). Servers whose names differ in case only are different servers there.
  */
 export function parseMxid(text: string): string | undefined {
   const [, localpart, server] =
@@ -9,5 +9,5 @@ export function parseMxid(text: string): string | undefined {
       text,
     ) ?? []
   if (localpart === undefined || server === undefined || text.length > 255) return undefined
-  return `@${localpart}:${server.toLowerCase()}`
+  return text
 }

@@ -31,7 +31,10 @@ export interface PortalSettings {
   readonly groupJoinMs: number
   /** How long a command to the bot is tried again, in ms, before its failure is told. */
   readonly commandMs: number
-  /** Longest wait for the homeserver's answer whether a Matrix user exists, in ms; it may have to ask another server. */
+  /**
+   * Longest wait for the homeserver's answer whether a Matrix user exists, in ms; it may have to ask another server. Less
+   * than the messenger waits for a look-up (10 s), so that it is told which server it was.
+   */
   readonly profileTimeoutMs: number
 }
 
@@ -55,5 +58,5 @@ export const defaultPortalSettings: PortalSettings = {
   groupMembers: 250,
   groupJoinMs: minute,
   commandMs: 15_000,
-  profileTimeoutMs: 15_000,
+  profileTimeoutMs: 8_000,
 }
