@@ -91,13 +91,21 @@ export function openHub(options: HubOptions) {
     },
   }
   const cleaning = openCleaning(ctx)
-  const endings = openEndings(ctx)
+  const endings = openEndings(ctx, async () => options.steps?.('hub.guest.ended'))
   /** What is in the log and has not been answered. */
   const accepted = async (answer: Promise<Accepted>): Promise<Accepted> => {
     const given = await answer
     await options.steps?.('hub.accepted')
     return given
   }
+  /** The step after an operation. */
+  const then =
+    <A extends unknown[], R>(step: HubStep, operation: (ctx: HubContext, ...args: A) => Promise<R>) =>
+    async (_: HubContext, ...args: A): Promise<R> => {
+      const result = await operation(ctx, ...args)
+      await options.steps?.(step)
+      return result
+    }
   const guarded =
     <A extends unknown[], R>(operation: (ctx: HubContext, ...args: A) => Promise<R>) =>
     async (...args: A): Promise<R> => {
@@ -167,14 +175,14 @@ export function openHub(options: HubOptions) {
 
     getPreferences: guarded(getPreferences),
     putPreferences: notForGuests((_, asker, change: PreferenceChange) => putPreferences(ctx, asker, change)),
-    block: guarded(block),
+    block: guarded(then('hub.guest.blocked', block)),
     requestConsent: notForGuests(requestConsent),
     answerConsent: notForGuests(answerConsent),
     readConsents: guarded(readConsents),
 
     putInvite: guarded(putInvite),
     listInvites: notForGuests(listInvites),
-    revokeInvite: notForGuests(revokeInvite),
+    revokeInvite: notForGuests(then('hub.guest.revoked', revokeInvite)),
     answerGuest: notForGuests(answerGuest),
     extendInvite: notForGuests(extendInvite),
     extendChat: guarded(async (_, asker: Asker, room: string): Promise<ChatEnding> => {
@@ -188,7 +196,7 @@ export function openHub(options: HubOptions) {
     awaitAnswer: (invite: string, accountKey: Uint8Array, onAnswer: () => void) =>
       awaitAnswer(ctx, invite, accountKey, onAnswer),
     openInvite: guarded(openInvite),
-    enterInvite: guarded(enterInvite),
+    enterInvite: guarded(then('hub.guest.entered', enterInvite)),
     createGuestRoom: guarded(async (_, guest: GuestCreation) => {
       const { accepted: answer, lookAt } = await createGuestRoom(ctx, guest)
       endings.plan(lookAt)

@@ -10,6 +10,8 @@ import {
   connect,
   type Device,
   type DeviceOptions,
+  type GuestOptions,
+  joinByInvite,
   memoryStorage,
   openDevice,
   type ReceivedMessage,
@@ -194,6 +196,11 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
       const made = await finish(await completed)
       await made.device.ready()
       return made
+    },
+    /** A guest's device, come in by a link. */
+    async join(guest: GuestOptions, extra: Extra = {}): Promise<TestDevice> {
+      const { options, finish } = setUp(extra, extra.storage ?? memoryStorage())
+      return finish(await joinByInvite({ ...options, ...guest }))
     },
     connection: (tap: Tap = {}) => wire(tap).connection,
     cuttable: () => wire({}),

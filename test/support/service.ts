@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { clientSteps } from '../../src/client/index.ts'
 import { type EdgeStep, matrixSteps } from '../../src/edge/index.ts'
 import { type HubStep, hubSteps } from '../../src/hub/index.ts'
+import { freePort } from './ports.ts'
 import type { TestSynapse } from './synapse.ts'
 
 export type ServiceStep = HubStep | EdgeStep
@@ -41,7 +42,8 @@ export interface TestService extends AsyncDisposable {
 }
 
 export interface ServiceOptions {
-  readonly synapse: Pick<TestSynapse, 'url' | 'registration' | 'appservicePort'>
+  /** Without one there is no Matrix. */
+  readonly synapse?: Pick<TestSynapse, 'url' | 'registration' | 'appservicePort'>
   /** More of the configuration, as environment variables. */
   readonly environment?: Readonly<Record<string, string>>
 }
@@ -55,15 +57,17 @@ const stopMs = 10_000
 /** Starts it with an empty folder, which goes when it is disposed of: three to five seconds. */
 export async function startTestService({ synapse, environment = {} }: ServiceOptions): Promise<TestService> {
   const dataDirectory = mkdtempSync(join(tmpdir(), 'silta-service-'))
-  const { registration } = synapse
+  const matrix = synapse && {
+    SILTA_MATRIX_HOMESERVER_URL: synapse.url,
+    SILTA_MATRIX_DOMAIN: synapse.registration.domain,
+    SILTA_MATRIX_AS_TOKEN: synapse.registration.asToken,
+    SILTA_MATRIX_HS_TOKEN: synapse.registration.hsToken,
+  }
   const configuration = {
     SILTA_PROVIDER_DOMAIN: 'messenger.example',
     SILTA_DATA_DIRECTORY: dataDirectory,
-    SILTA_LISTEN_PORT: String(synapse.appservicePort),
-    SILTA_MATRIX_HOMESERVER_URL: synapse.url,
-    SILTA_MATRIX_DOMAIN: registration.domain,
-    SILTA_MATRIX_AS_TOKEN: registration.asToken,
-    SILTA_MATRIX_HS_TOKEN: registration.hsToken,
+    SILTA_LISTEN_PORT: String(synapse?.appservicePort ?? (await freePort())),
+    ...matrix,
     SILTA_PARENT: String(process.pid),
     ...environment,
   }

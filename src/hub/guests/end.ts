@@ -52,13 +52,13 @@ async function endGuest(ctx: HubContext, tx: Transaction, guest: GuestRow, reaso
 const atOnce = 100
 
 /** Ends the chats in which nothing was said for too long, and warns of it before. Gives when to look next, if there is a chat. */
-async function endDue(ctx: HubContext): Promise<number | undefined> {
+async function endDue(ctx: HubContext, onLooked: () => Promise<void>): Promise<number | undefined> {
   for (;;) {
     const due = await ctx.database.query<GuestRow>(
       'select * from hub.guest where ended is null and look_at <= $1 order by look_at limit $2',
       [ctx.clock(), atOnce],
     )
-    for (const guest of due)
+    for (const guest of due) {
       await ctx.database.transaction(async (tx) => {
         const room = await lockRoomNo(tx, guest.room_no)
         const [row] = await tx.query<GuestRow>(
@@ -74,6 +74,8 @@ async function endDue(ctx: HubContext): Promise<number | undefined> {
         const lookAt = nextLook(ctx, now, ending)
         await tx.query('update hub.guest set look_at = $2 where account = $1', [guest.account, lookAt])
       })
+      await onLooked()
+    }
     if (due.length === atOnce) continue
     const [next] = await ctx.database.query<{ at: number | null }>(
       'select min(look_at) as at from hub.guest where ended is null',
@@ -82,8 +84,11 @@ async function endDue(ctx: HubContext): Promise<number | undefined> {
   }
 }
 
-/** Ends chats when they are due: by a timer while the service runs, and whatever became due before it started. */
-export function openEndings(ctx: HubContext) {
+/**
+ * Ends chats when they are due: by a timer while the service runs, and whatever became due before it started. `onLooked`
+ * is called after each chat that was due.
+ */
+export function openEndings(ctx: HubContext, onLooked: () => Promise<void> = async () => {}) {
   let timer: NodeJS.Timeout | undefined
   let at = Number.POSITIVE_INFINITY
   let closed = false
@@ -91,7 +96,7 @@ export function openEndings(ctx: HubContext) {
   const run = async () => {
     at = Number.POSITIVE_INFINITY
     // Another process may have let somebody in: looked at now and then in any case.
-    const next = await endDue(ctx)
+    const next = await endDue(ctx, onLooked)
     plan(Math.min(next ?? Number.POSITIVE_INFINITY, ctx.clock() + ctx.settings.cleanEveryMs))
   }
   const look = () => {

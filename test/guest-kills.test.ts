@@ -1,0 +1,189 @@
+// A guest's way in and out, with kill -9 at each step of it: the service's, and the browser's.
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type Connection,
+  connect,
+  type Device,
+  joinByInvite,
+  memoryStorage,
+  webSocketPipe,
+} from '../src/client/index.ts'
+import { textMessage } from '../src/content/index.ts'
+import { nodeCrypto } from '../src/crypto/node.ts'
+import { nodeMlsProvider } from '../src/mls/provider-node.ts'
+import { openDatabase } from '../src/store/index.ts'
+import { type MessengerPerson, newPerson } from './support/messenger-person.ts'
+import { listen, testProvider } from './support/provider.ts'
+import { startTestService, type TestService } from './support/service.ts'
+import { until } from './support/until.ts'
+
+const text = (plain: string) => textMessage({ plain })
+const gone = { name: 'ClientError', code: 'not-found' }
+
+describe('a browser that dies while its guest comes in', () => {
+  test('at any storage transaction: the guest is in once, and what it writes arrives once', async () => {
+    await using provider = await testProvider()
+    const anna = await provider.register('anna')
+    const heard = listen(anna.device)
+    let finished = false
+    const said: string[] = []
+    for (let death = 1; !finished; death++) {
+      const { link } = await anna.device.createInvite()
+      const storage = memoryStorage()
+      let count = 0
+      const died = Promise.withResolvers<undefined>()
+      const dies = () => {
+        if (++count !== death) return false
+        setImmediate(() => died.resolve(undefined))
+        return true
+      }
+      const guest = { link, name: 'Mia' }
+      const first = await Promise.race([provider.join(guest, { storage, dies }), died.promise])
+      finished = first !== undefined
+      await first?.crash()
+      const again = await provider
+        .join(guest, { storage })
+        .catch((error) => (error.code === 'device-exists' ? provider.reopen(storage) : Promise.reject(error)))
+      const [room] = await again.device.rooms()
+      await again.device.send(room!.id, text(`after death ${death}`))
+      said.push(`after death ${death}`)
+      await until('the words', () => heard.texts.length >= said.length)
+      await assert.rejects(provider.join(guest), gone)
+      await again.crash()
+    }
+    assert.ok(said.length > 5)
+    assert.deepEqual(heard.texts, said)
+    assert.deepEqual(heard.faults, [])
+  })
+})
+
+describe('a service that is killed', () => {
+  let service: TestService
+  let anna: MessengerPerson
+  const connections = new Set<Connection>()
+
+  before(async () => {
+    service = await startTestService({})
+    anna = await newPerson(service.url, 'anna', { reachable: false })
+  })
+  after(async () => {
+    for (const connection of connections) await connection.close()
+    await anna?.close()
+    await service?.[Symbol.asyncDispose]()
+  })
+
+  interface Guest {
+    device: Device
+    storage: ReturnType<typeof memoryStorage>
+    ended: string[]
+  }
+  /** Comes in, as often as it takes. */
+  async function come(link: string): Promise<Guest> {
+    const quick = { reconnectFirst: 20, reconnectMost: 200 }
+    const connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`), quick)
+    connections.add(connection)
+    const storage = memoryStorage()
+    const options = { connection, storage, crypto: nodeCrypto, mls: nodeMlsProvider(), link, name: 'Mia' }
+    for (;;) {
+      try {
+        const device = await joinByInvite(options)
+        const ended: string[] = []
+        device.on('ended', (reason) => void ended.push(reason))
+        await device.start()
+        return { device, storage, ended }
+      } catch (error) {
+        if (!(error as { retry?: boolean }).retry) throw error
+      }
+    }
+  }
+  const talk = async ({ device }: Guest, words: string) => {
+    const [room] = await device.rooms()
+    await device.send(room!.id, text(words))
+    await until(words, () => anna.heard.texts.includes(words))
+  }
+  const over = async ({ storage, ended }: Guest, reason: string) => {
+    await until('the end', () => ended.length > 0)
+    assert.deepEqual(ended, [reason])
+    assert.deepEqual(await storage.transaction((tx) => tx.list('device')), [])
+  }
+  /** Does it again until it was answered. */
+  const insist = async (work: () => Promise<void>) => {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error as { retry?: boolean }).retry) throw error
+      }
+    }
+  }
+
+  for (const step of ['hub.guest.entered', 'hub.accepted'] as const)
+    test(`at ${step}, while somebody comes in: they are in once, and the link is used up`, async () => {
+      const { link } = await anna.device.createInvite()
+      await service.dieAt(step)
+      const coming = come(link)
+      await service.ended()
+      await service.start()
+      const mia = await coming
+      await talk(mia, `after ${step}`)
+      assert.equal(anna.heard.texts.filter((each) => each === `after ${step}`).length, 1)
+      await assert.rejects(come(link), gone)
+      const [invite] = await anna.device.invites()
+      assert.equal(invite?.chats.length, 1)
+      await mia.device.close()
+    })
+
+  for (const [step, act, reason] of [
+    ['hub.guest.revoked', (id: string) => anna.device.revokeInvite(id), 'revoked'],
+    ['hub.guest.blocked', (_: string, mia: Guest) => anna.device.block(mia.device.address), 'blocked'],
+  ] as const)
+    test(`at ${step}: the chat is over for both, and nothing is left of it in the browser`, async () => {
+      const { link, id } = await anna.device.createInvite()
+      const mia = await come(link)
+      await talk(mia, `before ${step}`)
+      await service.dieAt(step)
+      const acting = insist(() => act(id, mia))
+      await service.ended()
+      await service.start()
+      await over(mia, reason)
+      await acting
+    })
+
+  test('at hub.guest.ended, and while a chat becomes due: it is over once the service is back', async () => {
+    const { link } = await anna.device.createInvite({ idleMs: 1500, singleUse: false })
+    const killed = await come(link)
+    await service.dieAt('hub.guest.ended')
+    await service.ended()
+    await service.start()
+    await over(killed, 'idle')
+
+    const due = await come(link)
+    await service.kill()
+    await sleep(1600)
+    await service.start()
+    await over(due, 'idle')
+  })
+
+  test('has kept nothing of what was said in chats that are over', async () => {
+    assert.equal(await service.stop(), true)
+    const database = await openDatabase({ directory: join(service.dataDirectory, 'database') })
+    try {
+      const left = async (table: string) =>
+        (
+          await database.query(
+            `select 1 from hub.${table} t join hub.guest g on g.room_no = t.room_no where g.ended is not null`,
+          )
+        ).length
+      for (const table of ['log', 'welcome', 'welcome_body', 'submission', 'room_group', 'mailbox'])
+        assert.equal(await left(table), 0, table)
+      const ended = await database.query('select 1 from hub.guest where ended is not null')
+      assert.equal(ended.length, 4)
+    } finally {
+      await database.close()
+      await service.start()
+    }
+  })
+})
