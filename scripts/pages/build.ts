@@ -2,10 +2,12 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import type { BuiltPages } from '../../src/pages/index.ts'
 import { licences, packagesIn } from '../support/licences.ts'
 import { compactCodecs } from './compact-codecs.ts'
+import { guestOnly } from './guest-only.ts'
 
 export interface PagesBuilt {
   readonly pages: readonly string[]
@@ -21,7 +23,8 @@ const reference = /(<(?:script|link)\b[^>]*?)\b(src|href)="\.\/([\w./-]+)"/g
  * sources and packages give the same bytes, whoever builds them and where.
  *
  * A template names what it loads by where it lies: `src="./main.ts"`, `href="./page.css"`, `href="./icon.svg"`. Each becomes
- * one file under /assets/, named after its content, scripts and styles with their integrity. `href="./licences.txt"` is written here.
+ * one file under /assets/, named after its content, scripts, styles and texts with their integrity. `href="./../texts/de.json"` is made from
+ * `src/web/texts/de.ts`. `href="./licences.txt"` is written here.
  */
 export async function buildPages(checkout: string, outdir: string): Promise<PagesBuilt> {
   const web = join(checkout, 'src', 'web')
@@ -52,7 +55,7 @@ export async function buildPages(checkout: string, outdir: string): Promise<Page
       assets.push(`/assets/${file}`)
       const integrity = `sha384-${createHash('sha384').update(made.bytes).digest('base64')}`
       if (made.extension === '.js') scripts.push(integrity)
-      const checked = /^\.(js|css)$/.test(made.extension) ? ` integrity="${integrity}" crossorigin` : ''
+      const checked = /^\.(js|css|json)$/.test(made.extension) ? ` integrity="${integrity}" crossorigin` : ''
       html = html.replace(whole, `${before}${attribute}="/assets/${file}"${checked}`)
     }
     const bytes = Buffer.from(html)
@@ -81,9 +84,17 @@ async function makeAsset(checkout: string, page: string, file: string): Promise<
     const { packages } = await bundle(checkout, join(dirname(file), 'main.ts'))
     return { name: `${page}-licences`, extension: '.txt', bytes: Buffer.from(licences(packages)), packages }
   }
+  if (extension === '.json' && !existsSync(file)) return makeTexts(page, file)
   if (extension !== '.ts' && extension !== '.tsx' && extension !== '.css')
     return { name: basename(file, extension), extension, bytes: readFileSync(file), packages: [] }
   return { name: page, extension: extension === '.css' ? '.css' : '.js', ...(await bundle(checkout, file)) }
+}
+
+/** Texts of one language, from the module of that name: what all pages have, and what this one has. */
+async function makeTexts(page: string, file: string): Promise<Asset> {
+  const module = (await import(pathToFileURL(file.replace(/json$/, 'ts')).href)) as Record<string, object>
+  const bytes = Buffer.from(JSON.stringify({ ...module.parts, ...module[page] }))
+  return { name: `${page}-${basename(file, '.json')}`, extension: '.json', bytes, packages: [] }
 }
 
 /** One file and no more: what loads another would need its hash. */
@@ -99,7 +110,7 @@ async function bundle(checkout: string, file: string): Promise<Pick<Asset, 'byte
     jsx: 'automatic',
     jsxImportSource: 'preact',
     minify: true,
-    plugins: [compactCodecs],
+    plugins: [...(basename(dirname(file)) === 'guest' ? [guestOnly] : []), compactCodecs],
     charset: 'utf8',
     legalComments: 'none',
     define: { 'process.env.NODE_ENV': '"production"' },

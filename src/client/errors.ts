@@ -1,4 +1,5 @@
 import type { AccountAddress } from '../identity/index.ts'
+import { explanations } from './explanations.ts'
 
 const providerCodes = [
   'malformed',
@@ -69,64 +70,6 @@ export type LocalCode =
 
 export type ClientErrorCode = ProviderCode | LocalCode
 
-const sentences: Record<ClientErrorCode, string> = {
-  malformed: 'The service could not read the request. This is a fault of the app.',
-  'too-large': 'This is too large to be sent.',
-  unauthenticated: 'The service did not recognise this device.',
-  'not-allowed': 'This conversation does not allow that.',
-  'not-found': 'There is nothing here by that name.',
-  'not-reachable': 'This person cannot be reached, or does not wish to be.',
-  'wrong-epoch': 'The conversation has moved on; it will be tried again.',
-  'pending-proposal': 'A device is being removed first; it will be tried again.',
-  'direct-room-exists': 'There is a conversation with this person already.',
-  'account-exists': 'There is an account with another key for this login. Use the device that made it.',
-  'bad-token': 'The login has run out. Sign in again.',
-  'bad-certificate': 'The proof of identity does not hold.',
-  'not-in-manifest': 'This device is not on the list of devices of its account.',
-  'old-manifest': 'The list of devices is not the newest one.',
-  'bad-commit': 'The service refused a change of the conversation.',
-  'bad-key-package': 'The service refused a key of this device.',
-  'no-key-packages': 'This person has no device that can be reached now.',
-  'consent-required': 'This person wants to be asked first.',
-  'request-limit': 'Wait until this person has accepted the conversation.',
-  blocked: 'This person does not take messages from you.',
-  'not-opted-in': 'This person is not reachable over that network.',
-  'rate-limited': 'Too many at once. It will be possible again in a while.',
-  'handle-taken': 'Somebody has this name already.',
-  unlinked: 'This device was unlinked from its account.',
-  unavailable: 'The service has a passing fault.',
-  unsupported: 'The service does not know how to do this.',
-  'wrong-pin': 'This is not the PIN. Ask the person who gave you the link.',
-  ended: 'This chat has ended.',
-  'server-unreachable': 'The server of this person cannot be reached now. Check the spelling, or try again later.',
-  disconnected: 'There is no connection to the service.',
-  timeout: 'The service did not answer in time.',
-  closed: 'The app was closed while this was under way.',
-  protocol: 'The service said something that makes no sense.',
-  'provider-changed': 'The service presents another key than before. Nothing is sent until that is explained.',
-  'key-changed': 'The key of this account has changed. Compare the safety number before you go on.',
-  'manifest-changed': 'The service shows two different lists of devices for one account.',
-  'bad-identity': 'The proof of identity of a device does not hold.',
-  'bad-code': 'This code cannot be read. Copy it whole from the new device.',
-  'bad-link': 'This link is incomplete. Copy it whole.',
-  'wrong-host': 'The service names somebody else than the link does. Nothing was sent.',
-  'not-invited': 'Somebody tried to write to you as a guest without an invitation of yours that is open.',
-  'text-only': 'In a chat with a guest there can be text only.',
-  'misleading-name': 'This name could be taken for somebody else’s. Choose another one.',
-  'not-primary': 'Only the first device of the account can do this.',
-  'policy-broken':
-    'The service let through a change that this conversation does not allow. This device takes no further part in it.',
-  'not-joined': 'This device is not part of that conversation (yet).',
-  'no-such-room': 'There is no such conversation.',
-  'no-device': 'There is no account on this device yet.',
-  'device-exists': 'There is an account on this device already.',
-  'storage-in-use': 'This account is open in another window.',
-  storage: 'What this device has stored cannot be read or written.',
-  handler: 'A part of the app failed.',
-  undecryptable: 'A message could not be opened.',
-  'bad-content': 'A message could not be read.',
-}
-
 /** Codes of what passes by itself. */
 export const passing: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
   'wrong-epoch',
@@ -161,7 +104,7 @@ export class ClientError extends Error {
   }
 
   get explanation(): string {
-    return sentences[this.code]
+    return explanations[this.code]
   }
 }
 

@@ -6,4 +6,4 @@
  * from text, and keep nothing outside of IndexedDB (the auditors' page: a checkpoint and a public key in localStorage, the
  * credential as long as the tab); what stands behind the # of a guest's link never leaves the browser.
  */
-export { type Language, languages, type Texts } from './texts/index.ts'
+export { type Language, languages } from './texts/index.ts'

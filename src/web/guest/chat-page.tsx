@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import { Banners } from '../parts/banners.tsx'
 import { Composer } from '../parts/composer.tsx'
 import { Dialog } from '../parts/dialog.tsx'
 import { Icon } from '../parts/icons.tsx'
@@ -23,7 +24,6 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
   const facts = conversation.facts.value
   const other = facts.members.find(({ own }) => !own)
   const name = nameOf(other) ?? host ?? say('someone')
-  const online = chats.online.value
   const compared = facts.safetyNumber !== undefined && conversation.notes.value.compared === facts.safetyNumber
   const whoWrote = (_note: Note) => name
   const close = () => {
@@ -74,7 +74,7 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
           <Icon name="menu" />
         </button>
       </header>
-      <Connection online={online} />
+      <Banners chats={chats} conversation={conversation} name={name} onCompare={() => setOpen('number')} />
       <MessageLog
         conversation={conversation}
         nameOf={whoWrote}
@@ -148,15 +148,6 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
         />
       )}
     </main>
-  )
-}
-
-/** Whether there is a link; while there is none, what that means. */
-function Connection({ online }: { online: boolean | undefined }) {
-  return (
-    <div class={online === false ? 'banner offline' : 'banner'} role="status">
-      {online === false ? say('link.offline') : ''}
-    </div>
   )
 }
 

@@ -4,7 +4,8 @@ import { indexedDbStorage, type Storage } from '../../client/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
 import { webMlsProvider } from '../../mls/provider-web.ts'
 import { connectHome, looksPrivate, missing, serviceClock } from '../parts/environment.ts'
-import { setLanguage, words } from '../parts/language.ts'
+import { speak } from '../parts/language.ts'
+import * as english from '../texts/en.ts'
 import { UnfitCard } from './cards.tsx'
 import { GuestPage } from './guest-page.tsx'
 import { eraseDatabase, openVisitRecords } from './records.ts'
@@ -17,7 +18,7 @@ const invite = /^\/g\/([\w-]{22})\/?$/.exec(location.pathname)?.[1] ?? ''
 const root = document.getElementById('page')!
 
 async function start(): Promise<void> {
-  setLanguage(words.value.language)
+  await speak({ ...english.parts, ...english.guest })
   if (missing()) return show(h(UnfitCard, { why: 'old' }))
   const records = await openVisitRecords().catch(() => undefined)
   if (!records) return show(h(UnfitCard, { why: 'storage' }))

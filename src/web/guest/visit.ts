@@ -191,6 +191,7 @@ export function openVisit(options: VisitOptions): Visiting {
         ...deviceOptions(),
         ...asked,
         link: link(),
+        ...(visit.hostName !== undefined && { hostName: visit.hostName }),
         signal: waiting.signal,
         onWaiting() {
           stage.value = { at: 'waiting', name, draft: visit.draft ?? '' }
@@ -204,6 +205,7 @@ export function openVisit(options: VisitOptions): Visiting {
       const code = error instanceof ClientError ? error.code : 'protocol'
       if (code === 'closed' && waiting.signal.aborted) return
       if (code === 'wrong-pin') return wrongPin(name)
+      if (code === 'misleading-name') return misleading(name)
       await failed(error, () => come(name, pin))
     }
   }
@@ -222,6 +224,14 @@ export function openVisit(options: VisitOptions): Visiting {
       if (offer) stage.value = { at: 'name', offer: { ...offer, pinTries: 0 }, busy: false, fault: 'no-tries', name }
       else stage.value = { at: 'gone' }
     }
+  }
+
+  const misleading = async (name: string) => {
+    const { asked: _, ...kept } = visit
+    await keep(kept)
+    const before = stage.value
+    if (before.at === 'name') stage.value = { ...before, busy: false, fault: 'taken', name }
+    else await look()
   }
 
   const begin = async (): Promise<void> => {

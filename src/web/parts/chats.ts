@@ -6,6 +6,12 @@ import type { RoomId } from '../../identity/index.ts'
 import { type Conversation, type ConversationFeed, openConversation } from './conversation.ts'
 import { type Mark, type NoticeCode, notes, type Placed } from './notes.ts'
 
+/** When a chat with a guest ends, by this device's clock, milliseconds since the epoch. */
+export interface Ending {
+  readonly at: number
+  readonly idleMs: number
+}
+
 /** All conversations of a device, kept in its storage and in step with it. */
 export interface Chats {
   readonly device: Device
@@ -13,6 +19,10 @@ export interface Chats {
   /** Whether the provider knows this device now; undefined until the first answer. */
   readonly online: Signal<boolean | undefined>
   readonly rooms: Signal<readonly Room[]>
+  /** Of chats with guests, as the provider last told. */
+  readonly endings: Signal<ReadonlyMap<RoomId, Ending>>
+  /** Errors: ClientError. */
+  keepOpen(room: RoomId): Promise<void>
   open(room: RoomId): Promise<Conversation>
   /** A message of somebody else came. */
   onMessage(listener: (room: RoomId, note: Placed) => void): void
@@ -25,6 +35,7 @@ const atOnce = 500
 export async function followChats(device: Device, storage: Storage): Promise<Chats> {
   const online = signal<boolean | undefined>(undefined)
   const rooms = signal<readonly Room[]>(await device.rooms())
+  const endings = signal<ReadonlyMap<RoomId, Ending>>(new Map())
   const open = new Map<RoomId, Promise<ConversationFeed>>()
   const listeners: ((room: RoomId, note: Placed) => void)[] = []
   const told = (room: RoomId, tell: (conversation: ConversationFeed) => void) => {
@@ -55,6 +66,7 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     const text = readText(message.content)
     if (!text) return
     const { inReplyTo } = message.content
+    const fresh = !message.own && (await isNewDevice(tx, message))
     const entry: Placed = {
       seq: message.seq,
       id: toBase64Url(message.messageId),
@@ -65,6 +77,7 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
       ...(inReplyTo && { replyTo: toBase64Url(inReplyTo) }),
     }
     if (message.own) delete entry.sender
+    if (fresh) entry.newDevice = true
     await place(tx, message.room, entry)
     if (message.own) return
     setTimeout(() => {
@@ -88,13 +101,19 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     notice(tx, at, error.code === 'text-only' ? 'notText' : 'unreadable'),
   )
   device.on('gap', (at, tx) => notice(tx, at, 'gap'))
-  device.on('keyChanged', ({ room }) => void told(room, (conversation) => void conversation.refresh()))
+  device.on('keyChanged', async ({ room }, tx) => {
+    await notes.setRoom(tx, room, { keyChanged: true })
+    told(room, (conversation) => conversation.keyChanged())
+  })
   device.on('posture', ({ room }) => void told(room, (conversation) => void conversation.refresh()))
   device.on('room', ({ id }) => {
     setTimeout(async () => {
       rooms.value = await device.rooms().catch(() => rooms.value)
       told(id, (conversation) => void conversation.refresh())
     })
+  })
+  device.on('ending', ({ room, leftMs, idleMs }) => {
+    endings.value = new Map([...endings.value, [room, { at: Date.now() + leftMs, idleMs }]])
   })
   device.on('online', (up) => {
     online.value = up
@@ -105,6 +124,11 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     storage,
     online,
     rooms,
+    endings,
+    async keepOpen(room) {
+      const { leftMs, idleMs } = await device.extendChat(room)
+      endings.value = new Map([...endings.value, [room, { at: Date.now() + leftMs, idleMs }]])
+    },
     open(room) {
       const opened =
         open.get(room) ??
@@ -117,6 +141,14 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     },
     onMessage: (listener) => void listeners.push(listener),
   }
+}
+
+/** Whether the other side writes from a device that has not written before, when others have. */
+async function isNewDevice(tx: StorageTx, { room, senderDevice }: ReceivedMessage): Promise<boolean> {
+  const { devices = [] } = await notes.room(tx, room)
+  if (devices.includes(senderDevice)) return false
+  await notes.setRoom(tx, room, { devices: [...devices, senderDevice] })
+  return devices.length > 0
 }
 
 /** Tells the author. Nothing but acceptance tells a stranger that somebody is there, so it begins with that. */

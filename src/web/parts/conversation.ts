@@ -52,6 +52,7 @@ export interface ConversationFeed extends Conversation {
   unwait(id: string): void
   refuse(id: string, why: string): void
   mark(id: string, mark: Mark): void
+  keyChanged(): void
 }
 
 /** Entries drawn at first, and more at each wish. */
@@ -95,7 +96,7 @@ export async function openConversation(
   }
 
   const refresh = async () => {
-    const room = await device.room(id)
+    const room = await device.room(id).catch(() => undefined)
     const [members, posture, safetyNumber] = await Promise.all([
       device.members(id).catch(() => []),
       device.posture(id).catch(() => undefined),
@@ -198,6 +199,10 @@ export async function openConversation(
     },
     refuse(noteId, why) {
       waiting.value = waiting.value.map((each) => (each.id === noteId ? { ...each, refused: why } : each))
+    },
+    keyChanged() {
+      own.value = { ...own.value, keyChanged: true }
+      void refresh()
     },
     mark(noteId, mark) {
       marks.value = new Map([...marks.value, [noteId, mark]])

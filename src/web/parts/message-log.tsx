@@ -122,7 +122,7 @@ export function MessageLog(props: LogProps) {
           </button>
         )}
         {rows.length === 0 && <p class="beginning">{say('chat.begin', { name: props.name })}</p>}
-        <div class="filler" />
+        {rows.length > 0 && <div class="filler" />}
         {rows.map((row) => (
           <LogRow
             key={row.key}
@@ -177,7 +177,7 @@ function LogRow({ row, active, onActive, ...props }: LogProps & { row: Row; acti
     return (
       <p class="notice">
         {say(`chat.${row.notice}`, { name: props.name })}{' '}
-        {(row.notice === 'key' || row.notice === 'device') && (
+        {row.notice === 'device' && (
           <button type="button" class="inline" onClick={props.onCompare}>
             {say('chat.compare')}
           </button>

@@ -13,9 +13,11 @@ export interface Note {
   at: number
   /** Message id that it answers. */
   replyTo?: string
+  /** It came from a device that had not written before. */
+  newDevice?: boolean
 }
 
-export type NoticeCode = 'gap' | 'unreadable' | 'notText' | 'device' | 'device.less' | 'key'
+export type NoticeCode = 'gap' | 'unreadable' | 'notText' | 'device'
 /** A line between messages that says what happened. */
 export interface Notice {
   notice: NoticeCode
@@ -34,6 +36,10 @@ export interface RoomNotes {
   draft: string
   /** The safety number that was compared. */
   compared?: string
+  /** The other side stands under another key than before. */
+  keyChanged?: boolean
+  /** Devices of others that have written. */
+  devices?: string[]
   /** Whether notifications were offered. */
   offered?: boolean
   /** How the other side was called when the conversation was begun here. */

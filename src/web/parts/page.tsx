@@ -29,8 +29,11 @@ export function LanguageChoice() {
   return (
     <label class="language">
       <span>{say('menu.language')}</span>
-      <select value={words.value.language} onChange={(event) => setLanguage(event.currentTarget.value as Language)}>
-        {Object.entries(languages).map(([code, { name }]) => (
+      <select
+        value={words.value.language}
+        onChange={(event) => void setLanguage(event.currentTarget.value as Language)}
+      >
+        {Object.entries(languages).map(([code, name]) => (
           <option key={code} value={code} lang={code}>
             {name}
           </option>

@@ -67,6 +67,8 @@ export function rowsOf({ placed, waiting, marks, newAfter, limit }: Shown): Row[
       rows.push({ row: 'unread', key: 'unread' })
       lineDrawn = true
     }
+    if ('newDevice' in entry && entry.newDevice)
+      rows.push({ row: 'notice', key: `device ${entry.seq}`, notice: 'device', at: entry.at })
     if ('notice' in entry) rows.push({ row: 'notice', key: `notice ${entry.seq}`, notice: entry.notice, at: entry.at })
     else message(entry, entry.mine ? (marks.get(entry.id) ?? 'sent') : undefined)
   }

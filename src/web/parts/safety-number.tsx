@@ -2,6 +2,7 @@ import type { Conversation } from './conversation.ts'
 import { Dialog } from './dialog.tsx'
 import { say } from './language.ts'
 import { QrCode } from './qr.tsx'
+import { qrOfDigits } from './qr-digits.ts'
 
 export function SafetyNumber({
   conversation,
@@ -24,7 +25,7 @@ export function SafetyNumber({
               <span key={i}>{group}</span>
             ))}
           </div>
-          <QrCode text={number} label={say('number.qr')} />
+          <QrCode modules={qrOfDigits(number.replaceAll(' ', ''))} label={say('number.qr')} />
           <p class="actions">
             <button type="button" class={compared ? 'quiet' : 'main'} onClick={() => void mark(compared ? '' : number)}>
               {say(compared ? 'number.unmark' : 'number.mark')}

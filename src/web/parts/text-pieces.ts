@@ -26,11 +26,13 @@ function balanced(found: string): string {
   return found[shown.length] === ')' && shown.includes('(') && !shown.includes(')') ? `${shown})` : shown
 }
 
-const emoji = /^(?:\p{RGI_Emoji}|\s)+$/v
+const emoji = /^\p{RGI_Emoji}$/v
+const mostLarge = 6
 
 /** One to six emoji and nothing else are shown large. */
 export function isEmojiOnly(text: string): boolean {
-  return (
-    text.length <= 80 && emoji.test(text) && [...new Intl.Segmenter().segment(text.replaceAll(/\s/g, ''))].length <= 6
-  )
+  // The longest emoji of all has some fifteen units.
+  if (text.length > 16 * mostLarge) return false
+  const signs = [...new Intl.Segmenter().segment(text)].map(({ segment }) => segment).filter((sign) => sign.trim())
+  return signs.length > 0 && signs.length <= mostLarge && signs.every((sign) => emoji.test(sign))
 }

@@ -1,19 +1,12 @@
-import { ar } from './ar.ts'
-import { de } from './de.ts'
-import { en, type TextKey, type Texts } from './en.ts'
-import { nl } from './nl.ts'
-import { ro } from './ro.ts'
+import type * as english from './en.ts'
+import type { TextKey, Texts } from './en.ts'
 
+/** The texts of one export of en.ts in another language: none may be missing. */
+export type Part<K extends keyof typeof english> = Record<keyof (typeof english)[K], string>
 export type { TextKey, Texts } from './en.ts'
 
-/** Every language has every text: its type says so. */
-export const languages = {
-  en: { name: 'English', texts: en },
-  de: { name: 'Deutsch', texts: de },
-  nl: { name: 'Nederlands', texts: nl },
-  ro: { name: 'Română', texts: ro },
-  ar: { name: 'العربية', texts: ar },
-} as const satisfies Record<string, { name: string; texts: Texts }>
+/** The languages that there are, each by its own name; each has its file here. */
+export const languages = { en: 'English', de: 'Deutsch', nl: 'Nederlands', ro: 'Română', ar: 'العربية' } as const
 
 export type Language = keyof typeof languages
 
@@ -23,20 +16,25 @@ export const directionOf = (language: Language): 'rtl' | 'ltr' => (rightToLeft.h
 
 const isLanguage = (text: string): text is Language => Object.hasOwn(languages, text)
 
-/** The first of the wished-for languages that there is; English otherwise. */
-export function chooseLanguage(wished: readonly string[]): Language {
-  for (const each of wished) {
-    const base = each.split('-', 1)[0]!.toLowerCase()
-    if (isLanguage(base)) return base
+/** The first of the wished-for languages that there is, and how its region writes dates; English otherwise. */
+export function chooseLanguage(wished: readonly string[]): { language: Language; locale: string } {
+  for (const locale of wished) {
+    const base = locale.split('-', 1)[0]!.toLowerCase()
+    if (isLanguage(base)) return { language: base, locale }
   }
-  return 'en'
+  return { language: 'en', locale: 'en' }
 }
 
 export type Values = Readonly<Record<string, string | number>>
 
 /** A text with its values. Each stands apart from what surrounds it (FSI … PDI), whichever way it is written. */
-function fill(text: string, values: Values = {}): string {
-  return text.replace(/\{(\w+)\}/g, (_, name: string) => `\u2068${values[name] ?? ''}\u2069`)
+function fill(text: string, values: Values = {}, lower?: string): string {
+  return text.replace(/\{(\w+)\}/g, (_, name: string, at: number) => {
+    const value = String(values[name] ?? '')
+    // What stands for a name that is not known is a text of ours, and may begin a sentence.
+    const shown = at === 0 && value === lower ? value.charAt(0).toUpperCase() + value.slice(1) : value
+    return `\u2068${shown}\u2069`
+  })
 }
 
 /** Writes in one language. */
@@ -67,9 +65,8 @@ function largest(ms: number): [count: number, unit: 'day' | 'hour' | 'minute'] {
   return [Math.max(1, Math.round(ms / units[2][1])), 'minute']
 }
 
-export function wordsIn(language: Language): Words {
-  const { texts } = languages[language]
-  const locale = language
+export function wordsIn(language: Language, texts: Partial<Texts>, locale: string = language): Words {
+  const textOf = (key: TextKey) => texts[key] ?? key
   const dayForm = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long' })
   const yearForm = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'long', year: 'numeric' })
   const timeForm = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' })
@@ -77,11 +74,11 @@ export function wordsIn(language: Language): Words {
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'always' })
   return {
     language,
-    say: (key, values) => fill(texts[key], values),
+    say: (key, values) => fill(textOf(key), values, texts.host),
     day(at, now) {
       const days = dayNumber(now) - dayNumber(at)
-      if (days === 0) return texts['chat.today']
-      if (days === 1) return texts['chat.yesterday']
+      if (days === 0) return textOf('chat.today')
+      if (days === 1) return textOf('chat.yesterday')
       return days < 300 ? dayForm.format(at) : yearForm.format(at)
     },
     time: (at) => timeForm.format(at),

@@ -1,0 +1,58 @@
+import type { Plugin } from 'esbuild'
+
+const nothing = 'async () => undefined'
+const refuse = "() => { throw new Error('not in this page') }"
+
+/**
+ * What a guest's device never does, by the file of src/client in which it is: only people with an account make groups, link
+ * devices, invite, and tell their other devices of links. The provider refuses a guest all of it; leaving it out keeps the
+ * guest's page small. What is put in its place does what the function does for a guest.
+ */
+const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'account/companions.ts': { sendContactsIfOwed: nothing, receiveFromPrimary: 'async () => false' },
+  'account/link.ts': { confirmLink: refuse, beginLink: refuse },
+  // The page has words of its own, in five languages.
+  'explanations.ts': { explanations: '{}' },
+  'guests/invites.ts': {
+    inviteCalls: '() => ({})',
+    share: nothing,
+    enterAwaited: nothing,
+    guestWaiting: `async ${refuse}`,
+  },
+  'guests/share.ts': {
+    storeInvites: nothing,
+    newestInvites: nothing,
+    invitesIn: '() => undefined',
+    shareInvites: nothing,
+  },
+  'rooms/group-calls.ts': { groupCalls: '() => ({})' },
+  'rooms/group-commit.ts': { commitChange: nothing },
+  'rooms/reach.ts': { directRoom: `async ${refuse}`, makeGroup: `async ${refuse}`, selfRoom: nothing },
+}
+
+const whole = '?whole'
+
+/** For the bundle of the guest's page alone. */
+export const guestOnly: Plugin = {
+  name: 'guest only',
+  setup(build) {
+    build.onResolve({ filter: /\?whole$/ }, async ({ path, resolveDir, importer }) => {
+      const options = { resolveDir, importer, kind: 'import-statement', pluginData: whole } as const
+      return build.resolve(path.slice(0, -whole.length), options)
+    })
+    build.onResolve({ filter: /\.ts$/ }, async ({ path, resolveDir, importer, pluginData }) => {
+      if (pluginData === whole || !/\/src\/client\//.test(`${resolveDir}/`)) return undefined
+      const options = { resolveDir, importer, kind: 'import-statement', pluginData: whole } as const
+      const { path: file } = await build.resolve(path, options)
+      const name = /\/src\/client\/(.+)$/.exec(file)?.[1]
+      return name && leftOut[name] ? { path: file, namespace: 'guest-only' } : undefined
+    })
+    build.onLoad({ filter: /.*/, namespace: 'guest-only' }, ({ path }) => {
+      const name = /\/src\/client\/(.+)$/.exec(path)![1]!
+      const instead = Object.entries(leftOut[name]!).map(([each, does]) => `export const ${each} = ${does}`)
+      // What a module exports itself goes before what it passes on.
+      const contents = [`export * from ${JSON.stringify(path + whole)}`, ...instead].join('\n')
+      return { contents, loader: 'js', resolveDir: path.slice(0, path.lastIndexOf('/')) }
+    })
+  },
+}
