@@ -42,6 +42,12 @@ export function eventHandlers({
     return own.length === events.length
   }
 
+  /** The bot may have been asked in first, to rule a group: a ghost that is invited then is not the bot's to answer for. */
+  const toBot = (room: string, events: readonly StoredEvent[]) => {
+    const invited = events.findIndex((stored) => isInvitation(stored) && stored.stateKey !== botMxid)
+    return invited === 0 ? undefined : bot.takeEvents(room, invited < 0 ? events : events.slice(0, invited))
+  }
+
   /**
    * Whether it may belong to a portal's room that is being made: the user can have joined it, and written there, before
    * its making was noted, above all when a crash came in between.
@@ -63,7 +69,7 @@ export function eventHandlers({
       if (inGroup !== undefined) return inGroup.retryAfterMs === undefined ? {} : { retryAfterMs: inGroup.retryAfterMs }
       if (await finishOwn(all)) return undefined
       const events = all.filter(({ sender }) => !context.isOurs(sender))
-      const taken = (await portals.takeEvents(room, events)) ?? (await bot.takeEvents(room, events))
+      const taken = (await portals.takeEvents(room, events)) ?? (await toBot(room, events))
       if (taken !== undefined) return taken.retryAfterMs === undefined ? {} : { retryAfterMs: taken.retryAfterMs }
       const [stored] = events
       // One at a time: after it the room may be somebody's.

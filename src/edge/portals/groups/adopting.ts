@@ -38,6 +38,7 @@ export async function adoptRoom(context: PortalContext, ghost: GhostId, stored: 
   }
   await database.transaction(async (tx) => {
     const id = await groups.ensure(tx, { matrixRoom: room })
+    await groups.change(tx, id, (state) => ({ ...state, begunBy: { ghost, inviter: stored.sender } }))
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(id))
   })

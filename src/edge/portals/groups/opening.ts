@@ -67,7 +67,10 @@ export async function readMatrixRoom(context: PortalContext, group: GroupPortal,
     await groups.change(tx, group.id, (state) => {
       // What came while it was read may be newer: read again.
       if (state.matrix !== undefined || state.events !== group.state.events) return state
-      return { ...state, matrix }
+      const { ghost = '', inviter } = state.begunBy ?? {}
+      const place = matrix.members[ghost]
+      if (place === undefined || inviter === undefined) return { ...state, matrix }
+      return { ...state, matrix: { ...matrix, members: { ...matrix.members, [ghost]: { ...place, inviter } } } }
     })
     tx.afterCommit(() => context.wakeRoom(matrixRoom))
   })

@@ -33,6 +33,8 @@ export interface GroupState {
     readonly joinRule?: string
     readonly visibility?: string
   }
+  /** The first ghost that was invited, and by whom: the room itself says so no more once that ghost has joined. */
+  readonly begunBy?: { readonly ghost: string; readonly inviter: string }
   /** Events that were taken in; what was read meanwhile is older than they are. */
   readonly events: number
   /** The messenger's side as it was last seen. */

@@ -1,7 +1,7 @@
 import { ClientError, type ClientErrorCode } from '../../../client/index.ts'
 import type { AccountAddress, RoomId } from '../../../identity/index.ts'
 import { owned, type PortalContext } from '../context.ts'
-import { isRefusal } from '../errors.ts'
+import { EdgeError, isRefusal } from '../errors.ts'
 import type { MatrixUser } from '../users.ts'
 import type { Difference } from './merge.ts'
 import type { GroupState, MatrixPlace } from './state.ts'
@@ -48,7 +48,7 @@ export async function carryOver(
       case 'come':
         return await add(context, group, view, difference.who)
       case 'go':
-        return await remove(group, view, difference.who)
+        return await remove(context, group, view, difference.who)
     }
   } catch (error) {
     if (!isRefusal(error)) throw error
@@ -130,9 +130,11 @@ async function ask(
   await note(true)
 }
 
-async function remove(group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
+async function remove(context: PortalContext, group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
   const by = group.state.matrix.members[who]?.by
   const leaving = view.present.get(who)
+  // Their device is just coming in: then it can leave.
+  if (leaving === undefined && !context.isOurs(who)) throw new EdgeError('behind')
   if (by !== who) {
     const account = view.members[who]?.account
     const actor = memberOf(view, by)

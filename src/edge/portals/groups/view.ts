@@ -15,7 +15,7 @@ export interface Present {
 /** The messenger's side of a group, as the device that has followed its log the furthest sees it. */
 export interface MessengerView {
   readonly name: string
-  /** By Matrix id, of the user or of the ghost; Matrix users only while their device is in it. */
+  /** By Matrix id, of the user or of the ghost. */
   readonly members: Readonly<Record<string, { readonly account: AccountAddress; readonly role: Role }>>
   /** By Matrix id. */
   readonly present: ReadonlyMap<string, Present>
@@ -29,7 +29,7 @@ export interface MessengerView {
 export async function viewOf(context: PortalContext, group: GroupPortal): Promise<MessengerView | undefined> {
   const { room } = group
   if (room === undefined) return undefined
-  const { present, coming } = await presentIn(context, group)
+  const { present, gone, coming } = await presentIn(context, group)
   if (present.size === 0) {
     if (coming) throw new EdgeError('behind')
     return undefined
@@ -42,8 +42,8 @@ export async function viewOf(context: PortalContext, group: GroupPortal): Promis
       const keyed = await Promise.all(
         members.map(async ({ address, role }) => [await keyOf(context, address), { account: address, role }] as const),
       )
-      // A Matrix user whose device is not there has left, and their leaf goes with the next commit.
-      const there = keyed.filter(([who]) => present.has(who) || context.isOurs(who))
+      // The leaf of a Matrix user who has left goes with the next commit, whoever makes it.
+      const there = keyed.filter(([who]) => !gone.has(who))
       return { name, members: Object.fromEntries(there), present, posture: await device.posture(room) }
     } catch (error) {
       // It has left, or been removed, between the two looks.
@@ -54,22 +54,24 @@ export async function viewOf(context: PortalContext, group: GroupPortal): Promis
   throw new EdgeError('behind')
 }
 
-/** `coming`: a device has a group that the provider has not taken yet. */
+/** `gone`: who has left. `coming`: a device has a group that the provider has not taken yet. */
 async function presentIn(
   context: PortalContext,
   { id, room }: GroupPortal,
-): Promise<{ present: Map<string, Present>; coming: boolean }> {
+): Promise<{ present: Map<string, Present>; gone: Set<string>; coming: boolean }> {
   const { groups, users, database } = context
   const present = new Map<string, Present>()
+  const gone = new Set<string>()
   let coming = false
   for (const account of await groups.accounts(database, id)) {
     const user = await users.byAccount(account)
     const info = room && (await user.device.room(room))
     coming ||= info === undefined
-    if (!info?.joined || (info.standing !== 'accepted' && info.standing !== 'requested')) continue
-    present.set(user.mxid, { user, standing: info.standing })
+    const standing = info?.standing
+    if (standing === 'left' || standing === 'declined') gone.add(user.mxid)
+    else if (info?.joined && standing) present.set(user.mxid, { user, standing })
   }
-  return { present, coming }
+  return { present, gone, coming }
 }
 
 /** The Matrix id that stands for an account: the user's own, or their ghost's. */
