@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { openAdmissions } from '../src/audit/admissions.ts'
 import { noteConfiguration } from '../src/audit/configuration.ts'
-import { addAuditor, readAuditors, revokeAuditor } from '../src/audit/credentials.ts'
+import { addAuditor, openCredentials, readAuditors, revokeAuditor, watchAuditors } from '../src/audit/credentials.ts'
 import { type Event, entrySchema, eventTypes } from '../src/audit/event-schema.ts'
 import { openSubjects } from '../src/audit/open.ts'
 import { openParity } from '../src/audit/parity.ts'
 import { openRefusals } from '../src/audit/refusals.ts'
+import { openMapping } from '../src/audit/subjects/mapping.ts'
 import { testSequencer } from '../src/audit/testing/world.ts'
 import { toBase64Url } from '../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
@@ -75,6 +76,16 @@ const erased = async (scene: Scene) => {
   await scene.erasure.finish()
 }
 
+const mapped = async ({ world, database, audit, pseudonyms }: Scene) => {
+  const { account } = await world.device()
+  const file = newPath()
+  const [one, two] = [1, 2].map(() => addAuditor(crypto, file, { forMs: day, scopes: ['resolve'] }).credential)
+  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+  const mapping = openMapping({ database, crypto, pseudonyms, credentials, audit })
+  await mapping.request(account.address, one!)
+  await mapping.approve(account.address, two!)
+}
+
 const drivers: Readonly<Record<Event['type'], Driver>> = {
   'account.created': ({ world }) => world.device(),
   'account.endorsed': async ({ world }) => {
@@ -132,6 +143,8 @@ const drivers: Readonly<Record<Event['type'], Driver>> = {
     noteConfiguration({ database, audit, crypto, key: crypto.sha256() }, new Map([['limits.connections', 7]])),
   'subject.erasure-begun': erased,
   'subject.erased': erased,
+  'mapping.requested': mapped,
+  'mapping.disclosed': mapped,
   'log.taken-up': async ({ world, database }) => {
     const folder = newPath()
     await world.device()

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { run } from '../src/cli/index.ts'
 import { sqlStorage } from '../src/client/storage/sql.ts'
 import { textMessage } from '../src/content/index.ts'
 import { fromBase64Url, toBase64Url } from '../src/crypto/index.ts'
@@ -222,6 +223,37 @@ function searchEverything(dialect: 'pglite' | 'postgres', missing: string | fals
       assert.deepEqual([...there].toSorted(), ['handle', 'room'], 'the search finds what is known to be there')
     })
 
+    it('lets none of it into the compliance log, nor into any form in which that is handed out', async () => {
+      const folder = join(service.dataDirectory, 'audit')
+      const find = searchFor([
+        ...[...secrets, ...persons],
+        ...[
+          { name: 'the handle', value: handle },
+          { name: 'the room', value: matrixRoom },
+        ],
+        { name: 'the address', value: carol.device.address.split('/').at(-1)! },
+      ])
+      assert.deepEqual(searchFolder(folder, find), [])
+      const silta = async (...argv: string[]) => {
+        const out: string[] = []
+        const env = {
+          SILTA_PROVIDER_DOMAIN: 'messenger.example',
+          SILTA_DATA_DIRECTORY: service.dataDirectory,
+          SILTA_PROVIDER_KEY_FILE: join(secretsFolder, 'provider'),
+        }
+        assert.equal(await run(argv, { env, out: (text) => void out.push(text), err: () => undefined }), 0)
+        return out.join('').trim()
+      }
+      const key = await silta('audit', 'key')
+      for (const format of ['ndjson', 'ocsf', 'csv']) {
+        const text = await silta('audit', 'export', '--format', format, '--log', folder, '--key', key)
+        assert.match(text, /network\.opted-in|account\.created/)
+        assert.deepEqual(find(format, Buffer.from(text)), [])
+        // Nothing of the form of an address: of a person, a Matrix user, a machine.
+        assert.doesNotMatch(text, /@|mimi:|\+\d{6,}|\b\d{1,3}(\.\d{1,3}){3}\b|[\da-f]{0,4}::[\da-f]/i)
+      }
+    })
+
     it('says none of it in its output and on its pages', () => {
       const find = searchFor([...secrets, ...persons, { name: 'the handle', value: handle }])
       assert.deepEqual(find('output', service.output), [])
@@ -275,7 +307,7 @@ async function secretsOfEdge(database: Database, key: Uint8Array): Promise<Canar
 async function searchTables(database: Database, find: Search): Promise<Found[]> {
   const columns = await database.query<{ schema: string; name: string; column: string }>(
     `select table_schema as schema, table_name as name, column_name as column from information_schema.columns
-     where table_schema in ('public', 'hub') order by 1, 2, 3`,
+     where table_schema in ('public', 'hub', 'audit', 'pseudonym') order by 1, 2, 3`,
   )
   assert.ok(columns.length > 50)
   const found: Found[] = []

@@ -1,5 +1,5 @@
 import type { Database } from '../store/index.ts'
-import { type Auditor, scopes as everyScope } from './credentials.ts'
+import { type Auditor, usualScopes } from './credentials.ts'
 import type { Audit } from './events.ts'
 
 /** Who of the file of auditors may read: those whose admission is in the log. */
@@ -39,7 +39,7 @@ export async function openAdmissions(options: AdmissionsOptions): Promise<Admiss
       await tx.query('lock table audit.auditor in share row exclusive mode')
       const rows = await tx.query<{ id: string }>('select id from audit.auditor')
       const before = new Set(rows.map(({ id }) => id))
-      for (const { id, notAfter, scopes = everyScope } of now.filter((each) => !before.has(each.id))) {
+      for (const { id, notAfter, scopes = usualScopes } of now.filter((each) => !before.has(each.id))) {
         await tx.query('insert into audit.auditor (id) values ($1)', [id])
         await audit.append(tx, {
           ...{ type: 'auditor.admitted', auditor: id, scopes: [...scopes] },

@@ -2,14 +2,19 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, st
 import { dirname } from 'node:path'
 import { type Crypto, toBase64Url, toHex, utf8 } from '../crypto/index.ts'
 
-/** What a credential is good for: the log itself, checkpoint and tiles, which is all entries; or asking it. */
-export const scopes = ['log', 'query'] as const
+/**
+ * What a credential is good for: the log itself, checkpoint and tiles, which is all entries; asking it; or taking part when
+ * a person's pseudonym is told, which is nothing for an auditor from outside.
+ */
+export const scopes = ['log', 'query', 'resolve'] as const
 export type Scope = (typeof scopes)[number]
+/** Those of an auditor, unless it is said otherwise. */
+export const usualScopes: readonly Scope[] = ['log', 'query']
 
 /** Who may read the log, and until when. The credential itself is kept nowhere. */
 export interface Auditor {
   readonly id: string
-  /** All, when it does not say. */
+  /** The usual ones, when it does not say. */
   readonly scopes?: readonly Scope[]
   /** SHA-256 of the credential, in hexadecimal: it is random, so nothing slower is needed. */
   readonly credentialHash: string
@@ -35,7 +40,11 @@ export function readAuditors(file: string): Auditor[] {
 export function addAuditor(
   crypto: Crypto,
   file: string,
-  { forMs, scopes: granted = scopes, now = Date.now() }: { forMs: number; scopes?: readonly Scope[]; now?: number },
+  {
+    forMs,
+    scopes: granted = usualScopes,
+    now = Date.now(),
+  }: { forMs: number; scopes?: readonly Scope[]; now?: number },
 ): { auditor: Auditor; credential: string } {
   const credential = `silta_auditor_${toBase64Url(crypto.randomBytes(32))}`
   const id = toBase64Url(crypto.randomBytes(6))
@@ -56,8 +65,8 @@ export function revokeAuditor(file: string, id: string): boolean {
 }
 
 export interface Credentials {
-  /** What the credential is good for; undefined when it is none, or none any more. */
-  scopesOf(credential: string): readonly Scope[] | undefined
+  /** Whose the credential is and what it is good for; undefined when it is none, or none any more. */
+  holderOf(credential: string): { readonly id: string; readonly scopes: readonly Scope[] } | undefined
 }
 
 const nobody: readonly Auditor[] = []
@@ -89,12 +98,12 @@ export function openCredentials(
   { auditors, admitted, clock = Date.now }: CredentialsOptions,
 ): Credentials {
   return {
-    scopesOf(credential) {
+    holderOf(credential) {
       if (!credentialForm.test(credential)) return undefined
       // By hash: how long the comparison takes tells nothing about the credential.
       const hash = hashOf(crypto, credential)
       const known = auditors().find(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
-      return known && admitted(known.id) ? (known.scopes ?? scopes) : undefined
+      return known && admitted(known.id) ? { id: known.id, scopes: known.scopes ?? usualScopes } : undefined
     },
   }
 }

@@ -10,6 +10,7 @@ const device = about(pseudonym, 'Pseudonym of a device.')
 const room = about(pseudonym, 'Pseudonym of a conversation.')
 const auditor = about(z.string().regex(/^[A-Za-z0-9_-]{8}$/), 'Random id of an auditor’s credential.')
 const erasure = about(pseudonym, 'Random; the same in the intent and in the outcome of one erasure.')
+const mapping = about(pseudonym, 'Random; the same in the request and in what came of it.')
 const whole = z.int().min(0)
 const network = about(
   z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
@@ -125,8 +126,8 @@ const events = [
   ),
   event(
     'auditor.admitted',
-    { auditor, scopes: z.array(z.enum(['log', 'query'])), until: z.iso.datetime() },
-    'From now on an auditor can read the log with a credential, until then at most.',
+    { auditor, scopes: z.array(z.enum(['log', 'query', 'resolve'])), until: z.iso.datetime() },
+    'From now on somebody can use a credential, until then at most: to read the log, to ask it, or to take part when the pseudonym of a person is told.',
   ),
   event('auditor.removed', { auditor }, 'An auditor can no longer read the log: revoked by the operator.'),
   event(
@@ -143,6 +144,16 @@ const events = [
     'subject.erased',
     { erasure, subjects: whole },
     'The keys that told who an account and its devices were are destroyed: neither the table of pseudonyms nor a backup of it says any more whose they were.',
+  ),
+  event(
+    'mapping.requested',
+    { mapping, account, auditor },
+    "Somebody has asked which pseudonym is a person's, by a credential for that. A second one has to agree.",
+  ),
+  event(
+    'mapping.disclosed',
+    { mapping, account, auditor },
+    "A second person has agreed, and was told which pseudonym is the person's.",
   ),
   event(
     'log.taken-up',

@@ -6,7 +6,7 @@
  * entry: subjects are random pseudonyms. `log/` is the format (C2SP tiles, checkpoints, signed notes), pure and without a
  * notion of what an entry says.
  */
-export { addAuditor, readAuditors, revokeAuditor, type Scope, scopes } from './credentials.ts'
+export { addAuditor, readAuditors, revokeAuditor, type Scope, scopes, usualScopes } from './credentials.ts'
 export { entryJsonSchema } from './event-schema.ts'
 export type { Audit, AuditEvent } from './events.ts'
 export {

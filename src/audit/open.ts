@@ -18,6 +18,7 @@ import { openSequencer } from './sequencer.ts'
 import type { SequencerError } from './sequencer-errors.ts'
 import { type Erasure, type ErasureStep, openErasure } from './subjects/erasure.ts'
 import { openSubjectKeys } from './subjects/key-file.ts'
+import { openMapping } from './subjects/mapping.ts'
 import { openPseudonyms, type Pseudonyms } from './subjects/pseudonyms.ts'
 
 export interface ComplianceLogOptions {
@@ -110,7 +111,10 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     delivered: parity.delivered,
     configured: (fields) => noteConfiguration({ database, audit, crypto, key: pseudonymKey }, fields),
     erase,
-    operatorRoutes: operatorRoutes({ erase }),
+    operatorRoutes: operatorRoutes({
+      erase,
+      mapping: openMapping({ database, crypto, pseudonyms, credentials, audit }),
+    }),
     async waiting() {
       const [row] = await database.query<{ count: number }>(
         'select count(*) as count from (select 1 from audit.entry where place is null limit 10000) as waiting',

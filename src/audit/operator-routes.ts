@@ -1,20 +1,30 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
+import type { Mapping } from './subjects/mapping.ts'
 
 export interface OperatorRoutesOptions {
+  readonly mapping: Mapping
   /** @returns false when the log does not know the account */
   erase(account: string): Promise<boolean>
 }
 
 const subject = z.strictObject({ account: z.string().max(512) })
+const mapped = z.strictObject({ account: z.string().max(512), credential: z.string().max(128) })
 
 /** What the operator's commands ask of the running service, over its own socket. */
-export function operatorRoutes({ erase }: OperatorRoutesOptions): Hono {
+export function operatorRoutes({ erase, mapping }: OperatorRoutesOptions): Hono {
   const routes = new Hono().basePath('/audit')
   routes.post('/erase', async (c) => {
     const asked = subject.safeParse(await c.req.json().catch(() => undefined))
     if (!asked.success) return c.json({ title: 'an account is needed' }, 400)
     return (await erase(asked.data.account)) ? c.json({}) : c.json({ title: 'not known' }, 404)
   })
+  for (const step of ['request', 'approve'] as const)
+    routes.post(`/map/${step}`, async (c) => {
+      const asked = mapped.safeParse(await c.req.json().catch(() => undefined))
+      if (!asked.success) return c.json({ code: 'malformed' }, 400)
+      const answer = await mapping[step](asked.data.account, asked.data.credential)
+      return typeof answer === 'string' ? c.json({ code: answer }, 403) : c.json(answer ?? {})
+    })
   return routes
 }

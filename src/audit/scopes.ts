@@ -6,7 +6,7 @@ import { problem } from './problems.ts'
 export function allows(c: Context, credentials: Credentials, scope: Scope | undefined): Response | undefined {
   if (scope === undefined) return undefined
   const [, credential = ''] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? []
-  const scopes = credentials.scopesOf(credential)
-  if (!scopes) return problem(c, 'unauthorized')
-  return scopes.includes(scope) ? undefined : problem(c, 'out-of-scope')
+  const holder = credentials.holderOf(credential)
+  if (!holder) return problem(c, 'unauthorized')
+  return holder.scopes.includes(scope) ? undefined : problem(c, 'out-of-scope')
 }

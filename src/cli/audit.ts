@@ -9,6 +9,7 @@ import {
   revokeAuditor,
   type Scope,
   scopes,
+  usualScopes,
   verifyLog,
 } from '../audit/index.ts'
 import { type Config, lookAtSecrets } from '../config/index.ts'
@@ -68,7 +69,7 @@ export function manageAuditors(
       if (!/^[1-9]\d{0,3}$/.test(days)) throw new Unusable('--days must be a whole number from 1 to 9999')
       const { auditor, credential } = addAuditor(nodeCrypto, file, {
         forMs: Number(days) * dayMs,
-        scopes: scope === undefined ? scopes : scope.split(',').map(scopeOf),
+        scopes: scope === undefined ? usualScopes : scope.split(',').map(scopeOf),
       })
       terminal.out(`${credential}\n`)
       terminal.err(`Auditor ${auditor.id}, until ${until(auditor.notAfter)}. The credential is not shown again.\n`)
@@ -76,7 +77,7 @@ export function manageAuditors(
     }
     case 'list':
       for (const auditor of readAuditors(file))
-        terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? scopes).join()}\n`)
+        terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? usualScopes).join()}\n`)
       return exit.well
     case 'revoke':
       if (id !== undefined && revokeAuditor(file, id)) return exit.well

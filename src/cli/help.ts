@@ -9,6 +9,7 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
   silta audit erase     forgets for good whose pseudonym in it is an account's
+  silta audit map       tells whose it is, when two agree
   silta auditor add     gives somebody a credential to read the compliance log
   silta pages verify    verifies the pages that a provider gives to browsers
   silta help [COMMAND]  explains a command, or the configuration: silta help config
@@ -85,7 +86,8 @@ silta auditor revoke ID
 
 Who may read the compliance log at /audit. add prints a credential, once; the auditor sends it as
 Authorization: Bearer …. The running service follows at once, where it has the same data directory.
---scope: log, to copy and verify all of it; query, to ask it (/audit/v1). Both unless told.
+--scope: log, to copy and verify all of it; query, to ask it (/audit/v1): both unless told. resolve, for
+people of the operator's own, to take part when a person's pseudonym is told (silta audit map).
 `
 
 const audit = `silta audit key [--config FILE]
@@ -97,6 +99,13 @@ silta audit erase ADDRESS [--config FILE]
 Destroys the keys that tell which pseudonyms in the log are those of an account and its devices. It
 cannot be undone. The log stays as it is, and has an entry of it. The service has to run, with the same
 data directory.
+
+silta audit map request ADDRESS --token-file FILE [--config FILE]
+silta audit map approve ADDRESS --token-file FILE [--config FILE]
+
+Tells which pseudonym in the log is an account's, when two people agree: one asks, another one with a
+credential of their own agrees within a day and is told. Both need scope resolve (silta auditor add), and
+both steps are entries of the log. After an erasure nobody is told any more.
 
 silta audit verify --log URL|FOLDER --key KEY|FILE [--earlier FILE] [--token-file FILE]
 

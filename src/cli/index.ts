@@ -19,6 +19,7 @@ import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
 import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
 import { eraseSubject } from './audit-erase.ts'
+import { mapSubject } from './audit-map.ts'
 import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
@@ -78,7 +79,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 }
 
 async function audit(
-  [command, address]: readonly (string | undefined)[],
+  [command, ...more]: readonly (string | undefined)[],
   values: Values,
   terminal: Terminal,
 ): Promise<number> {
@@ -94,9 +95,11 @@ async function audit(
     case 'proof':
       return proveAuditEntry(given, terminal)
     case 'erase':
-      return eraseSubject(load(values.config, terminal).config, address, terminal)
+      return eraseSubject(load(values.config, terminal).config, more[0], terminal)
+    case 'map':
+      return mapSubject(load(values.config, terminal).config, more, given.tokenFile, terminal)
     default:
-      throw new Unusable('silta audit needs a command: verify, entries, proof, export, key or erase')
+      throw new Unusable('silta audit needs a command: verify, entries, proof, export, key, erase or map')
   }
 }
 

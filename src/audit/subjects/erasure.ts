@@ -77,6 +77,7 @@ export function openErasure(options: ErasureOptions): Erasure {
           const count = subjects.filter(({ owner }) => Buffer.compare(owner, digest) === 0).length
           await record(tx, { type: 'subject.erased', erasure: id, subjects: count })
         }
+        await tx.query('delete from pseudonym.mapping where digest = any($1::bytea[])', [owners])
         await tx.query('delete from pseudonym.erasure where digest = any($1::bytea[])', [owners])
         return begun.length
       })
