@@ -85,6 +85,13 @@ function refusals(device: Device): string[] {
   return codes
 }
 
+/** Codes of what was presented to a device and could not be followed. */
+function faultsOf(device: Device): string[] {
+  const codes: string[] = []
+  device.on('fault', ({ code }) => void codes.push(code))
+  return codes
+}
+
 const empty = async (storage: Guest['storage']) =>
   storage.transaction(async (tx) => {
     for (const collection of ['device', 'room', 'group', 'ratchets', 'account', 'submission', 'roster'])
@@ -486,6 +493,34 @@ describe('a provider that lies', () => {
     await until('the refusal', () => refusedByAnna.length > 0)
     assert.deepEqual(refusedByAnna, ['not-invited'])
     assert.equal((await anna.device.room(guest.room))?.joined, false)
+  })
+
+  test('brings in a device of the host’s account without the link’s key: both say so, and stay without it', async () => {
+    const { anna, heardByAnna, mia, room } = await chat()
+    const tablet = await provider.link(anna.device)
+    await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
+    await mia.device.send(room, text('to both'))
+    await until('both', () => heardByAnna.texts.length === 1)
+    // As one would be whose keys the provider has come by, and who never saw the link: true in all but that.
+    await tablet.crash()
+    await tablet.storage.transaction(async (tx) => {
+      const record = await rooms.get(tx, room)
+      const psk = { id: new TextEncoder().encode('made up'), secret: nodeCrypto.randomBytes(32) }
+      await rooms.put(tx, room, { ...record!, enter: true, psk })
+    })
+    const seen = { anna: faultsOf(anna.device), mia: faultsOf(mia.device) }
+    const intruder = await provider.reopen(tablet.storage)
+    const heardByIntruder = listen(intruder.device)
+    await until('both say so', () => [seen.anna, seen.mia].every((faults) => faults.includes('bad-commit')))
+    // Whoever comes back into the room does so with the link's key, and who has it not is out.
+    await mia.device.send(room, text('are we alone?'))
+    await intruder.crash()
+    // What was said while one of the two was coming back is missing there, and shown as a gap.
+    await until('the two to be together again', async () => {
+      await (await mia.device.send(room, text('now we are alone'))).accepted
+      return heardByAnna.texts.includes('now we are alone')
+    })
+    assert.deepEqual(heardByIntruder.texts, [])
   })
 
   test('comes itself, without the link’s key or with one that it made up: the host refuses', async () => {
