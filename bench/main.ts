@@ -4,6 +4,7 @@ import { nodeMlsProvider } from '../src/mls/provider-node.ts'
 import { findPostgres } from '../test/support/postgres.ts'
 import { measureConversations } from './conversations.ts'
 import { measureFloor } from './floor.ts'
+import { measureGuests } from './guests.ts'
 import { measureMemory } from './memory.ts'
 import { roomCost } from './mls-room.ts'
 import { help, readOptions, wanted } from './options.ts'
@@ -44,5 +45,6 @@ const conversations = await measureConversations(options, kinds, progress, peer?
 if (conversations.length > 0) results.conversations = conversations
 if (peer) results.peer = peer.results
 if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
+if (options.names.includes('guests')) results.guests = await measureGuests(options, progress)
 if (options.json) console.log(JSON.stringify(results, undefined, 2))
 else for (const line of resultLines(results)) console.log(line)

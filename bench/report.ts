@@ -1,5 +1,6 @@
 import type { Conversations } from './conversations.ts'
 import { type Floor, rawLimit } from './floor.ts'
+import type { Guests } from './guests.ts'
 import type { Memory } from './memory.ts'
 import type { RoomCost } from './mls-room.ts'
 import type { PeerRuns } from './peer.ts'
@@ -13,6 +14,7 @@ export interface Results {
   mls?: RoomCost[]
   conversations?: Conversations[]
   memory?: Memory
+  guests?: Guests
   peer?: PeerRuns
 }
 
@@ -25,6 +27,7 @@ export function resultLines(results: Results): string[] {
     ...(floor ? floorLines(floor) : []),
     ...(mls ? mlsLines(mls) : []),
     ...(memory ? memoryLines(memory) : []),
+    ...(results.guests ? guestLines(results.guests) : []),
     ...(results.peer ? ['', '## Reference peer', '', '```json', JSON.stringify(results.peer), '```'] : []),
   ]
 }
@@ -100,6 +103,13 @@ function mlsLines(all: readonly RoomCost[]): string[] {
 function memoryLines({ steps }: Memory): string[] {
   const rows = steps.map(({ messages, resident, heap }) => [messages, short(resident / 1e6), short(heap / 1e6)])
   return ['', '## Memory', '', ...table(['messages', 'resident MB', 'heap MB'], rows)]
+}
+
+function guestLines({ idle, resident, heap, firstMessage: { p50, p95, of } }: Guests): string[] {
+  const kilobytes = (bytes: number) => short(bytes / 1000)
+  const row = [idle, kilobytes(resident), kilobytes(heap), `${short(p50)} / ${short(p95)} (${of})`]
+  const head = ['idle guests', 'resident KB each', 'heap KB each', 'first message p50 / p95 ms (of)']
+  return ['', '## Guests', '', ...table(head, [row])]
 }
 
 function table(head: readonly (string | number)[], rows: readonly (readonly (string | number)[])[]): string[] {
