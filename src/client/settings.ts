@@ -22,6 +22,9 @@ export interface ClientSettings {
   cachedGroups: number
   /** Log entries processed in one transaction at most: bounds what is done again after a crash. */
   receiveBatch: number
+  /** Messages of a room that are submitted together, when so many wait; and their bytes. */
+  submitBatch: number
+  submitBytes: number
   /** How long acknowledgements are gathered, of all rooms: a busy device then costs one statement where it cost many. */
   acknowledgeAfter: number
   /** Unacknowledged entries the provider may have under way: more than come while acknowledgements are gathered. */
@@ -68,6 +71,8 @@ export const defaultSettings: ClientSettings = {
   endorsementRenewal: 30 * day,
   cachedGroups: 64,
   receiveBatch: 32,
+  submitBatch: 16,
+  submitBytes: 128 * 1024,
   acknowledgeAfter: 20,
   deliveryWindow: 256,
   welcomeWait: 5_000,

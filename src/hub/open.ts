@@ -32,10 +32,10 @@ import { acknowledge, readRoom, readWelcomes, roomsWithNews } from './mailbox.ts
 import { block, getPreferences, type PreferenceChange, putPreferences } from './preferences.ts'
 import { submitCommit } from './rooms/commits.ts'
 import { createRoom, type RoomCreation } from './rooms/create.ts'
-import { submitMessage } from './rooms/messages.ts'
+import { submitMessages } from './rooms/messages.ts'
 import type { Accepted } from './rooms/rows.ts'
 import { answerRoom, getGroupInfo, leaveRoom, listRooms, readStandings } from './rooms/standing.ts'
-import type { CommitSubmission, MessageSubmission } from './rooms/submissions.ts'
+import type { CommitSubmission, MessageSubmission, MessagesSubmission } from './rooms/submissions.ts'
 import { defaultHubSettings, type HubSettings } from './settings.ts'
 import type { HubStep } from './steps.ts'
 import { listen, type News, wake } from './wake-ups.ts'
@@ -93,7 +93,7 @@ export function openHub(options: HubOptions) {
   const cleaning = openCleaning(ctx)
   const endings = openEndings(ctx, async () => options.steps?.('hub.guest.ended'))
   /** What is in the log and has not been answered. */
-  const accepted = async (answer: Promise<Accepted>): Promise<Accepted> => {
+  const accepted = async <T extends Accepted | Accepted[]>(answer: Promise<T>): Promise<T> => {
     const given = await answer
     await options.steps?.('hub.accepted')
     return given
@@ -152,8 +152,12 @@ export function openHub(options: HubOptions) {
     submitCommit: guarded((_, asker: Asker, submission: CommitSubmission) =>
       accepted(submitCommit(ctx, asker, submission)),
     ),
-    submitMessage: guarded((_, asker: Asker, submission: MessageSubmission) =>
-      accepted(submitMessage(ctx, asker, submission)),
+    submitMessage: guarded(async (_, asker: Asker, { room, ...message }: MessageSubmission) => {
+      const [place] = await accepted(submitMessages(ctx, asker, { room, messages: [message] }))
+      return place!
+    }),
+    submitMessages: guarded((_, asker: Asker, submission: MessagesSubmission) =>
+      accepted(submitMessages(ctx, asker, submission)),
     ),
     getGroupInfo: guarded(getGroupInfo),
     listRooms: guarded(listRooms),

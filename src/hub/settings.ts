@@ -7,6 +7,8 @@ const day = 24 * hour
 export interface HubSettings {
   /** One MLSMessage of application data: text and references; files are blobs, never messages. */
   messageBytes: number
+  /** Messages in one submission: enough that a commit to disk is shared, few enough that nobody waits for it. */
+  messagesAtOnce: number
   /** One commit, Welcome or GroupInfo: a room of a thousand leaves has a tree of several hundred kilobytes. */
   commitBytes: number
   /** GroupInfo of a room's epoch 0: one leaf. Each leaf costs several signatures, so a made-up tree must not get in. */
@@ -90,6 +92,7 @@ export interface HubSettings {
 
 export const defaultHubSettings: HubSettings = {
   messageBytes: 64 * 1024,
+  messagesAtOnce: 64,
   commitBytes: 2 * 1024 * 1024,
   firstGroupInfoBytes: 16 * 1024,
   roomLeaves: 2000,

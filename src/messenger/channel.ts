@@ -35,6 +35,10 @@ const stored: ReadonlySet<Request['case']> = new Set([
   'publishKeyPackages',
 ])
 
+/** Messages that a request puts into a log. */
+const messagesIn = (request: Request): number =>
+  request.case === 'submitMessage' ? 1 + (request.value.further?.length ?? 0) : 0
+
 /** One authenticated device on a connection. */
 export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
   const { hub, settings } = ctx
@@ -116,7 +120,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
       }
       default: {
         const answer = await answerDevice(hub, ctx.resolvers, asker, request)
-        if (request.case === 'submitMessage') ctx.conduct.accepted(provider)
+        for (let left = messagesIn(request); left > 0; left--) ctx.conduct.accepted(provider)
         return answer
       }
     }
@@ -135,14 +139,18 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
 
   const costOf = (request: Request, bytes: number): number => {
     const packages = request.case === 'publishKeyPackages' ? request.value.keyPackages.length : 0
-    return 1 + Math.floor(bytes / settings.requestUnitBytes) + Math.floor(packages / settings.requestUnitKeyPackages)
+    return (
+      Math.max(1, messagesIn(request)) +
+      Math.floor(bytes / settings.requestUnitBytes) +
+      Math.floor(packages / settings.requestUnitKeyPackages)
+    )
   }
 
   const takeBytes = (request: Request, bytes: number): number =>
     stored.has(request.case) ? ctx.rates.bytes.take(asker.account, bytes) : 0
 
   const takeForKind = (request: Request): number => {
-    if (asker.accountKind === 'guest') return ctx.rates.guests.take(asker.device)
+    if (asker.accountKind === 'guest') return ctx.rates.guests.take(asker.device, Math.max(1, messagesIn(request)))
     switch (request.case) {
       case 'lookUp':
         return ctx.rates.lookUps.take(asker.account)

@@ -147,7 +147,7 @@ export function openConnection(
       challenge,
       provider: hub.provider,
       providerKey: hub.providerKey,
-      capabilities: [],
+      capabilities: ['further-messages'],
       limits: {
         frameBytes: settings.frameBytes,
         messageBytes: hub.settings.messageBytes,

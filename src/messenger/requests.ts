@@ -43,8 +43,11 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     case 'submitCommit':
       return accepted(await hub.submitCommit(asker, commitOf(request.value)))
     case 'submitMessage': {
-      const { room, idempotencyKey: key, message } = request.value
-      return accepted(await hub.submitMessage(asker, { room: roomOf(room), key, message }))
+      const { room, idempotencyKey: key, message, further } = request.value
+      const messages = further.map(({ idempotencyKey, message }) => ({ key: idempotencyKey, message }))
+      const places = await hub.submitMessages(asker, { room: roomOf(room), messages: [{ key, message }, ...messages] })
+      const [first, ...others] = places.map(placeOf)
+      return { case: 'accepted', value: { ...first, further: others } }
     }
     case 'getGroupInfo': {
       const { groupInfo, manifests, seq, at, invite } = await hub.getGroupInfo(asker, roomOf(request.value.room))
@@ -158,8 +161,10 @@ function commitOf({ room, idempotencyKey: key, commit, welcome, groupInfo }: Sub
   return { room: roomOf(room), key, commit, welcome, groupInfo }
 }
 
-export function accepted({ seq, at }: { seq: number; at: number }): Body {
-  return { case: 'accepted', value: { seq: BigInt(seq), timestampMs: BigInt(at) } }
+const placeOf = ({ seq, at }: { seq: number; at: number }) => ({ seq: BigInt(seq), timestampMs: BigInt(at) })
+
+export function accepted(place: { seq: number; at: number }): Body {
+  return { case: 'accepted', value: placeOf(place) }
 }
 
 function settings({ firstContact, networks, handle, blocked }: Awaited<ReturnType<Hub['getPreferences']>>): Body {

@@ -1263,6 +1263,13 @@ export declare type SubmitMessage = Message<"silta.messenger.v1.SubmitMessage"> 
    * @generated from field: bytes message = 3;
    */
   message: Uint8Array;
+
+  /**
+   * of the same epoch, after it in the log: all are taken or none
+   *
+   * @generated from field: repeated silta.messenger.v1.FurtherMessage further = 90;
+   */
+  further: FurtherMessage[];
 };
 
 /**
@@ -1270,6 +1277,27 @@ export declare type SubmitMessage = Message<"silta.messenger.v1.SubmitMessage"> 
  * Use `create(SubmitMessageSchema)` to create a new message.
  */
 export declare const SubmitMessageSchema: GenMessage<SubmitMessage>;
+
+/**
+ * @generated from message silta.messenger.v1.FurtherMessage
+ */
+export declare type FurtherMessage = Message<"silta.messenger.v1.FurtherMessage"> & {
+  /**
+   * @generated from field: bytes idempotency_key = 1;
+   */
+  idempotencyKey: Uint8Array;
+
+  /**
+   * @generated from field: bytes message = 2;
+   */
+  message: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.FurtherMessage.
+ * Use `create(FurtherMessageSchema)` to create a new message.
+ */
+export declare const FurtherMessageSchema: GenMessage<FurtherMessage>;
 
 /**
  * @generated from message silta.messenger.v1.Accepted
@@ -1284,6 +1312,13 @@ export declare type Accepted = Message<"silta.messenger.v1.Accepted"> & {
    * @generated from field: uint64 timestamp_ms = 2;
    */
   timestampMs: bigint;
+
+  /**
+   * of the further messages, in their order
+   *
+   * @generated from field: repeated silta.messenger.v1.Accepted further = 90;
+   */
+  further: Accepted[];
 };
 
 /**

@@ -9,21 +9,15 @@ import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { wireKind } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
 import { asClientError, ClientError, type ClientErrorCode, IdentityRefusal, passing } from '../errors.ts'
-import {
-  ownManifest,
-  type PendingCommitRecord,
-  pendingCommits,
-  rooms,
-  type SubmissionRecord,
-  submissions,
-} from '../state/records.ts'
+import { ownManifest, type PendingCommitRecord, pendingCommits, rooms, submissions } from '../state/records.ts'
 import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
 import type { RoomKind } from '../types.ts'
 import { commitIfDue } from './commits.ts'
 import { cannotEnter, prepareEntry } from './enter.ts'
 import { commitChange } from './group-commit.ts'
 import { adoptPending } from './receive.ts'
-import { encrypted, firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
+import { messagesAtOnce, sendMessages, type Waiting, waitingMessages } from './send-messages.ts'
+import { refuseSubmission } from './submissions.ts'
 
 /** What a room has to send next; nothing leaves that is not durable. */
 type Next =
@@ -32,10 +26,10 @@ type Next =
   | { what: 'wait' }
   | { what: 'enter' }
   | { what: 'commit'; pending: PendingCommitRecord }
-  | { what: 'message'; key: string; value: SubmissionRecord }
+  | { what: 'messages'; batch: readonly Waiting[] }
 
-/** How an attempt ended: go on, or wait for the log to explain the refusal, or a while. */
-type Outcome = 'done' | 'wait for log' | { again: ClientError }
+/** How an attempt ended: go on, or try with one message alone, or wait for the log to explain the refusal, or a while. */
+type Outcome = 'done' | 'wait for log' | 'one by one' | { again: ClientError }
 
 /** How sending waits; both end early when the device has logged in again. */
 export interface Waits {
@@ -52,22 +46,34 @@ export interface Waits {
 export async function sendAll(context: Context, room: RoomId, waits: Waits): Promise<void> {
   const { attempts, retryFirst, retryMost } = context.settings
   let failures = 0
+  /** What was found in the very transaction that settled what was sent before it. */
+  let found: Found | undefined
+  let single = false
   while (context.online() && !context.signal.aborted) {
     let next: Next = { what: 'wait' }
     let mark = ''
     let outcome: Outcome
     try {
-      next = await inRoom(context, room, async (work) => {
-        const found = await nextOf(context, work)
-        mark = await markOf(work)
-        return found
+      // After a failure one at a time, so that what is refused does not keep the others.
+      const most = failures > 0 || single ? 1 : await messagesAtOnce(context)
+      const look = async (work: RoomWork): Promise<Found> => ({
+        next: await nextOf(context, work, most),
+        mark: await markOf(work),
       })
+      ;({ next, mark } = found ?? (await inRoom(context, room, look)))
+      found = undefined
       if (next.what === 'nothing') return
-      outcome = next.what === 'wait' ? 'wait for log' : await attemptNext(context, room, next)
+      if (next.what === 'wait') outcome = 'wait for log'
+      else
+        outcome = await attemptNext(context, room, next, async (work) => {
+          found = await look(work)
+        })
     } catch (error) {
+      found = undefined
       outcome = { again: asClientError(error, 'storage') }
     }
-    if (outcome === 'done') {
+    if (outcome === 'done' || outcome === 'one by one') {
+      single = outcome === 'one by one'
       failures = 0
       continue
     }
@@ -82,6 +88,11 @@ export async function sendAll(context: Context, room: RoomId, waits: Waits): Pro
       await waits.sleep(Math.max(outcome.again.retryAfterMs, backOff(failures, retryFirst, retryMost)))
     }
   }
+}
+
+interface Found {
+  readonly next: Next
+  readonly mark: string
 }
 
 /**
@@ -105,7 +116,7 @@ async function markOf(work: RoomWork): Promise<string> {
   return `${epochOf(await work.group())} ${work.record.proposals?.length ?? 0} ${pending !== undefined}`
 }
 
-async function nextOf(context: Context, work: RoomWork): Promise<Next> {
+async function nextOf(context: Context, work: RoomWork, most: number): Promise<Next> {
   const { record } = work
   if (!record || record.standing === 'left' || record.standing === 'declined') return ended(context, work)
   const pending = await pendingCommits.get(work.tx, work.id)
@@ -118,11 +129,8 @@ async function nextOf(context: Context, work: RoomWork): Promise<Next> {
   if (change) return { what: 'commit', pending: change }
   await sendProfileIfOwed(context, work)
   await sendContactsIfOwed(context, work)
-  const first = await firstSubmission(work)
-  if (!first) return { what: 'nothing' }
-  const value = await encrypted(context, work, first.value)
-  if (value !== first.value) await submissions.put(work.tx, first.key, value)
-  return { what: 'message', key: first.key, value }
+  const batch = await waitingMessages(context, work, most)
+  return batch.length === 0 ? { what: 'nothing' } : { what: 'messages', batch }
 }
 
 /** A room of which this device is no part: nobody waits for a change of it. */
@@ -155,11 +163,12 @@ async function attemptNext(
   context: Context,
   room: RoomId,
   next: Exclude<Next, { what: 'nothing' | 'wait' }>,
+  afterwards: (work: RoomWork) => Promise<void>,
 ): Promise<Outcome> {
   try {
     if (next.what === 'enter') return await enter(context, room)
     if (next.what === 'commit') return await sendCommit(context, room, next.pending)
-    return await sendMessage(context, room, next.key, next.value)
+    return (await sendMessages(context, room, next.batch, afterwards)) ? 'done' : 'wait for log'
   } catch (error) {
     if (!isAboutIt(context, error)) return { again: asClientError(error, 'handler') }
     if (error instanceof ClientError && error.retry) return afterFailure(context, room, next, error)
@@ -184,30 +193,6 @@ const notAboutIt: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
   'unauthenticated',
   'unlinked',
 ])
-
-async function sendMessage(context: Context, room: RoomId, key: string, value: SubmissionRecord): Promise<Outcome> {
-  const { message } = value
-  if (!message) return 'wait for log'
-  let sent: Promise<void> | undefined
-  const submission = { room, idempotencyKey: value.key, message }
-  const answer = await context.request(
-    { case: 'submitMessage', value: submission },
-    {
-      sent: () => {
-        sent = Promise.resolve(context.step('client.submission.sent'))
-      },
-    },
-  )
-  await sent
-  const { seq, timestampMs } = expect(answer, 'accepted')
-  await inRoom(context, room, async (work) => {
-    // Its own entry in the log may have said so already.
-    const still = await submissions.get(work.tx, key)
-    const at = { room, seq: Number(seq), timestampMs: Number(timestampMs) }
-    if (still) await settleSubmission(context, work, key, still, at)
-  })
-  return 'done'
-}
 
 async function enter(context: Context, room: RoomId): Promise<Outcome> {
   const answer = await context.request({ case: 'getGroupInfo', value: { room } })
@@ -258,7 +243,7 @@ async function afterFailure(
   error: ClientError,
 ): Promise<Outcome> {
   const behind = error instanceof ProviderRefusal && (error.code === 'wrong-epoch' || error.code === 'pending-proposal')
-  if (behind && next.what === 'message') return 'wait for log'
+  if (behind && next.what === 'messages') return 'wait for log'
   if (behind && next.what === 'commit') {
     const { pending } = next
     const overtaken = await inRoom(context, room, async (work) => {
@@ -275,7 +260,7 @@ async function afterFailure(
     return overtaken ? { again: error } : 'wait for log'
   }
   if (error.retry) return { again: error }
-  if (next.what !== 'message' && stale.has(error.code) && (await learnNewerManifest(context))) {
+  if (next.what !== 'messages' && stale.has(error.code) && (await learnNewerManifest(context))) {
     // Made with a manifest that has been overtaken: made again with the newest.
     if (next.what === 'commit') await inRoom(context, room, ({ tx }) => pendingCommits.delete(tx, room))
     return 'done'
@@ -292,6 +277,8 @@ async function afterFailure(
     if (!told) context.events.tell('fault', error)
     return 'done'
   }
+  // Which of them it is shows when they are sent one by one.
+  if (next.what === 'messages' && next.batch.length > 1) return 'one by one'
   await giveUp(context, room, next, error)
   return 'done'
 }
@@ -313,9 +300,10 @@ async function giveUp(context: Context, room: RoomId, next: Next, error: ClientE
       await pendingCommits.delete(work.tx, room)
       return work.update({ enter: true, commitDue: false })
     }
-    if (next.what === 'message') {
-      const value = await submissions.get(work.tx, next.key)
-      if (value) await refuseSubmission(context, work, next.key, value, error)
+    if (next.what === 'messages') {
+      const [{ key }] = next.batch as [Waiting]
+      const value = await submissions.get(work.tx, key)
+      if (value) await refuseSubmission(context, work, key, value, error)
     } else if (next.what === 'enter') {
       if (error instanceof IdentityRefusal) await cannotEnter(context, work, error)
       else work.update({ enter: false })
@@ -328,5 +316,5 @@ async function giveUp(context: Context, room: RoomId, next: Next, error: ClientE
       work.update({ enter: false })
     }
   })
-  if (next.what !== 'message') context.events.tell('fault', error)
+  if (next.what !== 'messages') context.events.tell('fault', error)
 }

@@ -69,6 +69,11 @@ export async function firstSubmission(work: RoomWork) {
   return first
 }
 
+/** The oldest messages that wait, at most so many. */
+export function firstSubmissions(work: RoomWork, limit: number) {
+  return submissions.list(work.tx, submissionPrefix(work.id), limit)
+}
+
 /** The message has its place in the log. */
 export async function settleSubmission(
   context: Context,

@@ -52,6 +52,8 @@ export interface GhostsOptions {
 
 /** How often it is looked for device inboxes that are due, ms. */
 const inboxRoundMs = 60_000
+/** Ids of devices kept in memory; one that is forgotten costs one query more. */
+const deviceIdLimit = 10_000
 /** Machines that take their inbox at the same time. */
 const inboxesAtOnce = 4
 
@@ -73,6 +75,8 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       for (const listener of listeners) listener(ghost, room, sessionId)
     },
   })
+  /** A ghost's device has one id for good. */
+  const deviceIds = new Map<GhostId, string>()
   const accounts = createLocks()
   const behind = new Set<Promise<void>>()
 
@@ -148,8 +152,12 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       return account === botAccount ? undefined : account
     },
     async deviceOf(mxid) {
+      const known = deviceIds.get(mxid)
+      if (known !== undefined) return known
       const row = await ghostRow(database, 'mxid', mxid)
       if (!row) throw new GhostError('unknown-ghost', false)
+      if (deviceIds.size >= deviceIdLimit) deviceIds.clear()
+      deviceIds.set(mxid, row.device_id)
       return row.device_id
     },
     encryptAll,

@@ -1,52 +1,71 @@
+import { toHex } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import { refuseDirectMessage, type Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
-import { type Accepted, append, lockRoom, nextTime, type RoomRow, readPlace } from './rows.ts'
+import { type Accepted, appendMessages, lockRoom, type RoomRow, readEarlier, readPlace } from './rows.ts'
 import { acceptByWriting } from './standing.ts'
-import { type MessageSubmission, readMessageHead } from './submissions.ts'
+import { type MessagesSubmission, readMessageHead } from './submissions.ts'
 
 /**
- * Puts an application message (MLS PrivateMessage) into a room's log. In one transaction: the idempotency key first, then
- * the epoch, pending removals, the policy; nothing of it is visible unless all of it holds. Whoever writes into a
- * stranger's room has accepted it.
+ * Puts application messages (MLS PrivateMessage) of one device into a room's log, in their order. In one transaction: the
+ * idempotency keys first, then the epoch, pending removals, the policy; nothing of any of them is visible unless all of it
+ * holds for all that are new. Whoever writes into a stranger's room has accepted it.
  *
  * Errors: malformed, too-large, not-found, not-allowed, wrong-epoch, pending-proposal, blocked, not-opted-in,
  * request-limit, unlinked.
  */
-export async function submitMessage(ctx: HubContext, asker: Asker, submission: MessageSubmission): Promise<Accepted> {
-  const epoch = readMessageHead(ctx, submission)
+export async function submitMessages(
+  ctx: HubContext,
+  asker: Asker,
+  { room: id, messages }: MessagesSubmission,
+): Promise<Accepted[]> {
+  const epoch = readHeads(ctx, id, messages)
   const outcome = await ctx.database.transaction(async (tx) => {
-    const room = await lockRoom(tx, submission.room)
+    const room = await lockRoom(tx, id)
     if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room.no, asker, submission.key)
-    if (place.earlier) return place.earlier
-    if (place.unlinked) throw new HubError('unlinked')
-    if (place.standing === undefined) throw new HubError('not-found')
-    if (place.leaf === undefined || place.standing === 'declined' || place.standing === 'left')
-      throw new HubError('not-allowed')
-    if (room.kind === 'guest' && submission.message.length > ctx.settings.guestMessageBytes)
-      throw new HubError('too-large')
-    if (epoch !== room.epoch) throw new HubError('wrong-epoch', { epoch: room.epoch })
-    if (place.removals) return { pendingIn: room.no }
-    if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker)
-    else if (room.has_edge) await checkOptIns(tx, room, asker)
-    if (place.standing === 'requested') await acceptByWriting(ctx, tx, room, asker)
-    return append(ctx, tx, room, {
-      kind: 'message',
-      body: submission.message,
-      at: nextTime(ctx, room),
-      by: { device: asker.device, key: submission.key },
-    })
+    const place = await readPlace(tx, room.no, asker, messages[0].key)
+    const earlier = new Map(place.earlier ? [[toHex(messages[0].key), place.earlier]] : [])
+    if (messages.length > 1) {
+      const keys = messages.map(({ key }) => key)
+      for (const [key, at] of await readEarlier(tx, room.no, asker.device, keys)) earlier.set(key, at)
+    }
+    const fresh = messages.filter(({ key }) => !earlier.has(toHex(key)))
+    if (fresh.length > 0) {
+      if (place.unlinked) throw new HubError('unlinked')
+      if (place.standing === undefined) throw new HubError('not-found')
+      if (place.leaf === undefined || place.standing === 'declined' || place.standing === 'left')
+        throw new HubError('not-allowed')
+      if (room.kind === 'guest' && fresh.some(({ message }) => message.length > ctx.settings.guestMessageBytes))
+        throw new HubError('too-large')
+      if (epoch !== room.epoch) throw new HubError('wrong-epoch', { epoch: room.epoch })
+      if (place.removals) return { pendingIn: room.no }
+      if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker, fresh.length)
+      else if (room.has_edge) await checkOptIns(tx, room, asker)
+      if (place.standing === 'requested') await acceptByWriting(ctx, tx, room, asker)
+      const accepted = await appendMessages(ctx, tx, room, asker.device, fresh)
+      for (const [index, { key }] of fresh.entries()) earlier.set(toHex(key), accepted[index]!)
+    }
+    return messages.map(({ key }) => earlier.get(toHex(key))!)
   })
   if ('pendingIn' in outcome)
     throw new HubError('pending-proposal', { proposals: await pendingProposals(ctx, outcome.pendingIn) })
   return outcome
 }
 
+/** The epoch that all of them are of. */
+function readHeads(ctx: HubContext, room: string, messages: MessagesSubmission['messages']): number {
+  if (messages.length > ctx.settings.messagesAtOnce) throw new HubError('malformed')
+  const epochs = new Set(messages.map((message) => readMessageHead(ctx, { room, ...message })))
+  const keys = new Set(messages.map(({ key }) => toHex(key)))
+  const [epoch] = epochs
+  if (epoch === undefined || epochs.size > 1 || keys.size < messages.length) throw new HubError('malformed')
+  return epoch
+}
+
 /** The other account of a direct room may have blocked, left, declined, opted out, or not yet accepted. */
-async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker): Promise<void> {
+async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker, messages: number): Promise<void> {
   const partners = await tx.query<{
     account: string
     standing: Standing
@@ -75,11 +94,14 @@ async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker): Promi
       optedIn: partner.opted_in,
     })
     if (refused) throw new HubError(refused)
-    if (partner.standing === 'requested')
-      await tx.query('update hub.member set allowance = allowance - 1 where room_no = $1 and account = $2', [
-        room.no,
-        partner.account,
-      ])
+    if (partner.standing !== 'requested') continue
+    // Its sender tries again with fewer.
+    if (partner.allowance < messages) throw new HubError('request-limit')
+    await tx.query('update hub.member set allowance = allowance - $3 where room_no = $1 and account = $2', [
+      room.no,
+      partner.account,
+      messages,
+    ])
   }
 }
 

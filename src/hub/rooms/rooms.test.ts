@@ -36,4 +36,36 @@ onBothDialects('rooms', (open) => {
       refusal('wrong-epoch', { epoch: 2, retry: true }),
     )
   })
+
+  test('messages that are submitted together stand in their order, each once, or none of them does', async () => {
+    await using database = await open()
+    await using world = openWorld(database)
+    const [alice, bob] = [await world.device(), await world.device()]
+    const room = await alice.create('direct', bob.account)
+    await alice.receive()
+    const [one, two, three] = [
+      await alice.message(room, 'one'),
+      await alice.message(room, 'two'),
+      await alice.message(room, 'three'),
+    ]
+    const first = await world.hub.submitMessage(alice.asker, one)
+    const places = await world.hub.submitMessages(alice.asker, { room, messages: [one, two, three] })
+    assert.deepEqual(
+      places.map(({ seq }) => seq - first.seq),
+      [0, 1, 2],
+    )
+    assert.deepEqual(await world.hub.submitMessages(alice.asker, { room, messages: [two, one] }), [
+      places[1],
+      places[0],
+    ])
+    assert.deepEqual(await bob.receive(), ['one', 'two', 'three'])
+
+    const late = await alice.message(room, 'late')
+    const large = { ...(await alice.message(room, 'large')), message: new Uint8Array(100_000) }
+    const both = world.hub.submitMessages(alice.asker, { room, messages: [late, large] })
+    await assert.rejects(both, refusal('too-large'))
+    const twice = world.hub.submitMessages(alice.asker, { room, messages: [late, late] })
+    await assert.rejects(twice, refusal('malformed'))
+    assert.deepEqual(await bob.receive(), [])
+  })
 })

@@ -1,3 +1,4 @@
+import { toHex } from '../../crypto/index.ts'
 import type { RoomId } from '../../identity/index.ts'
 import type { Queryable, Transaction } from '../../store/index.ts'
 import type { Asker, HubContext } from '../context.ts'
@@ -119,6 +120,53 @@ export async function append(ctx: HubContext, tx: Transaction, room: RoomRow, en
     for (const { device_id } of readers) wake(ctx.bus, device_id, { kind: 'room', room: no })
   })
   return { seq, at }
+}
+
+/** Appends messages of one device to the log of a locked room, one after the other, in one statement. As `append`. */
+export async function appendMessages(
+  ctx: HubContext,
+  tx: Transaction,
+  room: RoomRow,
+  device: string,
+  messages: readonly { key: Uint8Array; message: Uint8Array }[],
+): Promise<Accepted[]> {
+  const { no, next_seq: first } = room
+  const at = nextTime(ctx, room)
+  const readers = await tx.query<{ device_id: string }>(
+    `with new as (
+       select key, body, n from unnest($5::bytea[], $6::bytea[]) with ordinality as given (key, body, n)
+     ), entry as (
+       insert into hub.log (room_no, seq, kind, at, device_id, body)
+         select $1, $2 + n - 1, ${entryKinds.message}, $3, $4, body from new
+     ), known as (
+       insert into hub.submission (room_no, device_id, key, seq, at) select $1, $4, key, $2 + n - 1, $3 from new
+     ), moved as (
+       update hub.room set next_seq = $2 + (select count(*) from new), last_at = $3 where no = $1
+     )
+     select device_id from hub.mailbox where room_no = $1`,
+    [no, first, at, device, messages.map(({ key }) => key), messages.map(({ message }) => message)],
+  )
+  room.next_seq = first + messages.length
+  room.last_at = at
+  tx.afterCommit(() => {
+    for (const _ of messages) ctx.metrics.count('entries', { kind: 'message' })
+    for (const { device_id } of readers) wake(ctx.bus, device_id, { kind: 'room', room: no })
+  })
+  return messages.map((_, index) => ({ seq: first + index, at }))
+}
+
+/** Which of these keys of a device were accepted in the room before, by the key in hexadecimal. */
+export async function readEarlier(
+  tx: Queryable,
+  roomNo: number,
+  device: string,
+  keys: readonly Uint8Array[],
+): Promise<Map<string, Accepted>> {
+  const rows = await tx.query<{ key: Uint8Array; seq: number; at: number }>(
+    'select key, seq, at from hub.submission where room_no = $1 and device_id = $2 and key = any($3::bytea[])',
+    [roomNo, device, keys],
+  )
+  return new Map(rows.map(({ key, seq, at }) => [toHex(key), { seq, at }]))
 }
 
 /** After the commit, wakes every device of the room to look at who stands where in it. */

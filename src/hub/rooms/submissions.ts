@@ -9,6 +9,12 @@ export interface MessageSubmission {
   message: Uint8Array
 }
 
+export interface MessagesSubmission {
+  room: string
+  /** In the order in which they are to stand in the log. */
+  messages: readonly [Omit<MessageSubmission, 'room'>, ...Omit<MessageSubmission, 'room'>[]]
+}
+
 export interface CommitSubmission {
   room: string
   key: Uint8Array

@@ -27,7 +27,8 @@ export async function decryptEvent(
   const { sender, content } = event
   const sessionId = sessionOf(content)
   if (typeof sender !== 'string' || sessionId === undefined) return { failed: 'malformed' }
-  await takeInbox(context, ghost)
+  // A key that another process has taken is looked for when it is missing.
+  await takeInbox(context, ghost, 'quick')
   await follow(context, ghost, [sender])
   let result = await attempt(ghost, room, event, sessionId)
   if ('missingKey' in result) {

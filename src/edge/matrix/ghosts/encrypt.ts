@@ -108,8 +108,8 @@ async function checkRoomKey(ghost: Loaded, room: string, who: readonly string[],
 }
 
 /** Gives the machine what waits for it and sends what it answers. */
-export async function takeInbox(context: Context, ghost: Loaded): Promise<void> {
-  const any = await ghost.locks.run('inbox', () => context.inbox.drain(ghost))
+export async function takeInbox(context: Context, ghost: Loaded, how?: 'quick'): Promise<void> {
+  const any = await ghost.locks.run('inbox', () => context.inbox.drain(ghost, how))
   if (any) await flush(context, ghost)
 }
 
