@@ -8,6 +8,7 @@ import { openAdmissions } from '../src/audit/admissions.ts'
 import { noteConfiguration } from '../src/audit/configuration.ts'
 import { addAuditor, openCredentials, readAuditors, revokeAuditor, watchAuditors } from '../src/audit/credentials.ts'
 import { type Event, entrySchema, eventTypes } from '../src/audit/event-schema.ts'
+import { openInterop } from '../src/audit/interop.ts'
 import { openSubjects } from '../src/audit/open.ts'
 import { openParity } from '../src/audit/parity.ts'
 import { openRefusals } from '../src/audit/refusals.ts'
@@ -86,6 +87,13 @@ const mapped = async ({ world, database, audit, pseudonyms }: Scene) => {
   await mapping.approve(account.address, two!)
 }
 
+const asked = async ({ database, audit }: Scene) => {
+  const interop = openInterop({ database, crypto, record: audit.record })
+  const answer = await interop.received('rival.example', Date.now())
+  assert.ok(typeof answer === 'object')
+  await interop.answered(answer.request, 'refused', 'not-reasonable')
+}
+
 const drivers: Readonly<Record<Event['type'], Driver>> = {
   'account.created': ({ world }) => world.device(),
   'account.endorsed': async ({ world }) => {
@@ -143,6 +151,8 @@ const drivers: Readonly<Record<Event['type'], Driver>> = {
     noteConfiguration({ database, audit, crypto, key: crypto.sha256() }, new Map([['limits.connections', 7]])),
   'subject.erasure-begun': erased,
   'subject.erased': erased,
+  'interop.requested': asked,
+  'interop.answered': asked,
   'mapping.requested': mapped,
   'mapping.disclosed': mapped,
   'log.taken-up': async ({ world, database }) => {

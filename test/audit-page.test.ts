@@ -60,6 +60,17 @@ function someEvents(): Record<string, unknown>[] {
       })
     }
   }
+  const asked = (provider: string, daysAgo: number) => {
+    const received = new Date(now - daysAgo * 24 * hour).toISOString()
+    const due = new Date(now + (91 - daysAgo) * 24 * hour).toISOString()
+    events.push({ type: 'interop.requested', request: pseudonym(daysAgo), provider, received, due, time: received })
+  }
+  asked('rival.example', 60)
+  asked('slow.example', 120)
+  events.push({
+    ...{ type: 'interop.answered', request: pseudonym(60), provider: 'rival.example', outcome: 'operational' },
+    time: new Date(now - 20 * 24 * hour).toISOString(),
+  })
   return events
 }
 
@@ -162,7 +173,18 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
     const chart = page.getByRole('img', { name: 'Latency, 9 of 10, by day' })
     await chart.waitFor()
     assert.deepEqual(await page.locator('.legend bdi').allTextContents(), ['Own users', 'matrix', 'rival.example'])
-    const row = page.getByRole('row').filter({ hasText: 'rival.example' }).nth(1)
+    const clock = page.getByRole('region', { name: 'Requests and their clock' })
+    assert.deepEqual(
+      (await clock.getByRole('row').allTextContents())
+        .slice(1)
+        .map((text) => text.replace(/[A-Z][a-z]{2} \d+, \d{4}/g, ' ')),
+      ['rival.example  operational40', 'slow.example  open120, too late'],
+    )
+    const row = page
+      .getByRole('region', { name: 'All figures' })
+      .getByRole('row')
+      .filter({ hasText: 'rival.example' })
+      .nth(1)
     assert.match((await row.textContent())!, /4,000/)
     await page.getByRole('combobox', { name: 'Figure' }).selectOption('Refused, share')
     await page.getByRole('img', { name: 'Refused, share, by day' }).waitFor()
@@ -251,7 +273,7 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
       await entries(page).first().locator('summary').click()
       await check('events')
       await page.getByRole('link', { name: 'Parity' }).click()
-      await page.getByRole('table').waitFor()
+      await page.getByRole('table').nth(1).waitFor()
       await check('parity')
       await context.close()
     }

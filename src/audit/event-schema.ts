@@ -11,6 +11,7 @@ const room = about(pseudonym, 'Pseudonym of a conversation.')
 const auditor = about(z.string().regex(/^[A-Za-z0-9_-]{8}$/), 'Random id of an auditor’s credential.')
 const erasure = about(pseudonym, 'Random; the same in the intent and in the outcome of one erasure.')
 const mapping = about(pseudonym, 'Random; the same in the request and in what came of it.')
+const request = about(pseudonym, 'Random; the same in a request and in its answer.')
 const whole = z.int().min(0)
 const network = about(
   z.string().regex(/^[a-z][a-z0-9-]{0,31}$/),
@@ -144,6 +145,19 @@ const events = [
     'subject.erased',
     { erasure, subjects: whole },
     'The keys that told who an account and its devices were are destroyed: neither the table of pseudonyms nor a backup of it says any more whose they were.',
+  ),
+  event(
+    'interop.requested',
+    { request, provider, received: z.iso.datetime(), due: z.iso.datetime() },
+    'Another provider has asked to be interoperable. `due`: the end of the three months in which what a reasonable request asks for has to be operational (DMA Article 7(5)).',
+  ),
+  event(
+    'interop.answered',
+    {
+      ...{ request, provider, outcome: z.enum(['operational', 'refused', 'withdrawn']) },
+      reason: about(z.string().regex(/^[a-z][a-z0-9-]{0,63}$/), 'Of a refusal.').optional(),
+    },
+    'What came of it: what was asked for is operational, it was refused as not reasonable, or it was taken back.',
   ),
   event(
     'mapping.requested',

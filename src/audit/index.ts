@@ -9,6 +9,7 @@
 export { addAuditor, readAuditors, revokeAuditor, type Scope, scopes, usualScopes } from './credentials.ts'
 export { entryJsonSchema } from './event-schema.ts'
 export type { Audit, AuditEvent } from './events.ts'
+export { interopOutcomes } from './interop.ts'
 export {
   decodeProof,
   encodeVerifier,

@@ -6,6 +6,7 @@ import { openAdmissions } from './admissions.ts'
 import { noteConfiguration } from './configuration.ts'
 import { openCredentials, watchAuditors } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
+import { openInterop } from './interop.ts'
 import { noteSigner } from './log/index.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { openParity } from './parity.ts'
@@ -114,6 +115,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     operatorRoutes: operatorRoutes({
       erase,
       mapping: openMapping({ database, crypto, pseudonyms, credentials, audit }),
+      interop: openInterop({ database, crypto, record: audit.record }),
     }),
     async waiting() {
       const [row] = await database.query<{ count: number }>(
@@ -159,7 +161,7 @@ export async function openSubjects({
 }
 
 interface Subjects {
-  readonly audit: Audit
+  readonly audit: ReturnType<typeof openAudit>
   readonly pseudonyms: Pseudonyms
   readonly erasure: Erasure
 }

@@ -1,18 +1,26 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { type Interop, interopOutcomes } from './interop.ts'
 import type { Mapping } from './subjects/mapping.ts'
 
 export interface OperatorRoutesOptions {
   readonly mapping: Mapping
+  readonly interop: Interop
   /** @returns false when the log does not know the account */
   erase(account: string): Promise<boolean>
 }
 
 const subject = z.strictObject({ account: z.string().max(512) })
 const mapped = z.strictObject({ account: z.string().max(512), credential: z.string().max(128) })
+const received = z.strictObject({ provider: z.string().max(253), received: z.number().optional() })
+const answered = z.strictObject({
+  request: z.string().max(64),
+  outcome: z.enum(interopOutcomes),
+  reason: z.string().max(64).optional(),
+})
 
 /** What the operator's commands ask of the running service, over its own socket. */
-export function operatorRoutes({ erase, mapping }: OperatorRoutesOptions): Hono {
+export function operatorRoutes({ erase, mapping, interop }: OperatorRoutesOptions): Hono {
   const routes = new Hono().basePath('/audit')
   routes.post('/erase', async (c) => {
     const asked = subject.safeParse(await c.req.json().catch(() => undefined))
@@ -26,5 +34,19 @@ export function operatorRoutes({ erase, mapping }: OperatorRoutesOptions): Hono 
       const answer = await mapping[step](asked.data.account, asked.data.credential)
       return typeof answer === 'string' ? c.json({ code: answer }, 403) : c.json(answer ?? {})
     })
+  routes.post('/interop/received', async (c) => {
+    const asked = received.safeParse(await c.req.json().catch(() => undefined))
+    if (!asked.success) return c.json({ code: 'malformed' }, 400)
+    const answer = await interop.received(asked.data.provider, asked.data.received ?? Date.now())
+    return typeof answer === 'string' ? c.json({ code: answer }, 400) : c.json(answer)
+  })
+  routes.post('/interop/answered', async (c) => {
+    const asked = answered.safeParse(await c.req.json().catch(() => undefined))
+    if (!asked.success) return c.json({ code: 'malformed' }, 400)
+    const { request, outcome, reason } = asked.data
+    const answer = await interop.answered(request, outcome, reason)
+    return answer === 'answered' ? c.json({}) : c.json({ code: answer }, 400)
+  })
+  routes.post('/interop/list', async (c) => c.json({ requests: await interop.list() }))
   return routes
 }

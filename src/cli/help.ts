@@ -9,6 +9,7 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
   silta audit erase     forgets for good whose pseudonym in it is an account's
+  silta audit interop   notes when another provider has asked, and what came of it
   silta audit map       tells whose it is, when two agree
   silta auditor add     gives somebody a credential to read the compliance log
   silta pages verify    verifies the pages that a provider gives to browsers
@@ -99,6 +100,13 @@ silta audit erase ADDRESS [--config FILE]
 Destroys the keys that tell which pseudonyms in the log are those of an account and its devices. It
 cannot be undone. The log stays as it is, and has an entry of it. The service has to run, with the same
 data directory.
+
+silta audit interop received DOMAIN [--on 2026-11-22] [--config FILE]
+silta audit interop answered ID operational|refused|withdrawn [--reason WORD] [--config FILE]
+silta audit interop list [--config FILE]
+
+The clock of requests by other providers to be interoperable: three months from receipt until it has to
+be operational. Receipt and answer are entries of the log; the auditors' page shows the time it took.
 
 silta audit map request ADDRESS --token-file FILE [--config FILE]
 silta audit map approve ADDRESS --token-file FILE [--config FILE]

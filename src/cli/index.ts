@@ -19,6 +19,7 @@ import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
 import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
 import { eraseSubject } from './audit-erase.ts'
+import { clockInterop } from './audit-interop.ts'
 import { mapSubject } from './audit-map.ts'
 import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
@@ -96,10 +97,12 @@ async function audit(
       return proveAuditEntry(given, terminal)
     case 'erase':
       return eraseSubject(load(values.config, terminal).config, more[0], terminal)
+    case 'interop':
+      return clockInterop(load(values.config, terminal).config, more, values, terminal)
     case 'map':
       return mapSubject(load(values.config, terminal).config, more, given.tokenFile, terminal)
     default:
-      throw new Unusable('silta audit needs a command: verify, entries, proof, export, key, erase or map')
+      throw new Unusable('silta audit needs a command: verify, entries, proof, export, key, erase, map or interop')
   }
 }
 
@@ -139,6 +142,8 @@ const auditOptions = {
   format: { type: 'string' },
   index: { type: 'string' },
   proof: { type: 'string' },
+  on: { type: 'string' },
+  reason: { type: 'string' },
 } as const
 
 function load(file: string | undefined, terminal: Terminal): LoadedConfig {

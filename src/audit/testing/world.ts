@@ -1,6 +1,6 @@
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import { type Database, isStoreError } from '../../store/index.ts'
-import { type Audit, type AuditEvent, openAudit } from '../events.ts'
+import { type AuditEvent, openAudit } from '../events.ts'
 import { openSequencer, type SequencerOptions } from '../sequencer.ts'
 import type { SubjectKeys } from '../subjects/key-file.ts'
 import { keyAt, leafOf, newKeyTree, withoutLeaves } from '../subjects/key-tree.ts'
@@ -29,7 +29,7 @@ function testSubjectKeys(): SubjectKeys {
 }
 
 /** For tests: an audit log with keys that are the same in every process. */
-export function testAudit(clock?: () => number): Audit {
+export function testAudit(clock?: () => number): ReturnType<typeof openAudit> {
   const pseudonyms = openPseudonyms({ crypto, key: testKey, subjectKeys: testSubjectKeys() })
   return openAudit({ crypto, pseudonyms, networks: ['matrix'], clock })
 }

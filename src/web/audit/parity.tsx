@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
-import type { ParityFigures, ParitySpan } from '../../audit/reading/index.ts'
+import type { ClockedRequest, ParityFigures, ParitySpan } from '../../audit/reading/index.ts'
 import { Chart, type Line } from './chart.tsx'
 import type { Session } from './session.ts'
-import { dayOrHour, milliseconds, number, providerName, share } from './words.ts'
+import { date, dayOrHour, milliseconds, number, providerName, share } from './words.ts'
 
 const refusedOf = ({ refused }: ParityFigures) => Object.values(refused).reduce((sum, count) => sum + count, 0)
 
@@ -37,6 +37,8 @@ export function Parity({ session }: { session: Session }) {
   const all = figures.value
   return (
     <>
+      {session.requests.value && <Requests requests={session.requests.value} />}
+      <h2>How users are served</h2>
       <p class="hint lead">
         How the users of each provider were served, side by side: the messenger’s own, and those of every network.
         Counted by the service each hour, added up here from {all ? 'entries that were proven' : 'its entries'}.
@@ -81,6 +83,52 @@ export function Parity({ session }: { session: Session }) {
 
 /** Own users first: the others are compared with them. */
 const ownFirst = (a: string, b: string) => Number(b === 'own') - Number(a === 'own') || (a < b ? -1 : 1)
+
+/** The legal clock: three months for each request. */
+function Requests({ requests }: { requests: readonly ClockedRequest[] }) {
+  return (
+    <>
+      <h2>Requests of other providers</h2>
+      {requests.length === 0 ? (
+        <p class="hint lead">None so far. Each has to be met within three months (DMA Article 7(5)).</p>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls is reached by keyboard
+        <section class="scroll" aria-label="Requests and their clock" tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Provider</th>
+                <th scope="col">Received</th>
+                <th scope="col">Due</th>
+                <th scope="col">What came of it</th>
+                <th scope="col">Days</th>
+              </tr>
+            </thead>
+            <tbody>
+              {requests.toReversed().map((each) => (
+                <tr key={each.request}>
+                  <th scope="row">
+                    <bdi>{each.provider}</bdi>
+                  </th>
+                  <td>{date(each.received)}</td>
+                  <td>{date(each.due)}</td>
+                  <td>
+                    {each.outcome ?? 'open'}
+                    {each.reason && ` (${each.reason})`}
+                  </td>
+                  <td class={each.late ? 'fault' : undefined}>
+                    {number(each.days)}
+                    {each.late && ', too late'}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </>
+  )
+}
 
 function linesOf(figures: readonly ParityFigures[], of: (each: ParityFigures) => number | undefined): Line[] {
   const lines = new Map<string, { x: number; y: number }[]>()

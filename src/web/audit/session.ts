@@ -1,6 +1,15 @@
 import { computed, signal } from '@preact/signals'
 import { LogError } from '../../audit/log/index.ts'
-import { type ParityFigures, type ParitySpan, parityOf, parityType } from '../../audit/reading/index.ts'
+import {
+  answeredType,
+  type ClockedRequest,
+  clockOf,
+  type ParityFigures,
+  type ParitySpan,
+  parityOf,
+  parityType,
+  requestedType,
+} from '../../audit/reading/index.ts'
 import {
   type CheckpointStore,
   type KeptCheckpoint,
@@ -45,6 +54,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
   const entries = signal<readonly ProvenEntry[]>([])
   const next = signal<string | undefined>(undefined)
   const measured = signal<readonly ProvenEntry[] | undefined>(undefined)
+  const requests = signal<readonly ClockedRequest[] | undefined>(undefined)
   const span = signal<ParitySpan>('day')
   const descriptions = signal<ReadonlyMap<string, string>>(new Map())
 
@@ -101,7 +111,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
 
   const leave = () => {
     sessionStorage.removeItem(credentialItem)
-    for (const each of [client, checkpoint, measured]) each.value = undefined
+    for (const each of [client, checkpoint, measured, requests]) each.value = undefined
     entries.value = []
   }
 
@@ -110,7 +120,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
 
   return {
     host,
-    ...{ client, checkpoint, problem, busy, question, entries, next, span, descriptions },
+    ...{ client, checkpoint, problem, busy, question, entries, next, requests, span, descriptions },
     keptKey: localStorage.getItem(keyItem) ?? '',
     figures: computed<readonly ParityFigures[] | undefined>(
       () =>
@@ -141,15 +151,24 @@ export function openSession({ base, host }: { base: string; host: string }) {
     /** Reads the figures of all providers since a day. */
     readParity: (from: string) =>
       during(async (isCurrent) => {
-        const found: ProvenEntry[] = []
-        let cursor: string | undefined
-        for (let pages = 0; pages < mostFigurePages && isCurrent(); pages++) {
-          const page = await client.value!.find({ type: parityType, from }, cursor)
-          found.push(...page.entries)
-          cursor = page.next
-          if (cursor === undefined) break
+        const all = async (question: Question) => {
+          const found: ProvenEntry[] = []
+          let cursor: string | undefined
+          for (let pages = 0; pages < mostFigurePages && isCurrent(); pages++) {
+            const page = await client.value!.find({ limit: '200', ...question }, cursor)
+            found.push(...page.entries)
+            cursor = page.next
+            if (cursor === undefined) break
+          }
+          return found
         }
-        if (isCurrent()) measured.value = found
+        // Requests of any time: an old one that is open counts most.
+        const asked = [...(await all({ type: requestedType })), ...(await all({ type: answeredType }))]
+        if (!isCurrent()) return
+        const entries = asked.map(({ entry }) => entry)
+        requests.value = clockOf(entries, Date.now())
+        const figures = await all({ type: parityType, from })
+        if (isCurrent()) measured.value = figures
       }),
     save: (entry: ProvenEntry) =>
       during(async () => {

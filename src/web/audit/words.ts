@@ -29,6 +29,7 @@ export function problemText(error: unknown): string {
 
 const forms = {
   moment: new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium', timeZone: 'UTC' }),
+  date: new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeZone: 'UTC' }),
   day: new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short', timeZone: 'UTC' }),
   hour: new Intl.DateTimeFormat('en', {
     day: 'numeric',
@@ -42,6 +43,7 @@ const forms = {
 }
 
 export const moment = (at: number): string => (Number.isFinite(at) ? `${forms.moment.format(at)} UTC` : '')
+export const date = (at: number): string => forms.date.format(at)
 export const dayOrHour = (at: number, by: 'day' | 'hour'): string => forms[by].format(at)
 export const number = (value: number): string => forms.number.format(value)
 export const share = (value: number): string => forms.share.format(value)
