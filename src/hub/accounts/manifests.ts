@@ -70,6 +70,7 @@ export async function putManifestIn(
   if (!account) throw new HubError('not-found')
   reading('bad-certificate', () => verify(ctx.crypto, account.account_key))
   const hash = manifestHash(ctx.crypto, document)
+  if (account.kind === 'guest') await requireChat(tx, account.address)
   if (acceptNumber(account, manifest, hash) === 'newer') {
     checkDevices(ctx, account, manifest, now)
     await tx.query('insert into hub.manifest (account, number, hash, document) values ($1, $2, $3, $4)', [
@@ -99,6 +100,12 @@ export async function putManifestIn(
     for (const device of devices) wake(ctx.bus, device, { kind: 'unlinked' })
   })
   return { account: manifest.account, devices }
+}
+
+/** A guest is somebody for as long as the chat goes on, and does not come back with another device. Errors: not-allowed. */
+async function requireChat(tx: Transaction, address: AccountAddress): Promise<void> {
+  const ended = await tx.query('select 1 from hub.guest where account = $1 and ended is not null', [address])
+  if (ended.length > 0) throw new HubError('not-allowed')
 }
 
 function acceptNumber(account: AccountRow, manifest: Manifest, hash: Uint8Array): 'same' | 'newer' {

@@ -285,6 +285,14 @@ describe('a chat ends', () => {
     await assert.rejects(world.hub.extendChat(chat.host.asker, chat.room), refusal('not-found'))
   })
 
+  test('for good: the guest does not come back with another device', async () => {
+    const chat = await talked()
+    await world.hub.leaveRoom(chat.device.asker, chat.room)
+    await assert.rejects(world.hub.putManifest(chat.anotherDevice()), refusal('not-allowed'))
+    const other = await talked()
+    await world.hub.putManifest(other.anotherDevice())
+  })
+
   test('and is forgotten whole after a while', async () => {
     const chat = await talked()
     await world.hub.leaveRoom(chat.device.asker, chat.room)

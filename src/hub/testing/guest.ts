@@ -1,6 +1,6 @@
 import type { KeyPair } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
-import { type AccountAddress, issueCertificate, issueManifest } from '../../identity/index.ts'
+import { type AccountAddress, issueCertificate, issueManifest, manifestHash } from '../../identity/index.ts'
 import type { GuestCreation, InviteEntry } from '../index.ts'
 import { type DeviceOwner, type DeviceWorld, makeDevice } from './device.ts'
 import { newRoom } from './values.ts'
@@ -48,5 +48,18 @@ export async function openGuest(
   const creation = await device.prepareRoom('guest', [], { add, room })
   const { manifest } = owner
   const guest: GuestCreation = { invite, manifest, certificate: device.certificate, creation }
-  return { device, room: creation.room, creation: guest }
+  /** The guest's next manifest, with another device of theirs. */
+  const anotherDevice = () => {
+    const other = makeDevice(owner, 'guest')
+    const next = issueManifest(crypto, keys.privateKey, {
+      account: address,
+      number: 2,
+      previous: manifestHash(crypto, manifest),
+      devices: [{ deviceKey: other.keys.publicKey, kind: 'guest' }],
+      notBefore: seconds() - 60,
+      notAfter: seconds() + 13 * day,
+    })
+    return { manifest: next, certificates: [other.certificate] }
+  }
+  return { device, room: creation.room, creation: guest, anotherDevice }
 }
