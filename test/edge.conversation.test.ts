@@ -125,6 +125,8 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await until('the request', () => dora.heard.texts.includes('may I write?'))
     const request = (await dora.device.rooms()).find(({ kind }) => kind === 'direct')
     assert.equal(request?.standing, 'requested')
+    // Alice asked for this room herself: nothing here is to be accepted by her.
+    assert.doesNotMatch(String((await alice.state(room, 'm.room.topic'))?.topic), /accept/)
     // A stranger has no name, on either side.
     assert.equal((await dora.device.members(request!.id)).find(({ own }) => !own)?.profile, undefined)
     const ghost = (await alice.members(room)).find(({ user }) => user !== alice.user)!
@@ -168,7 +170,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     const [found] = await thirdParty('user/silta?handle=finn')
     const before = await alice.joined()
     const plain = await alice.createRoom({ invite: [found.userid], encrypted: false, trusted: true })
-    await untilSeen(alice, plain, /I opened an encrypted room/)
+    await untilSeen(alice, plain, /^This room is not encrypted\. I opened an encrypted room/)
     const room = await untilRoom(alice, [...before, plain])
     await alice.untilJoined(room, found.userid)
     await alice.send(room, 'in private')
@@ -190,6 +192,8 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await alice.sendRaw(matrixRoom, 'm.room.message', { msgtype: 'm.emote', body: 'waves' })
     await until('the action', () => heard.texts.includes('* waves'))
     await untilSeen(alice, matrixRoom, /star in front/)
+    await alice.sendRaw(matrixRoom, 'm.room.message', { msgtype: 'm.emote', body: 'bows' })
+    await until('the action', () => heard.texts.includes('* bows'))
 
     const expiring = await device.send(room, {
       ...textMessage({ plain: 'gone soon' }),
@@ -198,7 +202,10 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await until('the outcome', () => heard.outcomes.some(({ messageId }) => messageId === hex(expiring.messageId)))
     const outcome = heard.outcomes.find(({ messageId }) => messageId === hex(expiring.messageId))
     assert.deepEqual([outcome?.outcome, outcome?.code], ['rejected', 'disappearing'])
-    assert.ok(!(await alice.messages(matrixRoom)).some(({ content }) => content.body === 'gone soon'))
+    const seen = (await alice.messages(matrixRoom)).map(({ content }) => String(content.body))
+    assert.ok(!seen.includes('gone soon'))
+    // What is lost with every message of a kind is said once.
+    assert.equal(seen.filter((body) => /star in front/.test(body)).length, 1)
   })
 
   it('ends when the messenger user opts out of Matrix: what is written is refused, in plain words', async () => {
@@ -208,6 +215,9 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await device.setReachable('matrix', false)
     await alice.send(matrixRoom, 'after')
     await untilSeen(alice, matrixRoom, /Your message was not delivered.*not reachable over Matrix/)
+    const chat = await botChat()
+    await alice.send(chat, 'status')
+    await untilSeen(alice, chat, /open\. Cannot be reached: your last message was refused/)
     await device.setReachable('matrix', true)
     await alice.send(matrixRoom, 'again')
     await until('the message', () => heard.texts.includes('again'))

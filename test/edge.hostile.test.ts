@@ -13,6 +13,7 @@ import {
   untilSeen,
 } from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
+import { startNio } from './support/nio.ts'
 import { until } from './support/provider.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
 
@@ -25,21 +26,32 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
   let cut = false
   /** How long the homeserver's answer to createRoom is on its way, ms. */
   let createRoomMs = 0
+  /** Whether the homeserver only begins to make rooms when we have long given up waiting for its answer. */
+  let slow = false
+  /** Whether no ghost gets out of its room. */
+  let locked = false
 
   before(async () => {
     synapse = await testSynapse()
     world = await edgeWorld(synapse)
-    running = await world.startEdge({
+    running = await startEdge()
+    alice = await startMatrixClient({ synapse, name: 'alice' })
+  })
+  const startEdge = () =>
+    world.startEdge({
       settings: { portals: { userLeaseMs: 600 } },
       async fetch(input, init) {
         if (cut && /\/send\/m\.room\.encrypted\/(?!.*said)/.test(String(input))) throw new Error('cut')
+        if (locked && /\/leave\b/.test(String(input))) throw new Error('cut')
+        if (slow && String(input).includes('/createRoom')) {
+          void pause(1_500).then(() => fetch(input, { ...init, signal: null }))
+          throw new Error('no answer')
+        }
         const answer = await fetch(input, init)
         if (String(input).includes('/createRoom')) await pause(createRoomMs)
         return answer
       },
     })
-    alice = await startMatrixClient({ synapse, name: 'alice' })
-  })
   after(async () => {
     await alice?.stop()
     await world?.[Symbol.asyncDispose]()
@@ -60,6 +72,63 @@ describe('an edge whose surroundings mean it no good', { skip: await synapseMiss
     await alice.send(made!, 'already here')
     await until('acceptance', async () => (await other.device.room(room))?.otherStanding === 'accepted')
     await until('the message', () => other.heard.texts.includes('already here'))
+  })
+
+  it('makes one room, also where the homeserver makes it after we have stopped waiting', async () => {
+    const other = await person(world, 'slow')
+    const before = await alice.joined()
+    slow = true
+    const room = await other.device.conversationWith({ network: 'matrix', value: alice.user })
+    await other.device.send(room, textMessage({ plain: 'in one room' }))
+    const matrixRoom = await untilRoom(alice, before)
+    slow = false
+    await until('the message', async () => (await textsSeen(alice, matrixRoom)).includes('in one room'))
+    // Longer than what is still on its way.
+    await pause(2_500)
+    assert.deepEqual(
+      (await alice.joined()).filter((one) => !before.includes(one)),
+      [matrixRoom],
+    )
+  })
+
+  it('leaves the last room of a conversation that is begun anew, also when it could not at first', async () => {
+    const { device, room, matrixRoom } = await conversation(world, 'anew', alice)
+    const ghost = (await alice.members(matrixRoom)).find(({ user }) => user !== alice.user)!.user
+    const ghostsRooms = async (): Promise<string[]> => {
+      const headers = { authorization: `Bearer ${synapse.registration.asToken}` }
+      const path = `/_matrix/client/v3/joined_rooms?user_id=${encodeURIComponent(ghost)}`
+      return ((await (await fetch(synapse.url + path, { headers })).json()) as { joined_rooms: string[] }).joined_rooms
+    }
+    locked = true
+    await alice.leave(matrixRoom)
+    await until('the end', async () => (await device.room(room))?.otherStanding === 'left')
+    const before = await alice.joined()
+    await device.conversationWith({ network: 'matrix', value: alice.user })
+    await until('what is to be left', async () => {
+      const rows = await world.database.query('select matrix_room from portal_departure')
+      return rows.length > 0
+    })
+    await running.close()
+    assert.ok((await ghostsRooms()).includes(matrixRoom))
+    locked = false
+    running = await startEdge()
+    await untilRoom(alice, before)
+    await until('the ghost to go', async () => !(await ghostsRooms()).includes(matrixRoom))
+  })
+
+  it('tells of a device that its owner has not verified, once', async () => {
+    await using nora = await startNio({ synapse, name: 'nora' })
+    const other = await person(world, 'unsigned')
+    const room = await other.device.conversationWith({ network: 'matrix', value: nora.user })
+    await other.device.send(room, textMessage({ plain: 'hello' }))
+    const { room: matrixRoom } = await nora.untilReceived('hello')
+    for (const text of ['one', 'two']) await nora.send(matrixRoom, text)
+    await until('the messages', () => other.heard.texts.length === 2)
+    const told = async () => (await nora.messages(matrixRoom)).filter(({ body }) => /not verified/.test(body)).length
+    await until('the notice', async () => (await told()) > 0)
+    await other.device.send(room, textMessage({ plain: 'understood' }))
+    await nora.untilReceived('understood')
+    assert.equal(await told(), 1)
   })
 
   it('takes up a device again whose lease another process had and let run out', async () => {

@@ -12,6 +12,7 @@ from nio import (
     EnableEncryptionBuilder,
     InviteMemberEvent,
     MegolmEvent,
+    RoomMessageNotice,
     RoomMessageText,
 )
 
@@ -80,7 +81,7 @@ async def start(options):
     await client.login(options["password"], device_name="nio")
     if client.should_upload_keys:
         await client.keys_upload()
-    client.add_event_callback(on_text, RoomMessageText)
+    client.add_event_callback(on_text, (RoomMessageText, RoomMessageNotice))
     client.add_event_callback(on_unreadable, MegolmEvent)
     client.add_event_callback(on_invite, InviteMemberEvent)
     await client.sync(timeout=0, full_state=True)

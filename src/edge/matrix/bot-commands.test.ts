@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Portals } from '../portals/index.ts'
+import { ClientError } from '../../client/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import type { MatrixUser, Portal, Portals } from '../portals/index.ts'
 import { parseCommand, runCommand } from './bot-commands.ts'
 import { botWords } from './bot-words.ts'
 
@@ -43,4 +45,63 @@ test('what is not understood, or incomplete, is answered with what to do', async
 test('what is repeated in an answer is bounded, so that the answer can be sent', () => {
   assert.equal(parseCommand(`start ${'x'.repeat(60_000)}`)?.argument.length, 200)
   assert.ok(botWords.status(Array.from({ length: 5_000 }, (_, i) => `${i}. somebody: open.`)).length < 13_000)
+})
+
+/** Somebody with two conversations, among those of others; `away` cannot be reached. */
+function asker({ away = [], blocked = [] }: { away?: number[]; blocked?: string[] } = {}) {
+  const calls: unknown[] = []
+  const portal = (id: number, peer: string) =>
+    ({
+      id,
+      account: 'me',
+      peer,
+      name: peer,
+      askedAs: peer,
+      state: 'open',
+      room: `room of ${peer}`,
+    }) as unknown as Portal
+  const device = {
+    settings: async () => ({ blocked }),
+    lookUp: async () => Promise.reject(new ClientError('not-reachable')),
+    block: async (...what: unknown[]) => void calls.push(what),
+    leave: async (room: string) => void calls.push(room),
+  }
+  const context = {
+    host: 'hs.test',
+    database: { transaction: (work: (tx: object) => Promise<void>) => work({}) },
+    users: { check: async () => {} },
+    portals: {
+      ofAccount: async () => [portal(17, 'ana'), portal(40, 'ben')],
+      toldOf: async () => new Set(away),
+      update: async () => {},
+    },
+    outbox: { clear: async () => {}, add: async () => {} },
+    wake() {},
+  }
+  const user = { account: 'me' as AccountAddress, device } as unknown as MatrixUser
+  const portals = { context } as unknown as Portals
+  const run = (body: string) =>
+    runCommand({ portals, network: 'Test', user: async () => user, known: async () => user }, parseCommand(body)!)
+  return { run, calls }
+}
+
+test("a conversation's number is its place among those of whoever asks", async () => {
+  const { run, calls } = asker()
+  assert.match(String(await run('status')), /\n1\. ana: open\.\n2\. ben: open\.$/)
+  assert.match(String(await run('leave 2')), /You left the conversation with ben/)
+  assert.deepEqual(calls, ['room of ben'])
+  assert.match(String(await run('leave 40')), /no conversation "40"/)
+})
+
+test('the status says who cannot be reached', async () => {
+  const { run } = asker({ away: [40] })
+  assert.match(String(await run('status')), /1\. ana: open\.\n2\. ben: open\. Cannot be reached/)
+})
+
+test('who was not blocked is not unblocked', async () => {
+  const { run, calls } = asker({ blocked: ['ben'] })
+  assert.equal(await run('unblock ana'), 'ana was not blocked.')
+  assert.deepEqual(calls, [])
+  assert.match(String(await run('unblock ben')), /is not blocked any more/)
+  assert.deepEqual(calls, [['ben', false]])
 })

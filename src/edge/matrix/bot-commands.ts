@@ -85,24 +85,35 @@ async function lookedUp({ device }: MatrixUser, handle: string): Promise<Account
 async function status({ portals: { context }, known }: Asker): Promise<Answer> {
   const account = (await known())?.account
   if (account === undefined) return botWords.none()
-  const all = (await context.portals.ofAccount(context.database, account)).filter(
-    ({ state, endedBecause }) => state !== 'ended' || endedBecause === 'blocked-here',
+  const away = await context.portals.toldOf(context.database, account, 'away')
+  const shown = (await numbered(context, account)).filter(
+    ({ portal: { state, endedBecause } }) => state !== 'ended' || endedBecause === 'blocked-here',
   )
-  if (all.length === 0) return botWords.none()
-  return botWords.status(all.map((portal) => statusLine(portal, context.host)))
+  if (shown.length === 0) return botWords.none()
+  const { host } = context
+  return botWords.status(
+    shown.map(({ portal, number }) => statusLine(portal, { number, host, away: away.has(portal.id) })),
+  )
+}
+
+/** An account's conversations with the number that each keeps for its owner: its own first one is 1. */
+async function numbered({ portals, database }: PortalContext, account: AccountAddress) {
+  const all = await portals.ofAccount(database, account)
+  return all.map((portal, index) => ({ portal, number: index + 1 }))
 }
 
 /** The conversation that a number of the status, a handle or a shown name means. */
 async function meant({ portals: { context }, known }: Asker, argument: string): Promise<Portal | undefined> {
   const asking = await known()
   if (asking === undefined) return undefined
-  const all = await context.portals.ofAccount(context.database, asking.account)
+  const list = await numbered(context, asking.account)
+  const all = list.map(({ portal }) => portal)
   const byNumber = /^#?\d{1,9}\.?$/.test(argument) ? Number(argument.replace(/[#.]/g, '')) : undefined
   const wanted = handleOf(argument).toLowerCase()
   const same = (text: string | undefined) => text?.toLowerCase() === wanted
   const named = all.filter(({ peerName }) => same(peerName))
   const direct =
-    all.find(({ id }) => id === byNumber) ??
+    list.find(({ number }) => number === byNumber)?.portal ??
     all.find(({ askedAs }) => same(askedAs)) ??
     // A name is its owner's choice: two of them, and it says nothing.
     (named.length === 1 ? named[0] : undefined)
@@ -123,8 +134,9 @@ async function block(asker: Asker, argument: string, blocked: boolean): Promise<
   if (portal === undefined) return botWords.noSuchConversation(argument)
   const { context } = asker.portals
   const { device } = await asker.user()
-  await device.block(portal.peer, blocked)
   const name = portal.name ?? argument
+  if (!blocked && !(await device.settings()).blocked.includes(portal.peer)) return botWords.notBlocked(name)
+  await device.block(portal.peer, blocked)
   if (!blocked) return botWords.unblocked(name)
   await context.database.transaction(async (tx) => {
     await context.users.check(tx, portal.account)

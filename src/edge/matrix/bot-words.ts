@@ -54,6 +54,7 @@ export const botWords = {
   blocked: (name: string) =>
     `${name} is blocked. Nothing reaches you from them any more. They are told only if they write to you.`,
   unblocked: (name: string) => `${name} is not blocked any more. "start" begins a conversation anew.`,
+  notBlocked: (name: string) => `${name} was not blocked.`,
   left: (name: string) => `You left the conversation with ${name}.`,
   fault: () => 'That did not work, and nothing was changed. Try again in a few minutes.',
 } as const
@@ -67,14 +68,18 @@ const states: Record<Portal['state'], string> = {
 }
 
 /** One line of the status. */
-export function statusLine(portal: Portal, host: string): string {
+export function statusLine(
+  portal: Portal,
+  { number, host, away }: { number: number; host: string; away: boolean },
+): string {
   const name = portal.name ?? 'somebody who has not given a name'
   const state = portal.endedBecause === 'blocked-here' ? 'blocked' : states[portal.state]
   const posture =
     portal.posture === undefined || portal.state !== 'open'
       ? ''
       : ` ${describePosture(JSON.parse(portal.posture), { other: name, host })}`
-  return `${portal.id}. ${name}: ${state}.${posture}`
+  const reach = away && portal.state !== 'ended' ? ' Cannot be reached: your last message was refused.' : ''
+  return `${number}. ${name}: ${state}.${reach}${posture}`
 }
 
 const escaped = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)

@@ -6,8 +6,9 @@ import { ClientError, type ClientErrorCode } from '../../client/index.ts'
  * - `bad-mxid`: this is no Matrix id, or one of the bridge's own.
  * - `closed`: the edge is draining.
  * - `behind`: no device in a group has read as far as what was taken from its log; in a moment one will have.
+ * - `making`: the homeserver may still be making the Matrix room that it was asked for.
  */
-export type EdgeErrorCode = 'elsewhere' | 'no-such-user' | 'bad-mxid' | 'closed' | 'behind'
+export type EdgeErrorCode = 'elsewhere' | 'making' | 'no-such-user' | 'bad-mxid' | 'closed' | 'behind'
 
 /** Codes of a device that is closing or whose storage failed: nobody has refused anything. */
 const ownFaults: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
@@ -29,6 +30,6 @@ export class EdgeError extends Error {
   constructor(code: EdgeErrorCode, options?: ErrorOptions) {
     super(`edge: ${code}`, options)
     this.code = code
-    this.retry = code === 'elsewhere' || code === 'behind'
+    this.retry = code === 'elsewhere' || code === 'behind' || code === 'making'
   }
 }

@@ -1,3 +1,4 @@
+import type { ClientErrorCode } from '../../client/index.ts'
 import { type ContentDraft, textMessage } from '../../content/index.ts'
 import { concatBytes, utf8 } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
@@ -60,9 +61,11 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
     return refuse(context, portal, stored, untranslatableWords(result.code))
   }
   context.counters.count('messages', { way: 'from-matrix' })
-  return submit(context, portal, stored, result.content, (tx) => tellLosses(context, tx, portal, result.losses), {
-    origin,
-  })
+  const also = async (tx: Transaction) => {
+    await tellLosses(context, tx, portal, result.losses)
+    if (read.unsigned) await tellOnce(context, tx, portal, 'unsigned-device', words.unsignedDevice())
+  }
+  return submit(context, portal, stored, result.content, also, { origin })
 }
 
 /** Nobody has been asked yet, or consented: the message waits, as its author was told. */
@@ -77,6 +80,8 @@ interface Plain {
   content: Json
   /** Names the encrypted message that it was (Matrix specification, "m.megolm.v1.aes-sha2": replays). */
   origin?: Uint8Array | undefined
+  /** Of a device that its owner has not cross-signed: the homeserver can have made it up (MSC4153). */
+  unsigned?: boolean
 }
 type Read = Plain | { retryAfterMs: number } | { placeholder: true } | { said: string }
 
@@ -87,8 +92,12 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
     return type === 'm.room.message' || type === 'm.sticker' ? { said: words.unencrypted() } : { type, content }
   }
   const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
-  if (isDecrypted(result))
-    return { type: result.type, content: withRelation(result.content, content), origin: originOf(context, content) }
+  if (isDecrypted(result)) {
+    const unsigned = result.shield.code === 'UnsignedDevice' || result.shield.code === 'UnknownDevice'
+    if (unsigned) context.counters.count('faults', { code: 'unsigned-device' })
+    const plain = { type: result.type, content: withRelation(result.content, content) }
+    return { ...plain, origin: originOf(context, content), unsigned }
+  }
   if ('failed' in result) {
     context.counters.count('decryption_failures', { reason: result.failed })
     return { said: words.undecryptable() }
@@ -158,13 +167,21 @@ async function submit(
   } catch (error) {
     if (!isRefusal(error)) throw error
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
-    return refuse(context, portal, stored, refusalWords(error.code, 'message', portal.name))
+    const said = refusalWords(error.code, 'message', portal.name)
+    return refuse(context, portal, stored, said, (tx) => noteRefusal(context, tx, portal.id, error.code))
   }
 }
 
 /** The event ends here, and its sender is told why. */
-async function refuse(context: PortalContext, portal: Portal, stored: StoredEvent, said: string): Promise<Handled> {
+async function refuse(
+  context: PortalContext,
+  portal: Portal,
+  stored: StoredEvent,
+  said: string,
+  also?: (tx: Transaction) => Promise<void>,
+): Promise<Handled> {
   await owned(context, portal.account, async (tx) => {
+    await also?.(tx)
     const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: said }
     await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
     await context.outbox.add(tx, portal.id, 'notice', said)
@@ -179,19 +196,24 @@ async function finish(context: PortalContext, portal: Portal, stored: StoredEven
   return 'done'
 }
 
+/** A refusal for the person's sake stands in the status until something comes from them, or reaches them, again. */
+export async function noteRefusal(context: PortalContext, tx: Transaction, portal: number, code: ClientErrorCode) {
+  if (awayCodes.has(code)) await context.portals.noteTold(tx, portal, 'away')
+}
+const awayCodes: ReadonlySet<ClientErrorCode> = new Set(['not-opted-in', 'not-reachable', 'blocked'])
+
 /** Tells once in each portal what a kind of message loses on its way. */
 async function tellLosses(context: PortalContext, tx: Transaction, portal: Portal, losses: readonly Loss[]) {
   for (const loss of losses) {
     const said = lossWords(loss)
-    if (said === undefined) continue
-    const first = await tx.query(
-      'insert into portal_told (portal, what) values ($1, $2) on conflict do nothing returning what',
-      [portal.id, `loss-${loss}`],
-    )
-    if (first.length === 0) continue
-    await context.outbox.add(tx, portal.id, 'notice', said)
-    tx.afterCommit(() => context.wake(portal.id))
+    if (said !== undefined) await tellOnce(context, tx, portal, `loss-${loss}`, said)
   }
+}
+
+async function tellOnce(context: PortalContext, tx: Transaction, portal: Portal, what: string, said: string) {
+  if (!(await context.portals.noteTold(tx, portal.id, what))) return
+  await context.outbox.add(tx, portal.id, 'notice', said)
+  tx.afterCommit(() => context.wake(portal.id))
 }
 
 /** Keys may have come for messages that placeholders stand for: each is put in its placeholder's place. */

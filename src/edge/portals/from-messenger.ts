@@ -2,8 +2,9 @@ import type { Device, PostureChange, ReceivedMessage, Refusal, Room, StorageTx }
 import { ContentError, encodeContent, readOutcome, readProfile, readStatus } from '../../content/index.ts'
 import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
-import type { PortalContext } from './context.ts'
-import { leaveRoom } from './matrix-room.ts'
+import { owned, type PortalContext } from './context.ts'
+import { departLater } from './departures.ts'
+import { noteRefusal } from './from-matrix.ts'
 import type { Ending, Portal, PortalChange, PortalState } from './portal-table.ts'
 import type { MatrixUser } from './users.ts'
 import { outcomeWords, refusalWords, words } from './words.ts'
@@ -45,6 +46,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
     inPortal(tx, message.room, async (sql, portal) => {
       // The portal speaks for its two and for nobody else, whoever else may have got into the group.
       if (message.own || message.sender !== portal.peer) return
+      await portals.unnoteTold(sql, portal.id, 'away')
       await take(context, sql, portal, message)
     }),
   )
@@ -62,6 +64,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
       const eventId = await messages.eventOf(sql, portal.id, messageId)
       // A report of ours that was refused is nobody's message.
       if (eventId === undefined) return
+      await noteRefusal(context, sql, portal.id, error.code)
       const said = refusalWords(error.code, 'message', portal.name)
       await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
       await outbox.add(sql, portal.id, 'notice', said)
@@ -100,7 +103,7 @@ async function roomChanged(context: PortalContext, account: AccountAddress, room
     // To join is to accept, so a new request needs a new invitation: the ghost has not left the last room yet.
     Object.assign(change, { matrixRoom: undefined, userIn: false })
     const { ghost, matrixRoom } = before
-    if (ghost !== undefined) sql.afterCommit(() => void leaveRoom(context, ghost, matrixRoom).catch(() => {}))
+    if (ghost !== undefined) await departLater(sql, before.id, ghost, matrixRoom)
   }
   if (fresh && state === 'ended' && before?.state === 'ended') return
   const after = await portals.upsert(sql, pair, state, change)
@@ -165,15 +168,14 @@ async function consentChanged(
   state: 'requested' | 'granted' | 'denied',
 ) {
   if (state === 'requested') return
-  const { portals, outbox, database } = context
-  const portal = await portals.byPair(database, account, peer)
-  if (portal?.state !== 'wanted') return
-  if (state === 'denied') {
-    await database.transaction(async (tx) => {
-      await context.users.check(tx, account)
-      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'declined-there' })
-      await outbox.add(tx, portal.id, 'notice', words.ended('declined-there', portal.name))
-    })
-  }
-  context.wake(portal.id)
+  const { portals, outbox } = context
+  await owned(context, account, async (tx) => {
+    // What is asked and what is noted are one: the portal may go on, or end, at the same moment.
+    const portal = await portals.byPair(tx, account, peer)
+    if (portal?.state !== 'wanted') return
+    tx.afterCommit(() => context.wake(portal.id))
+    if (state !== 'denied') return
+    await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'declined-there' })
+    await outbox.add(tx, portal.id, 'notice', words.ended('declined-there', portal.name))
+  })
 }

@@ -135,6 +135,7 @@ async function unfinished({ database }: PortalContext, account?: AccountAddress)
        or (state <> 'ended' and kind = 'group')
        or (state = 'open' and peer_name is not null and shown_name is null)
        or exists (select 1 from portal_outbox o where o.portal = p.id)
+       or exists (select 1 from portal_departure d where d.portal = p.id)
        or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix))
      order by id`,
     [account ?? null],

@@ -2,16 +2,17 @@ import { toBase64Url } from '../../crypto/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { HomeserverError, type Json } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { EdgeError } from './errors.ts'
 import type { Portal } from './portal-table.ts'
-import { markType, postureType } from './state-types.ts'
-import { topic } from './words.ts'
+import { markType, postureType, type Unfit } from './state-types.ts'
+import { topics } from './words.ts'
 
 /**
  * What a portal's room is made of. The creator is not named in the power levels, which room version 12 refuses, and the
  * preset is not `trusted_private_chat`, which would make the invited user a creator too. Only the ghost may invite: a third
  * reader would change who can read without the messenger's side knowing.
  */
-function portalRoom(mxid: string, mark: string): Json {
+function portalRoom(mxid: string, mark: string, topic: string): Json {
   return {
     preset: 'private_chat',
     visibility: 'private',
@@ -40,17 +41,35 @@ export async function makeMatrixRoom(
 ): Promise<string> {
   const { homeserver, crypto } = context
   const as = await asGhost(context, ghost)
+  const create = async (making: string) => {
+    await owned(context, portal.account, (tx) =>
+      context.portals.update(tx, portal.id, { making, makingAskedAt: context.clock() }),
+    )
+    const topic = portal.state === 'offered' ? topics.offered : topics.open
+    try {
+      return await homeserver.createRoom(as, portalRoom(mxid, making, topic))
+    } catch (error) {
+      // A homeserver that refuses has made nothing; one that does not answer, or a proxy for it, may still be at it.
+      if (error instanceof HomeserverError && error.status !== 0 && error.status < 500)
+        await owned(context, portal.account, (tx) =>
+          context.portals.update(tx, portal.id, { makingAskedAt: undefined }),
+        )
+      throw error
+    }
+  }
   if (portal.making !== undefined) {
     const found = await findMarked(context, ghost, portal.making)
-    if (found === undefined) return homeserver.createRoom(as, portalRoom(mxid, portal.making))
+    if (found === undefined) {
+      const waited = context.clock() - (portal.makingAskedAt ?? 0)
+      if (waited < context.settings.roomSettleMs) throw new EdgeError('making')
+      return create(portal.making)
+    }
     // The room may have been made, and the invitation have failed.
     const member = await homeserver.getState(as, found, 'm.room.member', mxid)
     if (member?.membership !== 'invite' && member?.membership !== 'join') await homeserver.invite(as, found, mxid)
     return found
   }
-  const making = toBase64Url(crypto.randomBytes(16))
-  await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, { making }))
-  return homeserver.createRoom(as, portalRoom(mxid, making))
+  return create(toBase64Url(crypto.randomBytes(16)))
 }
 
 async function findMarked(context: PortalContext, ghost: GhostId, mark: string): Promise<string | undefined> {
@@ -67,9 +86,6 @@ async function findMarked(context: PortalContext, ghost: GhostId, mark: string):
   }
   return undefined
 }
-
-/** Why a room that a ghost was invited to cannot be its portal's. */
-export type Unfit = 'unencrypted' | 'not-two' | 'powerless' | 'public'
 
 /**
  * Whether a room can be the portal's: encrypted, for invited people only, nobody in it but the two, and the ghost may
@@ -114,8 +130,22 @@ export async function leaveRoom(context: PortalContext, ghost: GhostId, room: st
   await unlessGone(context.homeserver.leave(await asGhost(context, ghost), room))
 }
 
+/** Takes the ghost out of a room, and an invitation of the user back that nobody has answered there. May be repeated. */
+export async function goFrom(context: PortalContext, ghost: GhostId, room: string, mxid?: string): Promise<void> {
+  if (mxid !== undefined) {
+    const member = await context.homeserver
+      .getState(await asGhost(context, ghost), room, 'm.room.member', mxid)
+      .catch((error: unknown) => {
+        if (error instanceof HomeserverError && !error.retry) return undefined
+        throw error
+      })
+    if (member?.membership === 'invite') await uninvite(context, ghost, room, mxid)
+  }
+  await leaveRoom(context, ghost, room)
+}
+
 /** Takes back an invitation that was not answered. */
-export async function uninvite(context: PortalContext, ghost: GhostId, room: string, mxid: string): Promise<void> {
+async function uninvite(context: PortalContext, ghost: GhostId, room: string, mxid: string): Promise<void> {
   await unlessGone(context.homeserver.kick(await asGhost(context, ghost), room, mxid))
 }
 

@@ -11,7 +11,7 @@ import { fitness, leaveRoom } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { sayIfPossible } from './say.ts'
-import { refusalWords, words } from './words.ts'
+import { refusalWords, topics, words } from './words.ts'
 
 /** Somebody came, went or was invited in a portal's Matrix room. */
 export async function memberChanged(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<void> {
@@ -51,6 +51,7 @@ async function userJoined(context: PortalContext, portal: OpenPortal, stored: St
     return finish(context, portal, stored, (tx) => portals.update(tx, portal.id, { userIn: true }))
   }
   const gone = await settled(user.device.accept(portal.room))
+  if (!gone) await showTopic(context, portal)
   const posture = gone ? undefined : await postureOf(context, portal)
   await finish(context, portal, stored, async (tx) => {
     if (gone) {
@@ -61,6 +62,16 @@ async function userJoined(context: PortalContext, portal: OpenPortal, stored: St
     await portals.update(tx, portal.id, { state: 'open', userIn: true })
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
   })
+}
+
+/** What the topic said to somebody invited does not hold for somebody who came. */
+async function showTopic(context: PortalContext, { ghost, matrixRoom }: OpenPortal): Promise<void> {
+  try {
+    const as = await asGhost(context, ghost)
+    await context.homeserver.putState(as, matrixRoom, 'm.room.topic', '', { topic: topics.open })
+  } catch (error) {
+    if (!isHomeserverError(error) || error.retry || error.status === 401) throw error
+  }
 }
 
 /** To decline the invitation, or to leave, ends the conversation on the messenger too. */
@@ -150,9 +161,9 @@ export async function ghostInvited(
         refusalWords(beginning.refused.code, 'start', fit ? there?.name : undefined)
       : taken
         ? words.haveRoom()
-        : fit
+        : fitting === 'fit'
           ? undefined
-          : words.elsewhere()
+          : words.elsewhere(fitting)
   if (said !== undefined) {
     if (!isPublic) await sayIfPossible(context, ghost, room, said, stored.eventId)
     await leaveRoom(context, ghost, room)

@@ -3,9 +3,10 @@ import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { HomeserverError } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { departLater } from './departures.ts'
 import { isRefusal } from './errors.ts'
 import { stateOf } from './from-messenger.ts'
-import { leaveRoom, makeMatrixRoom, uninvite } from './matrix-room.ts'
+import { goFrom, leaveRoom, makeMatrixRoom } from './matrix-room.ts'
 import type { Portal } from './portal-table.ts'
 import { refusalWords, words } from './words.ts'
 
@@ -130,12 +131,14 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
   }
   const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
   const posture = await postureOf(context, opened)
-  const spare = await owned(context, portal.account, async (tx) => {
+  await owned(context, portal.account, async (tx) => {
     // The user may have invited the ghost into a room of their own meanwhile, and that one is it.
     const now = await portals.byId(tx, portal.id)
     if (now?.matrixRoom !== undefined && now.matrixRoom !== matrixRoom) {
       await portals.update(tx, portal.id, { making: undefined })
-      return true
+      await departLater(tx, portal.id, ghost, matrixRoom)
+      tx.afterCommit(() => context.wake(portal.id))
+      return
     }
     const change = { matrixRoom, userIn: true, making: undefined, shownName: undefined, posture: undefined }
     await portals.update(tx, portal.id, change)
@@ -143,12 +146,7 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
     // The user may be there already, and have written.
     tx.afterCommit(() => context.wakeRoom(matrixRoom))
-    return false
   })
-  if (spare) {
-    await uninvite(context, ghost, matrixRoom, mxid)
-    await leaveRoom(context, ghost, matrixRoom)
-  }
   return (await portals.byId(database, portal.id)) ?? opened
 }
 
@@ -201,17 +199,8 @@ async function inviteAgain(context: PortalContext, portal: Portal, matrixRoom: s
 export async function closePortal(context: PortalContext, portal: Portal): Promise<void> {
   const { portals, outbox, users, database } = context
   if (portal.matrixRoom !== undefined && portal.ghost !== undefined) {
-    const mxid = await users.mxidOf(database, portal.account)
-    if (portal.userIn && mxid !== undefined) {
-      const member = await context.homeserver
-        .getState(await asGhost(context, portal.ghost), portal.matrixRoom, 'm.room.member', mxid)
-        .catch((error: unknown) => {
-          if (error instanceof HomeserverError && !error.retry) return undefined
-          throw error
-        })
-      if (member?.membership === 'invite') await uninvite(context, portal.ghost, portal.matrixRoom, mxid)
-    }
-    await leaveRoom(context, portal.ghost, portal.matrixRoom)
+    const mxid = portal.userIn ? await users.mxidOf(database, portal.account) : undefined
+    await goFrom(context, portal.ghost, portal.matrixRoom, mxid)
   }
   await owned(context, portal.account, async (tx) => {
     // A beginning in the meantime wins.

@@ -33,6 +33,8 @@ export interface Portal {
   readonly posture: string | undefined
   readonly endedBecause: Ending | undefined
   readonly making: string | undefined
+  /** When `making` was last asked for without an answer, ms. */
+  readonly makingAskedAt: number | undefined
 }
 
 /** A portal that has both rooms, with the Matrix user's id. */
@@ -59,6 +61,7 @@ interface Row {
   posture: Uint8Array | null
   ended_because: Ending | null
   making: string | null
+  making_asked_at: number | null
 }
 
 export type PortalChange = Partial<{
@@ -66,7 +69,7 @@ export type PortalChange = Partial<{
 }>
 
 const columns =
-  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, asked_as, shown_name, posture, ended_because, making'
+  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, asked_as, shown_name, posture, ended_because, making, making_asked_at'
 const column: Readonly<Record<keyof PortalChange, string>> = {
   room: 'room',
   ghost: 'ghost',
@@ -79,6 +82,7 @@ const column: Readonly<Record<keyof PortalChange, string>> = {
   posture: 'posture',
   endedBecause: 'ended_because',
   making: 'making',
+  makingAskedAt: 'making_asked_at',
 }
 const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'askedAs', 'shownName', 'posture'])
 
@@ -103,6 +107,11 @@ export interface PortalTable {
   ): Promise<Portal>
   /** For groups too. */
   update(on: Queryable, id: number, change: PortalChange): Promise<void>
+  /** Notes that something holds of a portal, or was told in it; false when it was noted before. */
+  noteTold(on: Queryable, id: number, what: string): Promise<boolean>
+  unnoteTold(on: Queryable, id: number, what: string): Promise<void>
+  /** Those of an account's portals of which it is noted. */
+  toldOf(on: Queryable, account: AccountAddress, what: string): Promise<ReadonlySet<number>>
 }
 
 export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
@@ -129,6 +138,7 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       posture: open(row.id, 'posture', row.posture),
       endedBecause: row.ended_because ?? undefined,
       making: row.making ?? undefined,
+      makingAskedAt: row.making_asked_at ?? undefined,
     }
   }
   const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
@@ -171,7 +181,10 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       }
       const sets: string[] = []
       const parameters: unknown[] = [id, clock()]
-      for (const [field, value] of Object.entries(change) as [keyof PortalChange, string | boolean | undefined][]) {
+      for (const [field, value] of Object.entries(change) as [
+        keyof PortalChange,
+        string | boolean | number | undefined,
+      ][]) {
         const name = column[field]
         const sealed = sealedColumns.has(field) && typeof value === 'string'
         parameters.push(sealed ? sealer.seal(encoder.encode(value), place(id, name)) : (value ?? null))
@@ -179,6 +192,23 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       }
       if (sets.length > 0)
         await on.query(`update portal set ${sets.join(', ')}, changed_at = $2 where id = $1`, parameters)
+    },
+    async noteTold(on, id, what) {
+      const first = await on.query(
+        'insert into portal_told (portal, what) values ($1, $2) on conflict do nothing returning what',
+        [id, what],
+      )
+      return first.length > 0
+    },
+    async unnoteTold(on, id, what) {
+      await on.query('delete from portal_told where portal = $1 and what = $2', [id, what])
+    },
+    async toldOf(on, account, what) {
+      const rows = await on.query<{ portal: number }>(
+        'select t.portal from portal_told t join portal p on p.id = t.portal where p.account = $1 and t.what = $2',
+        [account, what],
+      )
+      return new Set(rows.map(({ portal }) => portal))
     },
   }
   return table

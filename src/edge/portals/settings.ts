@@ -13,6 +13,11 @@ export interface PortalSettings {
   /** First and longest wait before a portal whose homeserver did not answer is tried again, in ms. */
   readonly retryMs: number
   readonly retryMaxMs: number
+  /**
+   * How long a homeserver that did not answer may still be making a room, in ms; before that it is not asked for another.
+   * Longer than a loaded Synapse works on createRoom with an invitation over federation.
+   */
+  readonly roomSettleMs: number
   /** How long a message that Matrix forbids is tried again, in ms: the room may be about to change. */
   readonly refusedMs: number
   /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
@@ -49,6 +54,7 @@ export const defaultPortalSettings: PortalSettings = {
   outboxBatch: 20,
   retryMs: 500,
   retryMaxMs: minute,
+  roomSettleMs: minute,
   refusedMs: 10_000,
   outboxExpiryMs: 14 * day,
   eventBytes: 45_000,

@@ -2,3 +2,6 @@
 export const markType = 'eu.silta.portal'
 /** State event that says who can read. */
 export const postureType = 'eu.silta.posture'
+
+/** Why a room that a ghost was invited to cannot be its portal's. */
+export type Unfit = 'unencrypted' | 'not-two' | 'powerless' | 'public'

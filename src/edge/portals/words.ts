@@ -6,6 +6,7 @@ import type { ClientErrorCode } from '../../client/index.ts'
 import type { OutcomeKind } from '../../content/index.ts'
 import type { Loss, TranslationCode } from '../matrix/translate/index.ts'
 import type { Ending } from './portal-table.ts'
+import type { Unfit } from './state-types.ts'
 
 /** How the other one is called: their name once they have given it, else plainly. */
 const called = (name: string | undefined): string => name ?? 'this person'
@@ -38,8 +39,16 @@ export const words = {
   keyChanged: () =>
     'The other side has a new key, as after a change of phone. If that surprises you, ask them over another channel.',
   haveRoom: () => 'We have a room already. Let us go on there: nothing that is written here reaches anybody.',
-  elsewhere: () =>
-    'This room is not encrypted, or others take part in it, or it lacks a right that I need. I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.',
+  elsewhere: (reason: Exclude<Unfit, 'not-two'>) => {
+    const reasons: Record<typeof reason, string> = {
+      unencrypted: 'This room is not encrypted.',
+      public: 'Others can enter this room, or read it, without being invited.',
+      powerless: 'In this room I lack the right to state who can read it.',
+    }
+    return `${reasons[reason]} I opened an encrypted room of our own and invited you to it. Nothing that is written here reaches anybody.`
+  },
+  unsignedDevice: () =>
+    'Your message came from a device that you have not verified, so it could be somebody else who writes in your name. Verify your devices in your app. What they send is passed on all the same.',
   memberKeyChanged: (name?: string) =>
     `${capital(name ?? 'a member of this group')} has a new key, as after a change of phone. If that surprises you, ask them over another channel.`,
   undone: (what: 'come' | 'go' | 'role' | 'name', code: string) => {
@@ -84,9 +93,12 @@ const undoneReasons: Readonly<Record<string, string>> = {
 /** What a group's room is about, for somebody who looks at an invitation to it. */
 export const groupTopic = 'A group with members on another messenger. To join is to accept; they see your name then.'
 
-/** What a portal's room is about, for somebody who looks at an invitation to it. */
-export const topic =
-  'A conversation with somebody on another messenger. To join is to accept it, to decline is to refuse it; they learn nothing about you before you join.'
+/** What a portal's room is about: for somebody who looks at an invitation to it, and where it was asked for or accepted. */
+export const topics = {
+  offered:
+    'A conversation with somebody on another messenger. To join is to accept it, to decline is to refuse it; they learn nothing about you before you join.',
+  open: 'A conversation with somebody on another messenger, over a bridge.',
+} as const
 
 /** Stands in for a message whose key has not come; the message takes its place when it does. */
 export const placeholderText = 'A message was sent whose key has not arrived yet. It will appear here when it does.'

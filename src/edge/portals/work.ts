@@ -1,4 +1,5 @@
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { depart } from './departures.ts'
 import { replacePlaceholders } from './from-matrix.ts'
 import { workOnGroup } from './groups/work.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
@@ -13,6 +14,12 @@ export async function workOn(context: PortalContext, id: number, keysCame: boole
   if (found === undefined) return workOnGroup(context, id, keysCame)
   // The device must be ours before anything is done for it.
   await users.byAccount(found.account)
+  await workOnPair(context, found, keysCame)
+  // Last: what is left behind must not hold up what goes on.
+  await depart(context, found)
+}
+
+async function workOnPair(context: PortalContext, found: Portal, keysCame: boolean): Promise<void> {
   const portal = await openPortal(context, found)
   const open = await opened(context, portal)
   if (open === undefined) {

@@ -32,6 +32,7 @@ export async function portalFor(
     askedAs: undefined,
     name: undefined,
     shownName: undefined,
+    makingAskedAt: undefined,
     posture: group.posture,
     endedBecause: undefined,
     making: undefined,
