@@ -7,6 +7,7 @@ export const problems = {
   'not-found': { status: 404, title: 'There is nothing of that name in this log' },
   'unknown-parameter': { status: 400, title: 'There is no such parameter' },
   'bad-parameter': { status: 400, title: 'A parameter cannot be read' },
+  'too-much': { status: 400, title: 'That is more than is added up at once: ask for a shorter time' },
   'bad-cursor': { status: 400, title: 'This cursor belongs to another question' },
   busy: { status: 429, title: 'Too many questions at once' },
   unavailable: { status: 503, title: 'The log cannot be read at the moment' },

@@ -5,6 +5,8 @@ import { exportFormats } from '../reading/index.ts'
 
 /** Entries on one page: 100 unless told, 1,000 at most, which are half a megabyte. */
 export const pageLimit = { usual: 100, most: 1000 }
+/** Entries that figures are added up from: a year of hours of one provider and process, or a month of a dozen. */
+export const mostAddedUp = 10_000
 /** Questions that are answered at once, over all auditors: each may keep a connection of the database busy for a while. */
 export const mostAtOnce = 4
 
@@ -100,6 +102,27 @@ export const operations = {
       ...filter,
       format: choice(exportFormats, 'ndjson; ocsf: API Activity (6003) of OCSF 1.8.0; csv.').default('ndjson'),
     }),
+  },
+  parity: {
+    path: '/audit/v1/parity',
+    scope: 'query' as Scope | undefined,
+    summary: 'How the users of each provider were served, side by side: added up from `parity.measured` entries.',
+    answer: 'Figures by span and provider, the oldest first.',
+    media: ['application/json'],
+    parameters: z.strictObject({
+      from: filter.from,
+      to: filter.to,
+      provider: filter.provider,
+      by: choice(['hour', 'day'], 'The span, UTC. A day unless told.').default('day'),
+    }),
+  },
+  requests: {
+    path: '/audit/v1/requests',
+    scope: 'query' as Scope | undefined,
+    summary: 'Requests of other providers to be interoperable, and their clock of three months (DMA Article 7(5)).',
+    answer: 'The requests, the oldest first, with the days each has taken or takes.',
+    media: ['application/json'],
+    parameters: z.strictObject({ provider: filter.provider }),
   },
   schema: {
     path: '/audit/v1/schema',

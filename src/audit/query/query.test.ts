@@ -196,6 +196,64 @@ describe('the auditors’ API', () => {
     for (const line of ocsf.trim().split('\n')) assert.equal(JSON.parse(line).class_uid, 6003)
   })
 
+  test('adds up figures of parity, and tells the clock of requests', async () => {
+    await using api = await open()
+    const times = {
+      since: '2026-11-02T10:00:00.000Z',
+      until: '2026-11-02T11:00:00.000Z',
+      time: '2026-11-02T11:00:00.000Z',
+    }
+    const more = [
+      ...['own', 'own', 'matrix'].map((provider) => ({
+        type: 'parity.measured',
+        provider,
+        accepted: 5,
+        delivered: 4,
+        ...times,
+      })),
+      {
+        type: 'interop.requested',
+        request: pseudonym(1),
+        provider: 'rival.example',
+        ...times,
+        received: times.time,
+        due: '2027-02-02T23:59:59.999Z',
+      },
+      {
+        type: 'interop.answered',
+        request: pseudonym(1),
+        provider: 'rival.example',
+        outcome: 'operational',
+        time: '2026-11-12T12:00:00.000Z',
+      },
+    ].map((entry) => utf8(JSON.stringify(entry)))
+    for (const [i, body] of more.entries())
+      await api.database.query('insert into audit.entry (id, at, body, place) values ($1, 0, $2, $3)', [
+        `m ${i}`,
+        body,
+        120 + i,
+      ])
+    await api.database.query('update audit.log set signed_size = 125')
+    await indexSome(api.database, origin)
+    const read = async (path: string) =>
+      (await (await api.get(path)).json()) as Record<string, Record<string, unknown>[]>
+    const { figures } = await read('parity?by=hour&from=2026-11-02')
+    assert.deepEqual(
+      figures!.map(({ provider, accepted, delivered }) => [provider, accepted, delivered]),
+      [
+        ['matrix', 5, 4],
+        ['own', 10, 8],
+      ],
+    )
+    assert.equal((await read('parity?provider=own')).figures!.length, 1)
+    assert.deepEqual((await read('parity?to=2026-11-02')).figures, [])
+    const { requests } = await read('requests')
+    assert.deepEqual(
+      requests!.map(({ provider, outcome, days, late }) => [provider, outcome, days, late]),
+      [['rival.example', 'operational', 10, false]],
+    )
+  })
+
   test('refuses what it does not know, with a typed problem', async () => {
     await using api = await open()
     const { next } = (await (await api.get('entries?limit=1')).json()) as { next: string }

@@ -5,12 +5,26 @@ import type { Credentials } from '../credentials.ts'
 import { entryJsonSchema } from '../event-schema.ts'
 import { LogError, type NoteVerifier, type ReadFile } from '../log/index.ts'
 import { problem } from '../problems.ts'
-import { type EntryFilter, type ExportFormat, head, lineOf, mediaTypes, proofOf } from '../reading/index.ts'
+import {
+  answeredType,
+  clockOf,
+  type EntryFilter,
+  type EntryJson,
+  type ExportFormat,
+  head,
+  lineOf,
+  mediaTypes,
+  parityOf,
+  parityType,
+  proofOf,
+  readEntry,
+  requestedType,
+} from '../reading/index.ts'
 import { allows } from '../scopes.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import { type FoundEntry, find, findOne } from './find.ts'
 import { openApiDocument } from './openapi.ts'
-import { mostAtOnce, type OperationName, operations, pageLimit } from './operations.ts'
+import { mostAddedUp, mostAtOnce, type OperationName, operations, pageLimit } from './operations.ts'
 
 export interface QueryRoutesOptions {
   readonly database: Database
@@ -133,6 +147,30 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
       'content-disposition': `attachment; filename="audit.${format === 'csv' ? 'csv' : 'ndjson'}"`,
       'cache-control': 'no-store',
     })
+  })
+
+  /** All entries that fit, as far as they are added up at once. */
+  const all = async (filter: EntryFilter): Promise<EntryJson[] | undefined> => {
+    const found: EntryJson[] = []
+    let at: number | undefined
+    do {
+      const page = await find(database, { filter, order: 'oldest', at, limit: pageLimit.most })
+      found.push(...page.entries.map(({ body }) => readEntry(body)))
+      at = page.next
+    } while (at !== undefined && found.length <= mostAddedUp)
+    return found.length <= mostAddedUp ? found : undefined
+  }
+
+  serve('parity', async (c, { by, ...filter }) => {
+    const entries = await all({ ...filter, type: parityType })
+    return entries ? c.json({ log: origin, figures: parityOf(entries, by) }) : problem(c, 'too-much')
+  })
+
+  serve('requests', async (c, { provider }) => {
+    const asked = await all({ provider, type: requestedType })
+    const answered = await all({ provider, type: answeredType })
+    if (!asked || !answered) return problem(c, 'too-much')
+    return c.json({ log: origin, requests: clockOf([...asked, ...answered], Date.now()) })
   })
 
   const json = (document: unknown, type = 'application/json') => {
