@@ -280,11 +280,3 @@ export function TroubleCard({ visit, trouble, host }: { visit: Visiting; trouble
     </Card>
   )
 }
-
-export function UnfitCard({ why }: { why: 'old' | 'storage' }) {
-  return (
-    <Card title={say(`unfit.${why}`)}>
-      <p>{say(`unfit.${why}.text`)}</p>
-    </Card>
-  )
-}

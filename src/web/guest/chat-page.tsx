@@ -1,11 +1,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import { Banners } from '../parts/banners.tsx'
+import { ChatHead } from '../parts/chat-head.tsx'
 import { Composer } from '../parts/composer.tsx'
 import { Dialog } from '../parts/dialog.tsx'
-import { Icon } from '../parts/icons.tsx'
 import { say, words } from '../parts/language.ts'
+import { Confirm, MenuItem } from '../parts/menu.tsx'
 import { composer, MessageLog } from '../parts/message-log.tsx'
-import { initialsOf, nameOf } from '../parts/names.ts'
+import { nameOf } from '../parts/names.ts'
 import type { Note } from '../parts/notes.ts'
 import { notifyOf } from '../parts/notify.ts'
 import { LanguageChoice } from '../parts/page.tsx'
@@ -52,28 +53,12 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
   const notify = notifyOf(conversation, chats, name)
   return (
     <main class="chat">
-      <header class="head">
-        <span class="face" aria-hidden="true">
-          {initialsOf(name)}
-        </span>
-        <div class="who">
-          <h1>
-            <bdi>{name}</bdi>
-            {compared && <span class="compared">{say('chat.compared')}</span>}
-          </h1>
-          <p class="posture">{postureWords(words.value, facts.posture, name)}</p>
-        </div>
-        <button
-          type="button"
-          class="round quiet"
-          aria-label={say('menu')}
-          aria-haspopup="dialog"
-          aria-keyshortcuts="Alt+M"
-          onClick={() => setOpen('menu')}
-        >
-          <Icon name="menu" />
-        </button>
-      </header>
+      <ChatHead
+        name={name}
+        posture={postureWords(words.value, facts.posture, name)}
+        compared={compared}
+        onMenu={() => setOpen('menu')}
+      />
       <Banners chats={chats} conversation={conversation} name={name} onCompare={() => setOpen('number')} />
       <MessageLog
         conversation={conversation}
@@ -148,64 +133,5 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
         />
       )}
     </main>
-  )
-}
-
-function MenuItem({
-  icon,
-  text,
-  keys,
-  onPress,
-}: {
-  icon: 'lock' | 'reply' | 'plus' | 'refused' | 'close' | 'hourglass' | 'page'
-  text: string
-  keys?: string
-  onPress: () => void
-}) {
-  return (
-    <li>
-      <button type="button" class="item" aria-keyshortcuts={keys} onClick={onPress}>
-        <Icon name={icon} />
-        <span>{text}</span>
-        {keys && <kbd dir="ltr">{keys}</kbd>}
-      </button>
-    </li>
-  )
-}
-
-function Confirm({
-  title,
-  text,
-  yes,
-  onYes,
-  onClose,
-}: {
-  title: string
-  text: string
-  yes: string
-  onYes: () => Promise<void>
-  onClose: () => void
-}) {
-  const [busy, setBusy] = useState(false)
-  return (
-    <Dialog title={title} onClose={onClose}>
-      <p>{text}</p>
-      <p class="actions">
-        <button
-          type="button"
-          class="main danger"
-          disabled={busy}
-          onClick={() => {
-            setBusy(true)
-            void onYes()
-          }}
-        >
-          {yes}
-        </button>
-        <button type="button" class="quiet" disabled={busy} onClick={onClose}>
-          {say('leave.no')}
-        </button>
-      </p>
-    </Dialog>
   )
 }

@@ -46,17 +46,6 @@ export async function openVisitRecords(): Promise<VisitRecords> {
   }
 }
 
-/** Nothing of a chat stays: its whole database goes. */
-export function eraseDatabase(database: string): Promise<void> {
-  return new Promise((resolve) => {
-    const deleting = indexedDB.deleteDatabase(database)
-    deleting.onsuccess = () => resolve()
-    deleting.onerror = () => resolve()
-    // Another tab holds it and is told to let go; the rest happens then.
-    deleting.onblocked = () => resolve()
-  })
-}
-
 function settled<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)

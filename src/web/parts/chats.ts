@@ -106,6 +106,9 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     told(room, (conversation) => conversation.keyChanged())
   })
   device.on('posture', ({ room }) => void told(room, (conversation) => void conversation.refresh()))
+  device.on('profile', () => {
+    for (const room of open.keys()) told(room, (conversation) => void conversation.refresh())
+  })
   device.on('room', ({ id }) => {
     setTimeout(async () => {
       rooms.value = await device.rooms().catch(() => rooms.value)

@@ -51,3 +51,14 @@ export async function looksPrivate(): Promise<boolean> {
   const memory = (performance as { memory?: { jsHeapSizeLimit: number } }).memory?.jsHeapSizeLimit
   return memory !== undefined && quota < memory
 }
+
+/** Nothing stays: a device's whole database goes. */
+export function eraseDatabase(database: string): Promise<void> {
+  return new Promise((resolve) => {
+    const deleting = indexedDB.deleteDatabase(database)
+    deleting.onsuccess = () => resolve()
+    deleting.onerror = () => resolve()
+    // Another tab holds it and is told to let go; the rest happens then.
+    deleting.onblocked = () => resolve()
+  })
+}

@@ -17,6 +17,8 @@ export const nameOf = (member: Member | undefined): string | undefined => shownN
 export function initialsOf(name: string): string {
   const segmenter = new Intl.Segmenter()
   const first = (word: string) => [...segmenter.segment(word)][0]?.segment ?? ''
-  const letters = name.split(/\s+/).filter(Boolean).map(first)
+  // Without what surrounds a name, such as brackets.
+  const spoken = name.replaceAll(/\p{Cf}(?<!\u200d)/gu, '').split(/\s+/)
+  const letters = spoken.filter((word) => /^[\p{L}\p{N}\p{Emoji}]/u.test(word)).map(first)
   return letters.length > 1 ? `${letters[0]}${letters.at(-1)}` : (letters[0] ?? '')
 }

@@ -56,3 +56,12 @@ export function Skeleton() {
     </main>
   )
 }
+
+/** What the browser lacks; before anything was typed or sent. */
+export function UnfitCard({ why }: { why: 'old' | 'storage' }) {
+  return (
+    <Card title={say(`unfit.${why}`)}>
+      <p>{say(`unfit.${why}.text`)}</p>
+    </Card>
+  )
+}

@@ -48,6 +48,15 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Offen halten',
   'ending.kept': 'Er bleibt offen bis {until}.',
   'trouble.other': 'Der Dienst hat eine Störung. Es ist nichts verloren; versuche es noch einmal.',
+  'unfit.old': 'Dieser Browser ist zu alt für diese Seite',
+  'unfit.old.text':
+    'Es wurde nichts gesendet, und der Link ist nicht verbraucht. Öffne ihn in einem neueren Browser oder auf einem anderen Gerät.',
+  'unfit.storage': 'Dieser Browser lässt die Seite nichts behalten',
+  'unfit.storage.text':
+    'Ohne das wäre der Chat beim nächsten Laden verloren. Erlaube dieser Seite, Daten zu speichern, oder öffne den Link in einem anderen Browser. Der Link ist nicht verbraucht.',
+  'trouble.unreachable':
+    'Der Dienst ist nicht erreichbar. Es ist nichts verloren; die Seite versucht es von selbst wieder.',
+  'leave.no': 'Bleiben',
   menu: 'Menü',
   'menu.close': 'Schließen',
   'menu.number': 'Sicherheitsnummer',
@@ -123,7 +132,6 @@ export const guest: Part<'guest'> = {
   'leave.text':
     'Der Chat endet für euch beide, und die Kopie in diesem Browser wird gelöscht. {name} behält, was angekommen ist.',
   'leave.yes': 'Gehen und löschen',
-  'leave.no': 'Bleiben',
   'block.title': '{name} blockieren?',
   'block.text':
     'Der Chat endet, die Kopie in diesem Browser wird gelöscht, und {name} kann dir über diesen Link nicht mehr schreiben.',
@@ -147,15 +155,7 @@ export const guest: Part<'guest'> = {
   'elsewhere.title': 'Dieser Chat ist in einem anderen Tab offen',
   'elsewhere.text': 'Es ist nichts verloren.',
   'elsewhere.use': 'Hier benutzen',
-  'unfit.old': 'Dieser Browser ist zu alt für diese Seite',
-  'unfit.old.text':
-    'Es wurde nichts gesendet, und der Link ist nicht verbraucht. Öffne ihn in einem neueren Browser oder auf einem anderen Gerät.',
-  'unfit.storage': 'Dieser Browser lässt die Seite nichts behalten',
-  'unfit.storage.text':
-    'Ohne das wäre der Chat beim nächsten Laden verloren. Erlaube dieser Seite, Daten zu speichern, oder öffne den Link in einem anderen Browser. Der Link ist nicht verbraucht.',
   'trouble.title': 'Das geht gerade nicht',
-  'trouble.unreachable':
-    'Der Dienst ist nicht erreichbar. Es ist nichts verloren; die Seite versucht es von selbst wieder.',
   'trouble.limited': 'Zu viele Versuche von hier. Es ist nichts verloren; warte ein paar Minuten.',
   'trouble.host':
     'Der Dienst nennt jemand anderen als der Link. Es wurde nichts gesendet. Sag es der Person, die dir den Link gab.',
@@ -173,13 +173,16 @@ export const app: Part<'app'> = {
   'app.name.hint': 'Kleine Buchstaben, Ziffern und . _ -',
   'app.create': 'Konto anlegen',
   'app.link': 'Mit einem Konto verbinden, das du hast',
-  'app.taken':
-    'Ein Konto dieses Namens ist auf einem anderen Gerät. Verbinde diesen Browser damit, oder wähle einen anderen Namen.',
   'app.elsewhere': 'In einem anderen Tab offen',
   'app.elsewhere.text': 'Schließe jenen Tab und versuche es dann noch einmal. Es ist nichts verloren.',
   'app.unlinked': 'Dieser Browser wurde aus seinem Konto genommen',
   'app.unlinked.text': 'Er empfängt nichts mehr.',
   'app.erase': 'Löschen und neu beginnen',
+  'app.again': 'Noch einmal versuchen',
+  'app.leave': 'Verlassen',
+  'app.leave.title': 'Diesen Chat verlassen?',
+  'app.block.title': '{name} blockieren?',
+  'app.block.text': 'Von {name} kommt nichts mehr bei dir an. Der Chat mit einem Gast endet.',
   'link.new': 'Diesen Browser verbinden',
   'link.new.text':
     'Öffne auf deinem ersten Gerät Einstellungen, Gerät verbinden, und scanne diesen Code oder füge seinen Text ein.',

@@ -47,6 +47,14 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Open houden',
   'ending.kept': 'Hij blijft open tot {until}.',
   'trouble.other': 'De dienst heeft een storing. Er is niets verloren; probeer het opnieuw.',
+  'unfit.old': 'Deze browser is te oud voor deze pagina',
+  'unfit.old.text':
+    'Er is niets verstuurd en de link is niet opgebruikt. Open hem in een nieuwere browser, of op een ander apparaat.',
+  'unfit.storage': 'Deze browser laat de pagina niets bewaren',
+  'unfit.storage.text':
+    'Zonder dat zou de chat bij het volgende laden verloren zijn. Sta deze site toe gegevens te bewaren, of open de link in een andere browser. De link is niet opgebruikt.',
+  'trouble.unreachable': 'De dienst is niet bereikbaar. Er is niets verloren; de pagina probeert het vanzelf opnieuw.',
+  'leave.no': 'Blijven',
   menu: 'Menu',
   'menu.close': 'Sluiten',
   'menu.number': 'Veiligheidsnummer',
@@ -122,7 +130,6 @@ export const guest: Part<'guest'> = {
   'leave.text':
     'De chat eindigt voor jullie beiden, en de kopie in deze browser wordt gewist. {name} houdt wat is aangekomen.',
   'leave.yes': 'Weggaan en wissen',
-  'leave.no': 'Blijven',
   'block.title': '{name} blokkeren?',
   'block.text':
     'De chat eindigt, de kopie in deze browser wordt gewist, en {name} kan je via deze link niet meer schrijven.',
@@ -145,14 +152,7 @@ export const guest: Part<'guest'> = {
   'elsewhere.title': 'Deze chat is open in een ander tabblad',
   'elsewhere.text': 'Er is niets verloren.',
   'elsewhere.use': 'Hier gebruiken',
-  'unfit.old': 'Deze browser is te oud voor deze pagina',
-  'unfit.old.text':
-    'Er is niets verstuurd en de link is niet opgebruikt. Open hem in een nieuwere browser, of op een ander apparaat.',
-  'unfit.storage': 'Deze browser laat de pagina niets bewaren',
-  'unfit.storage.text':
-    'Zonder dat zou de chat bij het volgende laden verloren zijn. Sta deze site toe gegevens te bewaren, of open de link in een andere browser. De link is niet opgebruikt.',
   'trouble.title': 'Dit lukt nu niet',
-  'trouble.unreachable': 'De dienst is niet bereikbaar. Er is niets verloren; de pagina probeert het vanzelf opnieuw.',
   'trouble.limited': 'Te veel pogingen vanaf hier. Er is niets verloren; wacht een paar minuten.',
   'trouble.host':
     'De dienst noemt iemand anders dan de link. Er is niets verstuurd. Vertel het de persoon die je de link gaf.',
@@ -170,13 +170,16 @@ export const app: Part<'app'> = {
   'app.name.hint': 'Kleine letters, cijfers en . _ -',
   'app.create': 'Account maken',
   'app.link': 'Koppelen met een account dat je hebt',
-  'app.taken':
-    'Er is een account met die naam op een ander apparaat. Koppel deze browser eraan, of kies een andere naam.',
   'app.elsewhere': 'Open in een ander tabblad',
   'app.elsewhere.text': 'Sluit dat tabblad en probeer het dan opnieuw. Er is niets verloren.',
   'app.unlinked': 'Deze browser is uit zijn account gehaald',
   'app.unlinked.text': 'Hij ontvangt niets meer.',
   'app.erase': 'Wissen en opnieuw beginnen',
+  'app.again': 'Opnieuw proberen',
+  'app.leave': 'Verlaten',
+  'app.leave.title': 'Deze chat verlaten?',
+  'app.block.title': '{name} blokkeren?',
+  'app.block.text': 'Van {name} bereikt je niets meer. De chat met een gast eindigt.',
   'link.new': 'Deze browser koppelen',
   'link.new.text':
     'Open op je eerste apparaat Instellingen, Apparaat koppelen, en scan deze code of plak de tekst ervan.',

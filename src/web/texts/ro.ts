@@ -47,6 +47,14 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Ține-o deschisă',
   'ending.kept': 'Rămâne deschisă până la {until}.',
   'trouble.other': 'Serviciul are o defecțiune. Nu s-a pierdut nimic; încearcă din nou.',
+  'unfit.old': 'Acest browser este prea vechi pentru pagină',
+  'unfit.old.text':
+    'Nu s-a trimis nimic și linkul nu a fost consumat. Deschide-l într-un browser mai nou sau pe alt dispozitiv.',
+  'unfit.storage': 'Acest browser nu lasă pagina să păstreze nimic',
+  'unfit.storage.text':
+    'Fără asta conversația s-ar pierde la următoarea reîncărcare. Permite acestui site să păstreze date sau deschide linkul în alt browser. Linkul nu a fost consumat.',
+  'trouble.unreachable': 'Serviciul nu poate fi contactat. Nu s-a pierdut nimic; pagina încearcă din nou singură.',
+  'leave.no': 'Rămâi',
   menu: 'Meniu',
   'menu.close': 'Închide',
   'menu.number': 'Număr de siguranță',
@@ -122,7 +130,6 @@ export const guest: Part<'guest'> = {
   'leave.text':
     'Conversația se încheie pentru amândoi, iar copia din acest browser se șterge. {name} păstrează ce a primit.',
   'leave.yes': 'Pleacă și șterge',
-  'leave.no': 'Rămâi',
   'block.title': 'Blochezi pe {name}?',
   'block.text':
     'Conversația se încheie, copia din acest browser se șterge, iar {name} nu îți mai poate scrie prin acest link.',
@@ -145,14 +152,7 @@ export const guest: Part<'guest'> = {
   'elsewhere.title': 'Conversația este deschisă în altă filă',
   'elsewhere.text': 'Nu s-a pierdut nimic.',
   'elsewhere.use': 'Folosește-o aici',
-  'unfit.old': 'Acest browser este prea vechi pentru pagină',
-  'unfit.old.text':
-    'Nu s-a trimis nimic și linkul nu a fost consumat. Deschide-l într-un browser mai nou sau pe alt dispozitiv.',
-  'unfit.storage': 'Acest browser nu lasă pagina să păstreze nimic',
-  'unfit.storage.text':
-    'Fără asta conversația s-ar pierde la următoarea reîncărcare. Permite acestui site să păstreze date sau deschide linkul în alt browser. Linkul nu a fost consumat.',
   'trouble.title': 'Acum nu merge',
-  'trouble.unreachable': 'Serviciul nu poate fi contactat. Nu s-a pierdut nimic; pagina încearcă din nou singură.',
   'trouble.limited': 'Prea multe încercări de aici. Nu s-a pierdut nimic; așteaptă câteva minute.',
   'trouble.host':
     'Serviciul numește pe altcineva decât linkul. Nu s-a trimis nimic. Spune-i persoanei care ți-a dat linkul.',
@@ -170,12 +170,16 @@ export const app: Part<'app'> = {
   'app.name.hint': 'Litere mici, cifre și . _ -',
   'app.create': 'Creează cont',
   'app.link': 'Leagă la un cont pe care îl ai',
-  'app.taken': 'Există un cont cu acest nume pe alt dispozitiv. Leagă acest browser la el sau alege alt nume.',
   'app.elsewhere': 'Deschis în altă filă',
   'app.elsewhere.text': 'Închide fila aceea și încearcă din nou. Nu s-a pierdut nimic.',
   'app.unlinked': 'Acest browser a fost scos din contul său',
   'app.unlinked.text': 'Nu mai primește nimic.',
   'app.erase': 'Șterge și începe din nou',
+  'app.again': 'Încearcă din nou',
+  'app.leave': 'Părăsește',
+  'app.leave.title': 'Părăsești conversația?',
+  'app.block.title': 'Blochezi pe {name}?',
+  'app.block.text': 'De la {name} nu mai ajunge nimic la tine. Conversația cu un invitat se încheie.',
   'link.new': 'Leagă acest browser',
   'link.new.text':
     'Pe primul tău dispozitiv deschide Setări, Leagă un dispozitiv, și scanează acest cod sau lipește textul lui.',
