@@ -145,6 +145,12 @@ const drivers: Readonly<Record<Event['type'], Driver>> = {
     const { host, invite } = await withGuest(scene)
     await scene.world.hub.revokeInvite(host.asker, invite, false)
   },
+  'report.made': async (scene) => {
+    const { host } = await withGuest(scene)
+    const [room] = await scene.world.hub.listRooms(host.asker)
+    const [chat] = (await scene.world.hub.listInvites(host.asker)).flatMap(({ chats }) => chats)
+    await scene.world.hub.report(host.asker, { room: room!.room, account: chat!.account, reason: 'spam' })
+  },
   'auditor.admitted': (scene) => withAuditors(scene, () => undefined),
   'auditor.removed': (scene) => withAuditors(scene, revokeAuditor),
   'configuration.applied': ({ database, audit }) =>

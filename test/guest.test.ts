@@ -258,6 +258,19 @@ describe('a guest', () => {
     assert.equal(heardByAnna.texts.length, 1)
   })
 
+  test('is reported and reports, to the provider, which takes it down; nobody reports whom they never met', async () => {
+    const { anna, mia, room } = await chat()
+    await mia.device.report(room, anna.device.address, 'abuse')
+    await anna.device.report(room, mia.device.address, 'spam')
+    const stranger = await host()
+    await assert.rejects(stranger.device.report(room, mia.device.address, 'spam'), refused('not-found'))
+    await assert.rejects(anna.device.report(room, stranger.device.address, 'other'), refused('not-found'))
+    await mia.device.leave(room)
+    await anna.device.report(room, mia.device.address, 'impersonation')
+    for (let left = 20 - 3; left > 0; left--) await anna.device.report(room, mia.device.address, 'other')
+    await assert.rejects(anna.device.report(room, mia.device.address, 'other'), refused('rate-limited'))
+  })
+
   test('finds nobody else', async () => {
     const { mia } = await chat()
     const ben = await host()

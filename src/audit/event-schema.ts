@@ -126,6 +126,16 @@ const events = [
     "A guest's chat has ended: nothing was said for as long as its host allows, or somebody has ended it. What was said in it is deleted.",
   ),
   event(
+    'report.made',
+    {
+      account: about(pseudonym, 'Who is reported.'),
+      reporter: about(pseudonym, 'Pseudonym of the account that reports.'),
+      room,
+      reason: z.enum(['spam', 'abuse', 'impersonation', 'other']),
+    },
+    'Somebody has reported another account of a conversation that both are or were in. What was said is not part of it.',
+  ),
+  event(
     'auditor.admitted',
     { auditor, scopes: z.array(z.enum(['log', 'query', 'resolve'])), until: z.iso.datetime() },
     'From now on somebody can use a credential, until then at most: to read the log, to ask it, or to take part when the pseudonym of a person is told.',

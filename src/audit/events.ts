@@ -5,7 +5,7 @@ import { type Event, entrySchema, eventVersion } from './event-schema.ts'
 import type { Pseudonyms } from './subjects/pseudonyms.ts'
 
 /**
- * An event as whoever caused it reports it: `account`, `device` and `room` are the real ones, and get a pseudonym on the
+ * An event as whoever caused it reports it: `account`, `reporter`, `device` and `room` are the real ones, and get a pseudonym on the
  * way into the log.
  */
 export type AuditEvent = Event
@@ -57,6 +57,8 @@ async function withoutNames(
     if (typeof name !== 'string') continue
     entry[kind] = await pseudonyms.of(tx, { kind, name, owner: kind === 'device' ? owner : undefined })
   }
+  if (typeof entry.reporter === 'string')
+    entry.reporter = await pseudonyms.of(tx, { kind: 'account', name: entry.reporter, owner: undefined })
   if (typeof entry.network === 'string' && !networks.includes(entry.network)) entry.network = 'other'
   if (typeof entry.provider === 'string' && !['own', ...networks].includes(entry.provider)) entry.provider = 'other'
   return entry as Event

@@ -62,6 +62,7 @@ export interface GroupCache {
 
 export type RoomKind = 'direct' | 'group' | 'guest' | 'self'
 export type RoomStanding = 'requested' | 'accepted' | 'declined' | 'left'
+export type ReportReason = 'spam' | 'abuse' | 'impersonation' | 'other'
 export type FirstContact = 'anyone' | 'consent' | 'nobody'
 
 export interface Room {
@@ -430,6 +431,11 @@ export interface Device extends AsyncDisposable {
   /** Sent, end to end encrypted, into every room that is accepted, and into later ones when they are. */
   setProfile(profile: Profile): Promise<void>
   block(address: AccountAddress, blocked?: boolean): Promise<void>
+  /**
+   * Reports an account of a conversation to the provider: that, by whom, where and for what; nothing that was said. It
+   * blocks nobody. Errors: not-found, rate-limited.
+   */
+  report(room: RoomId, address: AccountAddress, reason: ReportReason): Promise<void>
   requestConsent(address: AccountAddress): Promise<void>
   answerConsent(address: AccountAddress, granted: boolean): Promise<void>
 

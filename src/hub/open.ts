@@ -30,6 +30,7 @@ import { completeLink, openLink } from './links.ts'
 import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'
 import { acknowledge, readRoom, readWelcomes, roomsWithNews } from './mailbox.ts'
 import { block, getPreferences, type PreferenceChange, putPreferences } from './preferences.ts'
+import { report } from './reports.ts'
 import { submitCommit } from './rooms/commits.ts'
 import { createRoom, type RoomCreation } from './rooms/create.ts'
 import { submitMessages } from './rooms/messages.ts'
@@ -180,6 +181,7 @@ export function openHub(options: HubOptions) {
     getPreferences: guarded(getPreferences),
     putPreferences: notForGuests((_, asker, change: PreferenceChange) => putPreferences(ctx, asker, change)),
     block: guarded(then('hub.guest.blocked', block)),
+    report: guarded(report),
     requestConsent: notForGuests(requestConsent),
     answerConsent: notForGuests(answerConsent),
     readConsents: guarded(readConsents),

@@ -150,6 +150,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     stored.has(request.case) ? ctx.rates.bytes.take(asker.account, bytes) : 0
 
   const takeForKind = (request: Request): number => {
+    if (request.case === 'report') return ctx.rates.reports.take(asker.account)
     if (asker.accountKind === 'guest') return ctx.rates.guests.take(asker.device, Math.max(1, messagesIn(request)))
     switch (request.case) {
       case 'lookUp':

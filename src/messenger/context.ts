@@ -39,6 +39,7 @@ export interface GatewayRates {
   /** By account. */
   readonly lookUps: Rates
   readonly commits: Rates
+  readonly reports: Rates
   readonly bytes: Rates
   /** Of guests, by device. */
   readonly guests: Rates

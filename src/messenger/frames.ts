@@ -4,6 +4,7 @@ import {
   HubError,
   type HubErrorCode,
   type GuestEnd as HubGuestEnd,
+  type ReportReason as HubReportReason,
   type RoomKind as HubRoomKind,
   type Standing,
 } from '../hub/index.ts'
@@ -14,6 +15,7 @@ import {
   ErrorCode,
   FirstContact,
   GuestEnd,
+  ReportReason,
   RoomKind,
   RoomStanding,
   ServerFrameSchema,
@@ -89,6 +91,13 @@ const standings: Record<Standing, RoomStanding> = {
 const contacts = { anyone: FirstContact.ANYONE, consent: FirstContact.CONSENT, nobody: FirstContact.NOBODY } as const
 const entryKinds = { message: EntryKind.MESSAGE, commit: EntryKind.COMMIT, proposal: EntryKind.PROPOSAL } as const
 
+const reasons: Record<HubReportReason, ReportReason> = {
+  spam: ReportReason.SPAM,
+  abuse: ReportReason.ABUSE,
+  impersonation: ReportReason.IMPERSONATION,
+  other: ReportReason.OTHER,
+}
+
 const guestEnds: Record<HubGuestEnd, GuestEnd> = {
   idle: GuestEnd.IDLE,
   revoked: GuestEnd.REVOKED,
@@ -105,6 +114,11 @@ export const toEntryKind = (kind: keyof typeof entryKinds): EntryKind => entryKi
 /** Errors: malformed (a number that is no kind). */
 export function fromRoomKind(value: RoomKind): HubRoomKind {
   return keyOf(roomKinds, value)
+}
+
+/** Errors: malformed. */
+export function fromReportReason(value: ReportReason): HubReportReason {
+  return keyOf(reasons, value)
 }
 
 /** Errors: malformed. */

@@ -48,6 +48,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),
       lookUps: openRates(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, clock),
       commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
+      reports: openRates(settings.reportsPerDay / 86_400, settings.reportsPerDay, clock),
       bytes: openRates(settings.accountBytesPerHour / 3600, settings.accountBytesBurst, clock),
       guests: openRates(settings.guestRequestsPerMinute / 60, settings.guestRequestsPerMinute, clock),
       strangers: openRates(settings.strangerRequestsPerMinute / 60, settings.strangerRequestsPerMinute, clock),

@@ -3,6 +3,7 @@ import { type CreateRoom, IdentifierKind, type SubmitCommit } from '../protocol/
 import {
   type Body,
   fromFirstContact,
+  fromReportReason,
   fromRoomKind,
   numberOf,
   type Request,
@@ -91,6 +92,11 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     case 'block':
       await hub.block(asker, accountOf(request.value.account), request.value.blocked)
       return done
+    case 'report': {
+      const { room, account, reason } = request.value
+      await hub.report(asker, { room: roomOf(room), account: accountOf(account), reason: fromReportReason(reason) })
+      return done
+    }
     case 'requestConsent':
       await hub.requestConsent(asker, accountOf(request.value.account))
       return done

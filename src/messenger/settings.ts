@@ -42,6 +42,8 @@ export interface GatewaySettings {
    */
   accountBytesPerHour: number
   accountBytesBurst: number
+  /** Reports of an account: somebody reads each of them. */
+  reportsPerDay: number
   /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
   guestRequestsPerMinute: number
   inviteRequestsPerMinute: number
@@ -90,6 +92,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   commitBurst: 300,
   accountBytesPerHour: 32 * 1024 * 1024,
   accountBytesBurst: 256 * 1024 * 1024,
+  reportsPerDay: 20,
   guestRequestsPerMinute: 120,
   inviteRequestsPerMinute: 60,
   strangerRequestsPerMinute: 600,

@@ -251,6 +251,12 @@ export declare type ClientFrame = Message<"silta.messenger.v1.ClientFrame"> & {
      */
     value: ExtendInvite;
     case: "extendInvite";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.Report report = 59;
+     */
+    value: Report;
+    case: "report";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1820,6 +1826,32 @@ export declare type Block = Message<"silta.messenger.v1.Block"> & {
 export declare const BlockSchema: GenMessage<Block>;
 
 /**
+ * @generated from message silta.messenger.v1.Report
+ */
+export declare type Report = Message<"silta.messenger.v1.Report"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * @generated from field: string account = 2;
+   */
+  account: string;
+
+  /**
+   * @generated from field: silta.messenger.v1.ReportReason reason = 3;
+   */
+  reason: ReportReason;
+};
+
+/**
+ * Describes the message silta.messenger.v1.Report.
+ * Use `create(ReportSchema)` to create a new message.
+ */
+export declare const ReportSchema: GenMessage<Report>;
+
+/**
  * @generated from message silta.messenger.v1.RequestConsent
  */
 export declare type RequestConsent = Message<"silta.messenger.v1.RequestConsent"> & {
@@ -2811,6 +2843,44 @@ export enum FirstContact {
  * Describes the enum silta.messenger.v1.FirstContact.
  */
 export declare const FirstContactSchema: GenEnum<FirstContact>;
+
+/**
+ * Somebody of a conversation that both are or were in. The provider takes down who, whom, where and for what; it cannot
+ * read what was said.
+ *
+ * @generated from enum silta.messenger.v1.ReportReason
+ */
+export enum ReportReason {
+  /**
+   * @generated from enum value: REPORT_REASON_UNSPECIFIED = 0;
+   */
+  REPORT_REASON_UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: SPAM = 1;
+   */
+  SPAM = 1,
+
+  /**
+   * @generated from enum value: ABUSE = 2;
+   */
+  ABUSE = 2,
+
+  /**
+   * @generated from enum value: IMPERSONATION = 3;
+   */
+  IMPERSONATION = 3,
+
+  /**
+   * @generated from enum value: OTHER = 4;
+   */
+  OTHER = 4,
+}
+
+/**
+ * Describes the enum silta.messenger.v1.ReportReason.
+ */
+export declare const ReportReasonSchema: GenEnum<ReportReason>;
 
 /**
  * @generated from enum silta.messenger.v1.GuestEnd

@@ -14,7 +14,7 @@ export interface Facets {
 export type EntryJson = Readonly<Record<string, unknown>>
 
 /** Members that hold a pseudonym, or tie entries together as one does. A test holds this against the schema of entries. */
-export const subjectMembers = ['account', 'device', 'room', 'erasure', 'mapping', 'request'] as const
+export const subjectMembers = ['account', 'reporter', 'device', 'room', 'erasure', 'mapping', 'request'] as const
 
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 

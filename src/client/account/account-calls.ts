@@ -2,7 +2,7 @@ import { equalBytes } from '../../crypto/index.ts'
 import { type AccountAddress, deviceIdOf, readEndorsement } from '../../identity/index.ts'
 import { IdentifierKind } from '../../protocol/index.ts'
 import { expect, type Request } from '../connection/wire.ts'
-import { parseAddress, policyOf, wirePolicy } from '../connection/wire-values.ts'
+import { parseAddress, policyOf, wirePolicy, wireReason } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
 import type { Workers } from '../rooms/workers.ts'
@@ -26,6 +26,7 @@ type AccountCalls = Pick<
   | 'setReachable'
   | 'setProfile'
   | 'block'
+  | 'report'
   | 'requestConsent'
   | 'answerConsent'
   | 'acceptNewKey'
@@ -77,6 +78,7 @@ export function accountCalls(context: Context, workers: Workers): AccountCalls {
     setFirstContact: (policy) => change({ firstContact: wirePolicy(policy) }),
     setHandle: (handle) => change({ handle: handle ?? '' }),
     setReachable: (network, reachable) => change(reachable ? { reachable: [network] } : { unreachable: [network] }),
+    report: (room, account, reason) => done({ case: 'report', value: { room, account, reason: wireReason(reason) } }),
     block: (account, blocked = true) => done({ case: 'block', value: { account, blocked } }),
     requestConsent: (account) => done({ case: 'requestConsent', value: { account } }),
     answerConsent: (account, granted) => done({ case: 'answerConsent', value: { account, granted } }),

@@ -3,10 +3,11 @@ import {
   GuestEnd as WireEnd,
   FirstContact as WireFirstContact,
   RoomKind as WireKind,
+  ReportReason as WireReason,
   RoomStanding as WireStanding,
 } from '../../protocol/index.ts'
 import { ClientError } from '../errors.ts'
-import type { FirstContact, GuestEnd, RoomKind, RoomStanding } from '../types.ts'
+import type { FirstContact, GuestEnd, ReportReason, RoomKind, RoomStanding } from '../types.ts'
 
 const kinds: Partial<Record<WireKind, RoomKind>> = {
   [WireKind.DIRECT]: 'direct',
@@ -33,6 +34,13 @@ const ends: Partial<Record<WireEnd, GuestEnd>> = {
   [WireEnd.GUEST_LEFT]: 'left',
 }
 
+const reasons: Partial<Record<WireReason, ReportReason>> = {
+  [WireReason.SPAM]: 'spam',
+  [WireReason.ABUSE]: 'abuse',
+  [WireReason.IMPERSONATION]: 'impersonation',
+  [WireReason.OTHER]: 'other',
+}
+
 function known<W extends number, T>(table: Partial<Record<W, T>>, value: W): T {
   const found = table[value]
   if (found === undefined) throw new ClientError('protocol', 'a value that this version does not know')
@@ -49,6 +57,8 @@ export const policyOf = (value: WireFirstContact): FirstContact => known(policie
 export const endOf = (value: WireEnd): GuestEnd => known(ends, value)
 export const wireKind = (kind: RoomKind): WireKind => back(kinds, kind)
 export const wirePolicy = (policy: FirstContact): WireFirstContact => back(policies, policy)
+
+export const wireReason = (reason: ReportReason): WireReason => back(reasons, reason)
 
 export function parseRoom(text: string): RoomId {
   return parsed(() => parseRoomId(text))
