@@ -40,6 +40,8 @@ test('the log is served to whoever has a credential, as long as it is good', asy
     assert.equal(refused.headers.get('content-type'), 'application/problem+json')
   }
 
+  // The auditors' page has this path, and needs none.
+  assert.notEqual((await get('/audit')).status, 401)
   const asks = addAuditor(crypto, file, { forMs: 5000, scopes: ['query'], now })
   assert.equal((await get('/audit/checkpoint', asks.credential)).status, 403)
   assert.equal(revokeAuditor(file, asks.auditor.id), true)

@@ -73,6 +73,8 @@ export async function indexSome(database: Database, origin: string): Promise<boo
       'select place, body from audit.entry where place >= $1 and place < $2 order by place',
       [state!.next, end],
     )
+    // The database is older than what it says is signed: that is the sequencer's to mend.
+    if (rows.length !== end - state!.next) return false
     await addRows(tx, rows, state!)
     return end < (log?.signed_size ?? 0)
   })

@@ -9,6 +9,8 @@ export const pageLimit = { usual: 100, most: 1000 }
 export const mostAddedUp = 10_000
 /** Questions that are answered at once, over all auditors: each may keep a connection of the database busy for a while. */
 export const mostAtOnce = 4
+/** Exports under way at once: each goes on for as long as somebody takes it. */
+export const mostExports = 2
 
 const whole = (description: string) =>
   z

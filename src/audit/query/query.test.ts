@@ -196,6 +196,18 @@ describe('the auditors’ API', () => {
     for (const line of ocsf.trim().split('\n')) assert.equal(JSON.parse(line).class_uid, 6003)
   })
 
+  test('lets in so many exports at once, and the next when one is at its end', async () => {
+    await using api = await open()
+    const [one, two] = [await api.get('export'), await api.get('export')]
+    const third = await api.get('export')
+    assert.deepEqual([one.status, two.status, third.status], [200, 200, 429])
+    assert.equal(third.headers.get('retry-after'), '1')
+    assert.equal((await api.get('entries')).status, 200)
+    await one.body!.cancel()
+    await two.text()
+    for (let i = 0; i < 5; i++) assert.equal((await (await api.get('export')).text()).trim().split('\n').length, 120)
+  })
+
   test('adds up figures of parity, and tells the clock of requests', async () => {
     await using api = await open()
     const times = {
@@ -259,6 +271,7 @@ describe('the auditors’ API', () => {
     const { next } = (await (await api.get('entries?limit=1')).json()) as { next: string }
     const cases: Record<string, [number, string]> = {
       'entries?typ=refusals.counted': [400, 'unknown-parameter'],
+      'entries?type=device.linked&type=device.unlinked': [400, 'bad-parameter'],
       'entries?type=refusals': [400, 'bad-parameter'],
       'entries?from=yesterday': [400, 'bad-parameter'],
       'entries?limit=1001': [400, 'bad-parameter'],

@@ -24,7 +24,7 @@ import { allows } from '../scopes.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import { type FoundEntry, find, findOne } from './find.ts'
 import { openApiDocument } from './openapi.ts'
-import { mostAddedUp, mostAtOnce, type OperationName, operations, pageLimit } from './operations.ts'
+import { mostAddedUp, mostAtOnce, mostExports, type OperationName, operations, pageLimit } from './operations.ts'
 
 export interface QueryRoutesOptions {
   readonly database: Database
@@ -36,13 +36,27 @@ export interface QueryRoutesOptions {
   readonly credentials: Credentials
 }
 
-type Handler = (c: Context, given: never) => Promise<Response> | Response
+type Handler = (c: Context, given: never, done: () => void) => Promise<Response> | Response
+
+/** Lets so many in at once. @returns what is called at the end; undefined when it is full */
+function openSlots(most: number): () => (() => void) | undefined {
+  let taken = 0
+  return () => {
+    if (taken >= most) return undefined
+    taken++
+    let held = true
+    return () => {
+      if (held) taken--
+      held = false
+    }
+  }
+}
 
 /** What an auditor can ask, below /audit/v1. */
 export function queryRoutes({ database, crypto, verifier, read, credentials }: QueryRoutesOptions): Hono {
   const origin = verifier.name
   const routes = new Hono()
-  let running = 0
+  const slots = { questions: openSlots(mostAtOnce), exports: openSlots(mostExports) }
 
   /** Authenticates, reads the parameters by the contract, and answers. */
   const serve = <Name extends OperationName>(
@@ -50,12 +64,15 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
     answer: (
       c: Context,
       given: ReturnType<(typeof operations)[Name]['parameters']['parse']>,
+      done: () => void,
     ) => Promise<Response> | Response,
   ) => {
     const { path, scope, parameters } = operations[name]
     routes.get(path.replaceAll(/\{(\w+)\}/g, ':$1'), async (c) => {
       const refused = allows(c, credentials, scope)
       if (refused) return refused
+      const twice = Object.entries(c.req.queries()).find(([, values]) => values.length > 1)
+      if (twice) return problem(c, 'bad-parameter', 'A parameter stands there twice.')
       const parsed = parameters.safeParse(c.req.query())
       if (!parsed.success) {
         const [issue] = parsed.error.issues
@@ -63,16 +80,19 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
           ? problem(c, 'unknown-parameter', 'See /audit/v1/openapi.json for those there are.')
           : problem(c, 'bad-parameter', String(issue?.path[0] ?? ''))
       }
-      if (running >= mostAtOnce && scope !== undefined) return problem(c, 'busy')
-      running++
+      const streams = name === 'export'
+      const done = slots[streams ? 'exports' : 'questions']()
+      if (!done) return problem(c, 'busy')
       try {
-        return await (answer as Handler)(c, parsed.data as never)
+        const response = await (answer as Handler)(c, parsed.data as never, done)
+        // What is streamed has only begun.
+        if (!streams) done()
+        return response
       } catch (error) {
+        done()
         // What is published and cannot be read is the sequencer's to report.
         if (!(error instanceof LogError)) throw error
         return problem(c, 'unavailable')
-      } finally {
-        running--
       }
     })
   }
@@ -123,25 +143,36 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
     })
   })
 
-  serve('export', (c, { format, ...filter }) => {
+  serve('export', (c, { format, ...filter }, done) => {
     let at: number | undefined
     let begun = false
     const encoder = new TextEncoder()
     // Read only as fast as it is taken: a page in memory, whatever the size.
-    const stream = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const { entries, next } = await find(database, {
-          filter: filter as EntryFilter,
-          order: 'oldest',
-          at,
-          limit: pageLimit.most,
-        })
-        controller.enqueue(encoder.encode((begun ? '' : head[format]) + lines(format, entries)))
-        begun = true
-        at = next
-        if (next === undefined) controller.close()
+    const stream = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          try {
+            const { entries, next } = await find(database, {
+              filter: filter as EntryFilter,
+              order: 'oldest',
+              at,
+              limit: pageLimit.most,
+            })
+            controller.enqueue(encoder.encode((begun ? '' : head[format]) + lines(format, entries)))
+            begun = true
+            at = next
+            if (next !== undefined) return
+            controller.close()
+          } catch (error) {
+            // The connection breaks off: whoever reads sees that it is not whole.
+            controller.error(error)
+          }
+          done()
+        },
+        cancel: done,
       },
-    })
+      { highWaterMark: 0 },
+    )
     return c.body(stream, 200, {
       'content-type': mediaTypes[format],
       'content-disposition': `attachment; filename="audit.${format === 'csv' ? 'csv' : 'ndjson'}"`,
