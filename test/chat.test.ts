@@ -104,7 +104,7 @@ describe('npm run chat', () => {
     await ben.sees(/── 1: /)
     ben.type('/reply 1 hello ada')
     await ada.sees(/\[2\] ben \(answering \[1\]\): hello ada/)
-    await ben.sees(/✓✓ \[2\] delivered/)
+    await ben.sees(/✓✓ \[2\] read/)
 
     ada.type('/safety')
     ben.type('/safety')
@@ -148,7 +148,7 @@ describe('npm run chat', () => {
     await Promise.all([ada.quit(), ben.quit(), tablet.quit()])
   })
 
-  test('whofayr is declined is told so, in words', async () => {
+  test('whoever is declined is told so, in words', async () => {
     const [ada, fay] = [new Terminal('--as', 'ada'), new Terminal('--as', 'fay')]
     await Promise.all([ada.sees(/\/help lists/), fay.sees(/\/help lists/)])
     fay.type('/to ada')

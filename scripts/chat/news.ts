@@ -1,5 +1,5 @@
 import type { Device, GroupChange, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
-import { readOutcome, readStatus, readText, statusMessage } from '../../src/content/index.ts'
+import { readOutcome, readStatus, readText } from '../../src/content/index.ts'
 import { toBase64Url } from '../../src/crypto/index.ts'
 import type { AccountAddress, RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
@@ -44,7 +44,7 @@ export function followNews(device: Device, view: View): News {
     for (const { messageId, status } of readStatus(message.content) ?? []) {
       const id = toBase64Url(messageId)
       const time = took(id)
-      if (status === 'delivered') later(() => print(`  ✓✓ [${number(id)}] delivered${time}`))
+      if (status === 'delivered' || status === 'read') later(() => print(`  ✓✓ [${number(id)}] ${status}${time}`))
     }
     const outcome = readOutcome(message.content)
     if (outcome) later(() => print(`  ! [${number(toBase64Url(outcome.messageId))}] ${describeOutcome(outcome)}`))
@@ -66,15 +66,15 @@ export function followNews(device: Device, view: View): News {
     }
     await notes.add(tx, message.room, message.seq, note)
     later(() => view.showMessage(message.room, note))
-    if (!message.own && !inGroup) later(() => confirm(message))
+    if (!message.own) later(() => seen(message))
   }
 
-  /** Nothing but acceptance tells a stranger that somebody is there, so receipts begin with it. */
-  const confirm = async ({ room, messageId }: ReceivedMessage): Promise<void> => {
-    if ((await device.room(room))?.standing !== 'accepted') return
-    const receipt = await device.send(room, statusMessage([{ messageId, status: 'delivered' }]))
-    view.waitFor(receipt.accepted)
-    if (!view.current) await view.open(room)
+  /** What is shown in the open conversation has been read. The first that writes is opened. */
+  const seen = async ({ room, messageId }: ReceivedMessage): Promise<void> => {
+    const { standing, kind } = (await device.room(room)) ?? {}
+    if (standing !== 'accepted') return
+    if (!view.current && kind !== 'group') await view.open(room)
+    if (view.current?.room === room) await device.markRead(room, messageId)
   }
 
   device.on('message', received)

@@ -3,7 +3,7 @@ export interface Bus {
   /**
    * Wakes everybody who listens to the topic. Returns at once; listeners run later and never inside this call.
    *
-   * @param where a short hint where to look, such as the number of a room; never data
+   * @param where a short hint where to look, such as the number of a room; never data that somebody would miss
    */
   publish(topic: string, where?: string): void
   /**

@@ -1,3 +1,4 @@
+import type { CapabilityDocument } from '../content/index.ts'
 import type { Crypto } from '../crypto/index.ts'
 import type { DeviceId, ProviderTrust, RoomId } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/index.ts'
@@ -6,6 +7,7 @@ import type { Answer, Request } from './connection/wire.ts'
 import type { Events } from './events.ts'
 import type { Changes } from './rooms/changes.ts'
 import type { Sends } from './rooms/sends.ts'
+import type { Receipts, Typing } from './rooms/signal-types.ts'
 import type { ClientSettings } from './settings.ts'
 import type { KeyedMutex } from './state/mutex.ts'
 import type { SelfRecord } from './state/records.ts'
@@ -37,6 +39,10 @@ export interface Context {
   step(step: ClientStep): void | Promise<void>
   /** Told of each room after something of it was told and stored. */
   readonly watchers: Set<(room: RoomId) => void>
+  /** Of an edge: what its network carries. */
+  readonly capabilities?: CapabilityDocument
+  readonly receipts: Receipts
+  readonly typing: Typing
   /** Promises of `send` that wait for what the provider says. */
   readonly sends: Sends
   /** Changes of groups that wait for their turn. */
@@ -44,8 +50,8 @@ export interface Context {
   /** What parts of the device tell each other of. */
   readonly hooks: {
     invitesLearned?: () => Promise<void>
-    /** These rooms have something to send. */
-    leavesRenewed?: (rooms: readonly RoomId[]) => void
+    /** The room has something to send. */
+    send?: (room: RoomId) => void
   }
 }
 

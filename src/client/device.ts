@@ -64,7 +64,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
   })
   const workers = createWorkers(context, createAcknowledgements(context))
   context.hooks.invitesLearned = () => enterAwaited(context, workers)
-  context.hooks.leavesRenewed = (rooms) => rooms.forEach(workers.send)
+  context.hooks.send = workers.send
   const endings = createEndings(context)
   const life = createLife(context, workers, endings, () => channel)
   const start = async () => {
@@ -89,6 +89,8 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     const error = new ClientError('closed', 'the device is closed')
     context.sends.end(error)
     context.changes.end(error)
+    context.receipts.end()
+    context.typing.end()
     life.end(error)
     await workers.ended()
   }

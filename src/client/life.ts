@@ -103,6 +103,8 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
         return workers.receive(parseRoom(event.value.room), { what: 'welcome', event: event.value })
       case 'roomUpdated':
         return workers.receive(parseRoom(event.value.room), { what: 'update', event: event.value })
+      case 'ephemeral':
+        return void context.typing.receive(parseRoom(event.value.room), event.value.frame).catch(fault)
       case 'caughtUp':
         return void caughtUp().catch(fault)
       case 'keyPackagesLow': {
@@ -168,7 +170,7 @@ async function sendWhatWaits(context: Context, workers: Workers): Promise<void> 
     const messages = (await submissions.list(tx)).map(({ key }) => key.slice(0, key.indexOf(' ')))
     const commits = (await pendingCommits.list(tx)).map(({ key }) => key)
     const due = (await rooms.list(tx)).filter(
-      ({ value }) => value.enter || value.commitDue || value.profileOwed || value.contactsOwed,
+      ({ value }) => value.enter || value.commitDue || value.profileOwed || value.contactsOwed || value.receipts,
     )
     return new Set([...messages, ...commits, ...due.map(({ key }) => key)])
   })

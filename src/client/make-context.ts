@@ -3,7 +3,9 @@ import type { Context } from './context.ts'
 import { ClientError } from './errors.ts'
 import { createEvents } from './events.ts'
 import { createChanges } from './rooms/changes.ts'
+import { createReceipts } from './rooms/receipts.ts'
 import { createSends } from './rooms/sends.ts'
+import { createTyping } from './rooms/typing.ts'
 import { defaultSettings } from './settings.ts'
 import { groupCache } from './state/group-cache.ts'
 import { createKeyedMutex } from './state/mutex.ts'
@@ -39,7 +41,8 @@ export function makeContext(
   },
 ): Context {
   const settings = { ...defaultSettings, ...options.settings }
-  return {
+  const hooks: Context['hooks'] = {}
+  const context: Omit<Context, 'typing'> = {
     ...options,
     ...link,
     self,
@@ -54,8 +57,10 @@ export function makeContext(
     watchers: new Set(),
     sends: createSends(),
     changes: createChanges(),
-    hooks: {},
+    hooks,
+    receipts: createReceipts({ settings, hooks }),
     clock: options.clock ?? Date.now,
     step: options.steps ?? (() => {}),
   }
+  return Object.assign(context, { typing: createTyping(context) })
 }

@@ -53,6 +53,13 @@ export interface ClientSettings {
   approvalPoll: number
   /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
   plaintextNetworks: readonly string[]
+  /** Time between two reports in a room: one then stands for many messages. The first goes almost at once. */
+  receiptDelay: number
+  /** Accounts in a group up to which what was read is told to it: every member reports to every other. */
+  receiptMembers: number
+  /** How often others are told that somebody goes on typing, and how long that is shown: twice that and a little. */
+  typingEvery: number
+  typingShown: number
   /** Bytes of a decrypted message: what a decoder is given at most. */
   contentBytes: number
 }
@@ -88,5 +95,9 @@ export const defaultSettings: ClientSettings = {
   guestIdle: 10 * day * 1000,
   approvalPoll: 60_000,
   plaintextNetworks: [],
+  receiptDelay: 1_000,
+  receiptMembers: 32,
+  typingEvery: 4_000,
+  typingShown: 10_000,
   contentBytes: 256 * 1024,
 }

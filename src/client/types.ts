@@ -1,4 +1,4 @@
-import type { ContentDraft, MimiContent, Profile } from '../content/index.ts'
+import type { CapabilityDocument, ContentDraft, MimiContent, Profile, RoomCapabilities } from '../content/index.ts'
 import type { Crypto } from '../crypto/index.ts'
 import type {
   AccountAddress,
@@ -47,6 +47,8 @@ export interface DeviceOptions {
   /** Milliseconds since the epoch. Only for things of our own making; what others made is judged at the log's time. */
   clock?: () => number
   settings?: Partial<ClientSettings>
+  /** Of an edge: what its network carries. Told to every room, where it is part of what `capabilities` says. */
+  capabilities?: CapabilityDocument
   /** Decoded group states; give many devices of one process the same one, so that idle rooms cost nothing. */
   groupCache?: GroupCache
   steps?: (step: ClientStep) => void | Promise<void>
@@ -115,6 +117,8 @@ export interface AccountSettings {
   networks: string[]
   handle?: string
   blocked: AccountAddress[]
+  /** Whether others are told what was read here. */
+  readReceipts: boolean
 }
 
 /** Whom to write to: an address, a handle at this provider, or an identifier on a network behind an edge. */
@@ -274,6 +278,15 @@ export interface ReceivedMessage extends Received {
   content: MimiContent
 }
 
+/** What another account, or another device of this one, reports of messages. */
+export interface Receipt extends LogPosition {
+  account: AccountAddress
+  own: boolean
+  /** `read` of a message stands for all before it too. */
+  status: 'delivered' | 'read'
+  messageIds: Uint8Array[]
+}
+
 export interface PostureChange {
   room: RoomId
   posture: Posture
@@ -312,6 +325,10 @@ export interface Refusal {
  */
 export interface DeviceEvents {
   message: (message: ReceivedMessage, tx: StorageTx) => void | Promise<void>
+  /** Messages have come to others, or were read by them or on another device of this account. Also comes as `message`. */
+  receipt: (receipt: Receipt, tx: StorageTx) => void | Promise<void>
+  /** Somebody types, or does not any more: ends by itself. Never comes again, and may not come at all. */
+  typing: (event: { room: RoomId; account: AccountAddress; on: boolean }) => void | Promise<void>
   /** A message of ours has its place in the log. */
   accepted: (sent: LogPosition & { messageId: Uint8Array }, tx: StorageTx) => void | Promise<void>
   /** A message that this device cannot open or read. The room goes on. */
@@ -414,6 +431,18 @@ export interface Device extends AsyncDisposable {
   leave(room: RoomId): Promise<void>
 
   send(room: RoomId, content: OutgoingContent, options?: SendOptions): Promise<Sent>
+  /**
+   * The person has seen this message of another, and those before it. Told to the room, many in one, or when the account
+   * does not send read receipts to its other devices alone. That messages have come is told by itself.
+   */
+  markRead(room: RoomId, messageId: Uint8Array): Promise<void>
+  /**
+   * The person types, or has stopped: to be called at each key. Told to those who look, at most every few seconds; in
+   * rooms that are not accepted to nobody.
+   */
+  typing(room: RoomId, on?: boolean): Promise<void>
+  /** What can be said in a room, and what becomes of it: for the app to offer that, and nothing that will not cross. */
+  capabilities(room: RoomId): Promise<RoomCapabilities>
 
   posture(room: RoomId): Promise<Posture>
   members(room: RoomId): Promise<Member[]>
@@ -428,6 +457,8 @@ export interface Device extends AsyncDisposable {
   /** Undefined gives the handle up. */
   setHandle(handle: string | undefined): Promise<void>
   setReachable(network: string, reachable: boolean): Promise<void>
+  /** For all devices of the account; true unless said otherwise. */
+  setReadReceipts(on: boolean): Promise<void>
   /** Sent, end to end encrypted, into every room that is accepted, and into later ones when they are. */
   setProfile(profile: Profile): Promise<void>
   block(address: AccountAddress, blocked?: boolean): Promise<void>

@@ -8,9 +8,15 @@ export {
   type Capability,
   type CapabilityDocument,
   type CapabilityLevel,
+  capabilitiesMessage,
   capabilityDocument,
+  combineCapabilities,
   type Feature,
   features,
+  guestCapabilities,
+  messengerCapabilities,
+  type RoomCapabilities,
+  readCapabilities,
 } from './capability.ts'
 export { decodeContent, encodeContent } from './codec.ts'
 export { type DerivedValues, decodeDerivedValues, encodeDerivedValues } from './derived-values.ts'
@@ -18,6 +24,7 @@ export { ContentError, type ContentErrorCode } from './errors.ts'
 export { expiryOf, requirePlausibleExpiry } from './expiry.ts'
 export { contentLimits } from './limits.ts'
 export { bodyOfType, essenceOf, mediaTypes, singlePart } from './media-type.ts'
+export { mentionMarkdown, mentionsIn } from './mentions.ts'
 export { type MessageIdInput, messageId } from './message-id.ts'
 export { type Outcome, type OutcomeKind, outcomeMessage, readOutcome } from './outcome.ts'
 export { type Profile, profileMessage, readProfile } from './profile.ts'

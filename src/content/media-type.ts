@@ -8,6 +8,7 @@ export const mediaTypes = {
   status: 'application/mimi-message-status',
   profile: 'application/vnd.silta.profile+cbor',
   outcome: 'application/vnd.silta.outcome+cbor',
+  capabilities: 'application/vnd.silta.capabilities+cbor',
 } as const
 
 /** Type and subtype in lower case, without parameters. */

@@ -161,6 +161,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     settings: matrixSettings,
     handlers: {
       ...eventHandlers({ portals, bot, botMxid }),
+      onEphemeral: portals.ephemeral,
       ...thirdParty({ context: portals.context, network: networkName, lookUp }),
     },
   })

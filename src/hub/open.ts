@@ -33,6 +33,7 @@ import { block, getPreferences, type PreferenceChange, putPreferences } from './
 import { report } from './reports.ts'
 import { submitCommit } from './rooms/commits.ts'
 import { createRoom, type RoomCreation } from './rooms/create.ts'
+import { sendEphemeral } from './rooms/ephemeral.ts'
 import { submitMessages } from './rooms/messages.ts'
 import type { Accepted } from './rooms/rows.ts'
 import { answerRoom, getGroupInfo, leaveRoom, listRooms, readStandings } from './rooms/standing.ts'
@@ -160,6 +161,7 @@ export function openHub(options: HubOptions) {
     submitMessages: guarded((_, asker: Asker, submission: MessagesSubmission) =>
       accepted(submitMessages(ctx, asker, submission)),
     ),
+    sendEphemeral: guarded(sendEphemeral),
     getGroupInfo: guarded(getGroupInfo),
     listRooms: guarded(listRooms),
     leaveRoom: guarded(leaveRoom),

@@ -9,6 +9,10 @@ export interface HubSettings {
   messageBytes: number
   /** Messages in one submission: enough that a commit to disk is shared, few enough that nobody waits for it. */
   messagesAtOnce: number
+  /** One ephemeral frame: a word of what somebody is doing. */
+  ephemeralBytes: number
+  /** Devices that an ephemeral frame is for at most: in a larger room nobody looks who is typing. */
+  ephemeralReaders: number
   /** One commit, Welcome or GroupInfo: a room of a thousand leaves has a tree of several hundred kilobytes. */
   commitBytes: number
   /** GroupInfo of a room's epoch 0: one leaf. Each leaf costs several signatures, so a made-up tree must not get in. */
@@ -93,6 +97,8 @@ export interface HubSettings {
 export const defaultHubSettings: HubSettings = {
   messageBytes: 64 * 1024,
   messagesAtOnce: 64,
+  ephemeralBytes: 1024,
+  ephemeralReaders: 128,
   commitBytes: 2 * 1024 * 1024,
   firstGroupInfoBytes: 16 * 1024,
   roomLeaves: 2000,

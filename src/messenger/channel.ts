@@ -25,7 +25,7 @@ export interface Channel {
 }
 
 /** Requests that need not wait for the ones before them: they touch no log, and an edge may take its time to answer. */
-const outOfOrder: ReadonlySet<Request['case']> = new Set(['lookUp', 'acknowledge', 'ping', 'resume'])
+const outOfOrder: ReadonlySet<Request['case']> = new Set(['lookUp', 'acknowledge', 'ping', 'resume', 'sendEphemeral'])
 
 /** Requests whose bytes are kept for others to read. */
 const stored: ReadonlySet<Request['case']> = new Set([
@@ -132,8 +132,15 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
     if (underWay >= settings.channelRequests * (acknowledges ? 2 : 1))
       throw new HubError('rate-limited', { retryAfterMs: 100 })
     if (acknowledges) return
+    // Beside the others, so that typing never keeps a message from being sent.
+    if (request.case === 'sendEphemeral') return admitEphemeral()
     const waitMs =
       ctx.rates.requests.take(asker.device, costOf(request, bytes)) || takeBytes(request, bytes) || takeForKind(request)
+    if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
+  }
+
+  const admitEphemeral = () => {
+    const waitMs = ctx.rates.ephemeral.take(asker.device)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
   }
 

@@ -153,6 +153,7 @@ export function openConnection(
         messageBytes: hub.settings.messageBytes,
         commitBytes: hub.settings.commitBytes,
         roomMembers: hub.settings.roomLeaves,
+        ephemeralBytes: hub.settings.ephemeralBytes,
       },
     },
   })

@@ -41,6 +41,8 @@ export interface GatewayRates {
   readonly commits: Rates
   readonly reports: Rates
   readonly bytes: Rates
+  /** By device. */
+  readonly ephemeral: Rates
   /** Of guests, by device. */
   readonly guests: Rates
   /** By network. */

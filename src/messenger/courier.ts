@@ -209,6 +209,12 @@ export function openCourier(options: CourierOptions) {
     return true
   }
 
+  /** Goes out now or never: to a device that is behind, or reads slowly, it would be old when it came. */
+  const sendEphemeral = (room: string, frame: Uint8Array) => {
+    if (stopped || !caughtUp || free() <= 0 || options.buffered() > settings.ephemeralBytes) return
+    send({ case: 'ephemeral', value: { room, frame } })
+  }
+
   pump()
   return {
     news(all: readonly News[]): void {
@@ -219,6 +225,7 @@ export function openCourier(options: CourierOptions) {
         else if (news.kind === 'welcome') welcomes = true
         else if (news.kind === 'consent') consents = true
         else if (news.kind === 'key-packages') lowSupply = true
+        else if (news.kind === 'ephemeral') sendEphemeral(news.roomId, news.frame)
       }
       pump()
     },

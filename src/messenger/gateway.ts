@@ -50,6 +50,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
       reports: openRates(settings.reportsPerDay / 86_400, settings.reportsPerDay, clock),
       bytes: openRates(settings.accountBytesPerHour / 3600, settings.accountBytesBurst, clock),
+      ephemeral: openRates(settings.ephemeralPerSecond, settings.ephemeralBurst, clock),
       guests: openRates(settings.guestRequestsPerMinute / 60, settings.guestRequestsPerMinute, clock),
       strangers: openRates(settings.strangerRequestsPerMinute / 60, settings.strangerRequestsPerMinute, clock),
       invites: openRates(settings.inviteRequestsPerMinute / 60, settings.inviteRequestsPerMinute, clock),

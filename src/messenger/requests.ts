@@ -50,6 +50,9 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       const [first, ...others] = places.map(placeOf)
       return { case: 'accepted', value: { ...first, further: others } }
     }
+    case 'sendEphemeral':
+      await hub.sendEphemeral(asker, roomOf(request.value.room), request.value.frame)
+      return done
     case 'getGroupInfo': {
       const { groupInfo, manifests, seq, at, invite } = await hub.getGroupInfo(asker, roomOf(request.value.room))
       return { case: 'groupInfo', value: { groupInfo, manifests, seq: BigInt(seq), timestampMs: BigInt(at), invite } }

@@ -44,6 +44,9 @@ export interface GatewaySettings {
   accountBytesBurst: number
   /** Reports of an account: somebody reads each of them. */
   reportsPerDay: number
+  /** Ephemeral frames of a device in a second over time, and at once: somebody types in one room at a time. */
+  ephemeralPerSecond: number
+  ephemeralBurst: number
   /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
   guestRequestsPerMinute: number
   inviteRequestsPerMinute: number
@@ -59,6 +62,8 @@ export interface GatewaySettings {
   /** Bytes waiting in a pipe above which nothing more is delivered, and how often that is looked at. */
   pauseBytes: number
   pauseMs: number
+  /** Bytes waiting in a pipe above which ephemeral frames are dropped: they must not wait behind others. */
+  ephemeralBytes: number
   /** Bytes waiting in a pipe at which the reader is given up: answers and events alone can fill it. */
   mostBytes: number
   /** How long an edge may take to find out whether somebody can be reached. */
@@ -93,6 +98,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   accountBytesPerHour: 32 * 1024 * 1024,
   accountBytesBurst: 256 * 1024 * 1024,
   reportsPerDay: 20,
+  ephemeralPerSecond: 2,
+  ephemeralBurst: 20,
   guestRequestsPerMinute: 120,
   inviteRequestsPerMinute: 60,
   strangerRequestsPerMinute: 600,
@@ -102,6 +109,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   acknowledgements: 2048,
   pauseBytes: 1024 * 1024,
   pauseMs: 20,
+  ephemeralBytes: 64 * 1024,
   mostBytes: 32 * 1024 * 1024,
   resolveMs: 10 * second,
   resolves: 1000,

@@ -257,6 +257,12 @@ export declare type ClientFrame = Message<"silta.messenger.v1.ClientFrame"> & {
      */
     value: Report;
     case: "report";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.SendEphemeral send_ephemeral = 60;
+     */
+    value: SendEphemeral;
+    case: "sendEphemeral";
   } | { case: undefined; value?: undefined };
 };
 
@@ -479,6 +485,12 @@ export declare type ServerFrame = Message<"silta.messenger.v1.ServerFrame"> & {
      */
     value: GuestAnswered;
     case: "guestAnswered";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.EphemeralEvent ephemeral = 60;
+     */
+    value: EphemeralEvent;
+    case: "ephemeral";
   } | { case: undefined; value?: undefined };
 };
 
@@ -566,6 +578,13 @@ export declare type Limits = Message<"silta.messenger.v1.Limits"> & {
    * @generated from field: uint32 room_members = 4;
    */
   roomMembers: number;
+
+  /**
+   * one ephemeral frame
+   *
+   * @generated from field: uint32 ephemeral_bytes = 5;
+   */
+  ephemeralBytes: number;
 };
 
 /**
@@ -1532,6 +1551,51 @@ export declare type RoomUpdated = Message<"silta.messenger.v1.RoomUpdated"> & {
  * Use `create(RoomUpdatedSchema)` to create a new message.
  */
 export declare const RoomUpdatedSchema: GenMessage<RoomUpdated>;
+
+/**
+ * For the devices of other accounts in the room that are connected now. It is not stored, not acknowledged, stands in no
+ * log, and is dropped without a word wherever it would be in the way. Its bytes: docs/messenger-protocol.md.
+ *
+ * @generated from message silta.messenger.v1.SendEphemeral
+ */
+export declare type SendEphemeral = Message<"silta.messenger.v1.SendEphemeral"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * @generated from field: bytes frame = 2;
+   */
+  frame: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.SendEphemeral.
+ * Use `create(SendEphemeralSchema)` to create a new message.
+ */
+export declare const SendEphemeralSchema: GenMessage<SendEphemeral>;
+
+/**
+ * @generated from message silta.messenger.v1.EphemeralEvent
+ */
+export declare type EphemeralEvent = Message<"silta.messenger.v1.EphemeralEvent"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+
+  /**
+   * @generated from field: bytes frame = 2;
+   */
+  frame: Uint8Array;
+};
+
+/**
+ * Describes the message silta.messenger.v1.EphemeralEvent.
+ * Use `create(EphemeralEventSchema)` to create a new message.
+ */
+export declare const EphemeralEventSchema: GenMessage<EphemeralEvent>;
 
 /**
  * After Authenticate nothing is delivered until Resume. From then on the device gets all it has not acknowledged, oldest

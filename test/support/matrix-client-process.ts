@@ -210,6 +210,20 @@ serveJson({
     }
     throw new Error('the room keys did not get into the backup')
   },
+  typing: (room: string, on: boolean) => client.sendTyping(room, on, 30_000).then(() => null),
+  async typingIn(room: string) {
+    const members = client.getRoom(room)?.getMembers() ?? []
+    return members.filter(({ typing, userId }) => typing && userId !== client.getUserId()).map(({ userId }) => userId)
+  },
+  async read(room: string, eventId: string, privately: boolean) {
+    const event = client.getRoom(room)?.findEventById(eventId)
+    if (!event) throw new Error('no such event')
+    const kind = (privately ? 'm.read.private' : 'm.read') as never
+    await client.sendReadReceipt(event, kind, true)
+  },
+  async readUpTo(room: string, user: string) {
+    return client.getRoom(room)?.getEventReadUpTo(user, true) ?? null
+  },
   signOut: () => client.logout(true).then(() => null),
   newRoomKey: (room: string) => client.getCrypto()!.forceDiscardSession(room),
 })

@@ -67,6 +67,13 @@ export interface MatrixClient extends AsyncDisposable {
   messages(room: string): Promise<ClientMessage[]>
   /** Waits for a decrypted message with this body, in any room when none is given. */
   untilReceived(body: string, options?: { room?: string; timeoutMs?: number }): Promise<ClientMessage>
+  typing(room: string, on: boolean): Promise<void>
+  /** Who types there, but itself. */
+  typingIn(room: string): Promise<string[]>
+  /** Tells, or with `private` only its own devices, that everything up to the event was read. */
+  read(room: string, eventId: string, options?: { private?: boolean }): Promise<void>
+  /** The event up to which somebody has read. */
+  readUpTo(room: string, user: string): Promise<string | null>
   /** The current state of a room by type (and state key). */
   state(room: string, type: string, stateKey?: string): Promise<Record<string, unknown> | null>
   members(room: string): Promise<{ user: string; membership: string; name: string }[]>
@@ -126,6 +133,10 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     setDisplayName: (displayName) => call('setDisplayName', displayName),
     send: (room, message, sendOptions = {}) => call('send', room, message, sendOptions),
     sendRaw: (room, type, content) => call('sendRaw', room, type, content),
+    typing: (room, on) => call('typing', room, on),
+    typingIn: (room) => call('typingIn', room),
+    read: (room, eventId, readOptions = {}) => call('read', room, eventId, readOptions.private === true),
+    readUpTo: (room, other) => call('readUpTo', room, other),
     messages: (room) => call('messages', room),
     untilReceived: (body, { room, timeoutMs = 90_000 } = {}) => call('untilReceived', body, room ?? null, timeoutMs),
     state: (room, type, stateKey = '') => call('state', room, type, stateKey),

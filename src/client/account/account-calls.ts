@@ -6,11 +6,12 @@ import { parseAddress, policyOf, wirePolicy, wireReason } from '../connection/wi
 import type { Context } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
 import type { Workers } from '../rooms/workers.ts'
-import { accounts, rooms, rosters } from '../state/records.ts'
+import { accountSettings, accounts, rooms, rosters } from '../state/records.ts'
 import { inRoom } from '../state/room-work.ts'
 import type { Device, Target } from '../types.ts'
 import { confirmLink } from './link.ts'
 import { changeDevices, currentManifest } from './manifests.ts'
+import { setReadReceipts } from './own-devices.ts'
 import { changeProfile } from './profiles.ts'
 import { refusalOf } from './trust.ts'
 
@@ -24,6 +25,7 @@ type AccountCalls = Pick<
   | 'setFirstContact'
   | 'setHandle'
   | 'setReachable'
+  | 'setReadReceipts'
   | 'setProfile'
   | 'block'
   | 'report'
@@ -73,10 +75,12 @@ export function accountCalls(context: Context, workers: Workers): AccountCalls {
         networks: value.networks,
         ...(value.handle && { handle: value.handle }),
         blocked: value.blocked.map(parseAddress),
+        readReceipts: (await context.storage.transaction((tx) => accountSettings.get(tx)))?.readReceipts ?? true,
       }
     },
     setFirstContact: (policy) => change({ firstContact: wirePolicy(policy) }),
     setHandle: (handle) => change({ handle: handle ?? '' }),
+    setReadReceipts: (on) => setReadReceipts(context, on),
     setReachable: (network, reachable) => change(reachable ? { reachable: [network] } : { unreachable: [network] }),
     report: (room, account, reason) => done({ case: 'report', value: { room, account, reason: wireReason(reason) } }),
     block: (account, blocked = true) => done({ case: 'block', value: { account, blocked } }),

@@ -13,10 +13,19 @@ import { type AccountAddress, type Leaf, parseAccountAddress, readCertificate } 
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { addSubmission } from '../rooms/submissions.ts'
-import { accounts, issuedCertificates, ownManifest, ownProfile, rooms, selfRecord } from '../state/records.ts'
+import {
+  accountSettings,
+  accounts,
+  issuedCertificates,
+  ownManifest,
+  ownProfile,
+  rooms,
+  selfRecord,
+} from '../state/records.ts'
 import { inRoom, type RoomWork } from '../state/room-work.ts'
 import type { StorageTx } from '../types.ts'
 import { certify, currentManifest } from './manifests.ts'
+import { settingsMessage } from './own-devices.ts'
 import { storeProfile } from './profiles.ts'
 
 /** What the primary tells the account's other devices in the self room; media types of its messages there. */
@@ -57,6 +66,8 @@ export async function sendContactsIfOwed(context: Context, work: RoomWork): Prom
     bytes += encoded.length
   }
   await send()
+  const settings = await accountSettings.get(work.tx)
+  if (settings) await addSubmission(context, work, settingsMessage(settings.readReceipts ?? true))
 }
 
 function contactOf(address: string, accountKey: Uint8Array, { name, foreignAddress }: Profile): Contact {
@@ -123,7 +134,7 @@ async function storeCertificate(context: Context, work: RoomWork, bytes: Uint8Ar
   const renewed = await renewLeaves(work.tx)
   work.afterwards(() => {
     self.certificate = bytes
-    context.hooks.leavesRenewed?.(renewed)
+    for (const room of renewed) context.hooks.send?.(room)
   })
 }
 
@@ -176,7 +187,7 @@ async function renewOthers(context: Context, ends: number): Promise<void> {
       await addSubmission(context, work, { body: singlePart(certificateType, certificate, disposition.unspecified) })
     }
   })
-  context.hooks.leavesRenewed?.([room])
+  context.hooks.send?.(room)
 }
 
 /** Takes down until when another device of the account is certified. */

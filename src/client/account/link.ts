@@ -33,7 +33,7 @@ interface LinkCode {
   deviceKey: Uint8Array
 }
 
-function encodeCode(crypto: Crypto, { secret, deviceKey }: LinkCode): string {
+export function encodeCode(crypto: Crypto, { secret, deviceKey }: LinkCode): string {
   const body = concatBytes(secret, deviceKey)
   return codePrefix + toBase64Url(concatBytes(body, crypto.sha256(body).subarray(0, checkLength)))
 }
@@ -58,7 +58,7 @@ function decodeCode(crypto: Crypto, text: string): LinkCode {
  * Where the two devices meet at the provider, and the key for what is handed over. Both come from the secret by HKDF
  * (RFC 5869), so the provider, which sees the meeting place, learns neither secret nor key.
  */
-function meetingOf(crypto: Crypto, secret: Uint8Array) {
+export function meetingOf(crypto: Crypto, secret: Uint8Array) {
   const none = new Uint8Array()
   return {
     rendezvous: crypto.hkdfSha256(secret, none, 'silta link v1 rendezvous', 32),

@@ -12,9 +12,11 @@ import { asClientError, ClientError, type ClientErrorCode, IdentityRefusal, pass
 import { ownManifest, type PendingCommitRecord, pendingCommits, rooms, submissions } from '../state/records.ts'
 import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
 import type { RoomKind } from '../types.ts'
+import { tellCapabilitiesIfOwed } from './capabilities.ts'
 import { commitIfDue } from './commits.ts'
 import { cannotEnter, prepareEntry } from './enter.ts'
 import { commitChange } from './group-commit.ts'
+import { sendReceiptsIfOwed } from './receipts.ts'
 import { adoptPending } from './receive.ts'
 import { messagesAtOnce, sendMessages, type Waiting, waitingMessages } from './send-messages.ts'
 import { refuseSubmission } from './submissions.ts'
@@ -129,6 +131,8 @@ async function nextOf(context: Context, work: RoomWork, most: number): Promise<N
   if (change) return { what: 'commit', pending: change }
   await sendProfileIfOwed(context, work)
   await sendContactsIfOwed(context, work)
+  await tellCapabilitiesIfOwed(context, work)
+  await sendReceiptsIfOwed(context, work)
   const batch = await waitingMessages(context, work, most)
   return batch.length === 0 ? { what: 'nothing' } : { what: 'messages', batch }
 }

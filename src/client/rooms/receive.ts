@@ -16,6 +16,7 @@ import {
 } from '../../mls/index.ts'
 import { type Deliver, EntryKind } from '../../protocol/index.ts'
 import { receiveFromPrimary } from '../account/companions.ts'
+import { receiveFromOwnDevice } from '../account/own-devices.ts'
 import { noteProfile } from '../account/profiles.ts'
 import { admission, identityRefusalIn, noteManifests } from '../account/trust.ts'
 import { type Context, seconds } from '../context.ts'
@@ -32,8 +33,11 @@ import {
   submissions,
 } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
+import type { LogPosition } from '../types.ts'
 import { tellPosture, tellRoom } from './announce.ts'
+import { noteCapabilities } from './capabilities.ts'
 import { accountsIn, groupEpoch, tellGroup } from './group-state.ts'
+import { noteReceipts } from './receipts.ts'
 import { rosterAfter } from './roster.ts'
 import { firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
 
@@ -84,7 +88,7 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   const content = readContent(context, plaintext, { sender: leaf.address, room: work.id })
   if (content instanceof ClientError) return context.events.run('undecryptable', { ...at, error: content }, work.tx)
   const own = leaf.address === context.self.address
-  if (work.record?.kind === 'self' && own && (await receiveFromOwn(context, work, leaf, content))) return
+  if (work.record?.kind === 'self' && own && (await receiveFromOwn(context, work, leaf, content, at))) return
   if (work.record?.kind === 'guest' && !isForGuests(content)) {
     const error = new ClientError('text-only')
     return context.events.run('undecryptable', { ...at, error }, work.tx)
@@ -96,9 +100,12 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   }
   const guestOf = leaf.accountKind === 'guest' && !own ? work.id : undefined
   await noteProfile(context, work.tx, leaf.address, content, guestOf)
+  await noteCapabilities(work.tx, leaf, content)
   const id = messageId(context.crypto, { sender: leaf.address, room: work.id, encoded: plaintext, salt: content.salt })
   const received = { ...at, sender: leaf.address, senderDevice: leaf.deviceId, own, messageId: id, content }
   await context.events.run('message', received, work.tx)
+  await noteReceipts(context, work, received)
+  if (!own) work.afterwards(() => context.typing.spoke(work.id, leaf.address))
 }
 
 /** The content, when it can be read and says what the group says about who sent it, and where. */
@@ -120,8 +127,18 @@ function readContent(
 }
 
 /** What other devices of this account say that is nothing for an application to show. */
-async function receiveFromOwn(context: Context, work: RoomWork, sender: Leaf, content: MimiContent): Promise<boolean> {
-  return (await receiveInvites(context, work, content)) || receiveFromPrimary(context, work, sender, content)
+async function receiveFromOwn(
+  context: Context,
+  work: RoomWork,
+  sender: Leaf,
+  content: MimiContent,
+  at: LogPosition,
+): Promise<boolean> {
+  return (
+    (await receiveInvites(context, work, content)) ||
+    (await receiveFromOwnDevice(context, work, content, at)) ||
+    receiveFromPrimary(context, work, sender, content)
+  )
 }
 
 /** Links that another device of this account has made or revoked. */

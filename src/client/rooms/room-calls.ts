@@ -6,8 +6,10 @@ import { accounts, type MemberLeaf, ownProfile, rooms } from '../state/records.t
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
 import type { Device, Member, RoomStanding, Sent, StorageTx } from '../types.ts'
 import { roomView, tellRoom, visible } from './announce.ts'
+import { capabilitiesOf } from './capabilities.ts'
 import { groupEpoch } from './group-state.ts'
 import { directRoom } from './reach.ts'
+import { markRead } from './receipts.ts'
 import { postureOf } from './roster.ts'
 import { addSubmission, alreadySent } from './submissions.ts'
 import type { Workers } from './workers.ts'
@@ -21,6 +23,9 @@ type RoomCalls = Pick<
   | 'decline'
   | 'leave'
   | 'send'
+  | 'markRead'
+  | 'typing'
+  | 'capabilities'
   | 'posture'
   | 'members'
   | 'safetyNumber'
@@ -97,6 +102,10 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
       workers.send(room)
       return { messageId, accepted }
     },
+
+    markRead: (room, messageId) => markRead(context, room, messageId),
+    typing: (room, on = true) => context.typing.say(room, on),
+    capabilities: (room) => capabilitiesOf(context, room),
 
     posture: (room) => lookIntoRoom(context, room, async (work) => postureOf(await work.roster(), context.settings)),
     members: (room) =>

@@ -1,5 +1,5 @@
 import { type CborLimits, decodeCbor, encodeCbor } from '../../cbor/index.ts'
-import type { Profile } from '../../content/index.ts'
+import type { CapabilityDocument, Profile } from '../../content/index.ts'
 import type { AccountAddress, AccountKind, DeviceKind, Leaf, Role, RoomId } from '../../identity/index.ts'
 import { ClientError } from '../errors.ts'
 import type { RoomKind, RoomStanding, StorageTx } from '../types.ts'
@@ -47,6 +47,8 @@ export interface AccountRecord {
   /** The newest manifest ever seen, with the keys of its devices: an older one cannot bring a device back. */
   manifest?: { number: number; hash: Uint8Array; devices: Uint8Array[] }
   profile?: Profile
+  /** Of an account behind an edge: what its network carries. */
+  capabilities?: CapabilityDocument
 }
 
 export interface KeyPackageRecord {
@@ -80,6 +82,10 @@ export interface RoomRecord {
   commitDue?: boolean
   /** This device is the one of its account that tells the room the profile, and has not done so. */
   profileOwed?: boolean
+  /** What the network of this edge carries, as the room was told of it last: the hash of that. */
+  capabilitiesTold?: Uint8Array
+  /** Messages of others for which receipts are still to be sent: come here, and the newest that was read. */
+  receipts?: { delivered?: Uint8Array[]; read?: Uint8Array }
   /** Of the self room: a device has come in that was not told of contacts yet. The primary tells them. */
   contactsOwed?: boolean
   /** Of a guest's room: what every device that enters it has to show. */
@@ -252,6 +258,8 @@ export const nextManifest = single<NextManifestRecord>('next-manifest')
 /** When callers' keys were last looked through, milliseconds since the epoch. */
 export const lastForgotten = single<{ at: number }>('forgotten')
 export const ownProfile = single<Profile>('profile')
+/** What holds for the account on all its devices, as they tell each other in the self room. */
+export const accountSettings = single<{ readReceipts?: boolean }>('account-settings')
 export const guestEntry = single<GuestEntryRecord>('guest-entry')
 export const invites = table<InviteRecord>('invite')
 export const accounts = table<AccountRecord, AccountAddress>('account')

@@ -60,7 +60,11 @@ export function inRoom<T>(context: Context, room: RoomId, fn: (work: RoomWork) =
 }
 
 /** Reads a room without changing it. */
-export function lookIntoRoom<T>(context: Context, room: RoomId, fn: (work: RoomWork) => Promise<T>): Promise<T> {
+export function lookIntoRoom<T>(
+  context: Pick<Context, 'storage'>,
+  room: RoomId,
+  fn: (work: RoomWork) => Promise<T>,
+): Promise<T> {
   return context.storage.transaction(async (tx) => fn((await open(tx, room, undefined, [])).work))
 }
 

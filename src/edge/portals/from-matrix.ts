@@ -5,6 +5,7 @@ import type { Transaction } from '../../store/index.ts'
 import type { StoredEvent } from '../matrix/appservice.ts'
 import { isDecrypted } from '../matrix/ghosts.ts'
 import { fromMatrix, isRefused, type Loss, replyTargetOf } from '../matrix/translate/index.ts'
+import { circleOf } from './circle.ts'
 import { owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
 import type { LateEvent } from './late-events.ts'
@@ -123,10 +124,10 @@ const withRelation = (content: Json, outer: Json): Json =>
     ? { ...content, 'm.relates_to': outer['m.relates_to'] }
     : content
 
-async function translate(context: PortalContext, portal: Portal, plain: Plain, replaces?: Uint8Array) {
+async function translate(context: PortalContext, portal: OpenPortal, plain: Plain, replaces?: Uint8Array) {
   const target = replyTargetOf(plain.content)
   const inReplyTo = target && (await context.messages.messageOf(context.database, portal.id, target))
-  return fromMatrix(plain, { inReplyTo: inReplyTo || undefined, replaces })
+  return fromMatrix(plain, { inReplyTo: inReplyTo || undefined, replaces, ...circleOf(portal) })
 }
 
 const keyOf = (context: PortalContext, what: string, portal: Portal, eventId: string) =>

@@ -158,7 +158,7 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
 }
 
 /** A report of more messages than this tells of the newest only: each becomes an event on Matrix. */
-const reportedAtOnce = 20
+const reportedAtOnce = 3
 
 /** The account that was asked for consent has answered. */
 async function consentChanged(

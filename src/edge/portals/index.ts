@@ -21,6 +21,7 @@ import { type Beginning, beginPortal } from './opening.ts'
 import { outboxTable } from './outbox-table.ts'
 import { portalTable } from './portal-table.ts'
 import { createRunner } from './runner.ts'
+import { passSignals, signalsFromMatrix } from './signals.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
@@ -45,6 +46,8 @@ export interface Portals {
   takeEvents(room: string, events: readonly StoredEvent[]): Promise<{ taken: true; retryAfterMs?: number } | undefined>
   /** A ghost was invited into a room that is no portal's. */
   invited(ghost: GhostId, peer: AccountAddress, event: StoredEvent): Promise<void>
+  /** Typing and receipts of one appservice transaction. */
+  ephemeral(events: readonly Record<string, unknown>[]): void
   /** A room key came for a ghost. */
   keyCame(matrixRoom: string): Promise<void>
   /** Takes up everything that was under way. */
@@ -91,11 +94,13 @@ export function openPortals(options: PortalsOptions): Portals {
     late: lateEvents(sealer, clock),
     wake: (portal) => runner.wake(portal),
   }
+  const signals = signalsFromMatrix(context)
   return {
     context,
     listen(user) {
       listenToDevice(context, user)
       listenToGroups(context, user)
+      passSignals(context, user)
       // A device that comes later was another process', which may have left things in the middle.
       if (started)
         void unfinished(context, user.account)
@@ -106,6 +111,7 @@ export function openPortals(options: PortalsOptions): Portals {
     takeEvents: (room, events) => takeEvents(context, room, events),
     takeGroupEvents: (room, events) => takeGroupEvents(context, room, events),
     invited: (ghost, peer, event) => ghostInvited(context, ghost, peer, event),
+    ephemeral: signals.take,
     async keyCame(matrixRoom) {
       context.wakeRoom(matrixRoom)
       const { portals, groups } = context
@@ -121,8 +127,15 @@ export function openPortals(options: PortalsOptions): Portals {
       for (const id of await context.late.portals(database)) keysCame.add(id)
       for (const id of [...keysCame, ...(await unfinished(context))]) runner.wake(id)
     },
-    idle: () => runner.idle(),
-    stop: () => runner.stop(),
+    async idle() {
+      await signals.idle()
+      await runner.idle()
+    },
+    async stop() {
+      signals.stop()
+      await signals.idle()
+      await runner.stop()
+    },
   }
 }
 
@@ -136,6 +149,7 @@ async function unfinished({ database }: PortalContext, account?: AccountAddress)
        or (state = 'open' and peer_name is not null and shown_name is null)
        or exists (select 1 from portal_outbox o where o.portal = p.id)
        or exists (select 1 from portal_departure d where d.portal = p.id)
+       or exists (select 1 from portal_read r where r.portal = p.id)
        or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix))
      order by id`,
     [account ?? null],

@@ -1,6 +1,7 @@
 import { decodeContent } from '../../content/index.ts'
 import { describePosture, type Posture } from '../../identity/index.ts'
 import { isRefused, type Loss, toMatrix } from '../matrix/translate/index.ts'
+import { circleOf } from './circle.ts'
 import type { PortalContext } from './context.ts'
 import type { OutboxEvent, OutboxItem } from './outbox-table.ts'
 import type { OpenPortal } from './portal-table.ts'
@@ -87,7 +88,7 @@ async function makeEvent(
       const target = content.inReplyTo
       if (target !== undefined && before.messages.has(hex(target))) return 'later'
       const replyTo = target && (await context.messages.eventOf(context.database, portal.id, target))
-      const result = toMatrix(content, { replyTo, eventBytes: context.settings.eventBytes })
+      const result = toMatrix(content, { replyTo, ...circleOf(portal), eventBytes: context.settings.eventBytes })
       if (isRefused(result)) return { item, outcome: result.level, code: result.code }
       return { item, encrypt: { plain: result.event }, losses: result.losses }
     }

@@ -44,6 +44,8 @@ export type OpenPortal = Portal & {
   readonly mxid: string
   /** Of a group: all Matrix users who read there. */
   readonly readers?: readonly string[]
+  /** Of a group: the accounts in it, by the Matrix ids of users and ghosts. */
+  readonly circle?: ReadonlyMap<string, AccountAddress>
 }
 
 interface Row {

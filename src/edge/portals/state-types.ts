@@ -1,5 +1,7 @@
 /** State event that marks a portal's room with a random value of ours. */
 export const markType = 'eu.silta.portal'
+/** State event that says what can be said in the room, and what becomes of it (src/content/capability.ts). */
+export const capabilitiesType = 'eu.silta.capabilities'
 /** State event that says who can read. */
 export const postureType = 'eu.silta.posture'
 

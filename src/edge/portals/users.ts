@@ -13,6 +13,7 @@ import type { AccountAddress } from '../../identity/index.ts'
 import type { Database, Queryable, Sealer, Transaction } from '../../store/index.ts'
 import { createLocks } from '../matrix/locks.ts'
 import type { Steps } from '../matrix/steps.ts'
+import { matrixCapabilities } from '../matrix/translate/index.ts'
 import { EdgeError } from './errors.ts'
 import type { Held, HeldLeases } from './leases.ts'
 
@@ -151,6 +152,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const { connection, mls, groupCache, clock, steps } = options
       const given = {
         ...{ connection, storage, crypto, mls, groupCache, clock, steps },
+        capabilities: matrixCapabilities,
         ...(options.settings === undefined ? {} : { settings: options.settings }),
         ...(options.trust === undefined ? {} : { trust: options.trust }),
       }

@@ -6,6 +6,7 @@ import { closePortal, openPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { tellHeld } from './reports.ts'
 import { sendWaiting } from './sending.ts'
+import { showCapabilities, tellRead } from './telling.ts'
 
 /** Everything there is to do for one portal now; called by the runner, one at a time for each. */
 export async function workOn(context: PortalContext, id: number, keysCame: boolean): Promise<void> {
@@ -31,6 +32,8 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
   await owePosture(context, open)
   if (keysCame) await replacePlaceholders(context, open)
   await tellHeld(context, open)
+  await showCapabilities(context, open)
+  await tellRead(context, open)
   for (
     let now: OpenPortal | undefined = open;
     now !== undefined;

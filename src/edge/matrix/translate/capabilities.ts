@@ -43,8 +43,10 @@ export const matrixCapabilities: CapabilityDocument = capabilityDocument(
     formatting: { level: 'full' },
     reply: { level: 'full' },
     'delivery-receipt': { level: 'full' },
-    // The name is there, but nobody is called by it.
-    mention: { level: 'partial', code: 'mention' },
+    'read-receipt': { level: 'full' },
+    typing: { level: 'full' },
+    // Of whoever is in the room.
+    mention: { level: 'full' },
     edit: no('edit'),
     delete: no('deletion'),
     reaction: no('reaction'),

@@ -3,7 +3,7 @@ import { type Loss, type Refused, refused, type TranslationCode } from './capabi
 import { type Fragment, isFormatted, maximumSource, wrap } from './fragment.ts'
 import { readHtml } from './html-read.ts'
 import { writeHtml } from './html-write.ts'
-import { withoutLinks } from './links.ts'
+import { mentionedIn, withLinks } from './links.ts'
 import { readMarkdown } from './markdown-read.ts'
 import { writeMarkdown } from './markdown-write.ts'
 import { writePlain } from './plain-write.ts'
@@ -21,6 +21,8 @@ export interface FromMatrixContext {
   readonly inReplyTo?: Uint8Array | undefined
   /** The message that this one takes the place of. */
   readonly replaces?: Uint8Array | undefined
+  /** The account that a Matrix id is in this room; undefined for whoever is not in it: their id is nobody's business. */
+  readonly accountOf?: ((mxid: string) => string | undefined) | undefined
 }
 
 /** Events that are a message of some kind to a person; all others pass unseen. */
@@ -85,7 +87,7 @@ export function fromMatrix({ type, content }: { type: string; content: Json }, c
   const isReply = isObject(relationOf(content)['m.in_reply_to'])
   const star = msgtype === 'm.emote' ? '* ' : ''
   const plain = star + (isReply ? withoutFallback(body) : body)
-  const fragment = formattedOf(content, star, losses)
+  const fragment = formattedOf(content, star, losses, context)
   const text = fragment === undefined ? { plain } : { ...written(fragment), plain: writePlain(fragment) || plain }
   if (text.plain.slice(star.length).trim() === '') return refused('empty')
   const { inReplyTo, replaces } = context
@@ -100,14 +102,24 @@ export function fromMatrix({ type, content }: { type: string; content: Json }, c
 }
 
 /** The formatted body, if there is one that says more than the plain one. */
-function formattedOf(content: Json, star: string, losses: Set<Loss>): Fragment | undefined {
+function formattedOf(
+  content: Json,
+  star: string,
+  losses: Set<Loss>,
+  { accountOf = () => undefined }: FromMatrixContext,
+): Fragment | undefined {
   const { format, formatted_body: html } = content
   if (format !== 'org.matrix.custom.html' || typeof html !== 'string') return undefined
   const read = readHtml(html)
   if (read === undefined || read.lossy) losses.add('formatting')
   if (read === undefined) return undefined
-  // A person's Matrix id is nothing to the messenger, and no more of it is to cross than is needed: their name stays.
-  const { fragment, taken } = withoutLinks(read.fragment, (href) => /^https?:\/\/matrix\.to\/#\/(?:@|%40)/i.test(href))
+  // Who is in the room is named by their account. Anybody else's Matrix id is nothing to the messenger: their name stays.
+  const { fragment, taken } = withLinks(read.fragment, (href) => {
+    const mxid = mentionedIn(href)
+    // What only looks like an account of ours is a stranger's word.
+    if (mxid === undefined) return href.startsWith('mimi:') ? undefined : href
+    return accountOf(mxid)
+  })
   if (taken) losses.add('mention')
   if (!isFormatted(fragment)) return undefined
   const [first, ...rest] = fragment

@@ -3,7 +3,7 @@ import { type Loss, type Refused, refused, type TranslationCode } from './capabi
 import { type Fragment, isFormatted } from './fragment.ts'
 import { readHtml } from './html-read.ts'
 import { writeHtml } from './html-write.ts'
-import { withoutLinks } from './links.ts'
+import { mentionLink, withLinks } from './links.ts'
 import { readMarkdown } from './markdown-read.ts'
 import { writePlain } from './plain-write.ts'
 
@@ -16,6 +16,8 @@ export type ToMatrix = { readonly event: MatrixEvent; readonly losses: readonly 
 export interface ToMatrixContext {
   /** The event that `inReplyTo` is on Matrix, when it is known. */
   readonly replyTo?: string | undefined
+  /** The Matrix id of an account in this room; undefined for whoever is not in it. */
+  readonly mxidOf?: ((account: string) => string | undefined) | undefined
   /** Bytes that an event's content may have before it is encrypted. */
   readonly eventBytes: number
 }
@@ -24,7 +26,7 @@ export interface ToMatrixContext {
  * A message of the messenger as a Matrix event. Pure; never throws for content that was decoded.
  * Nothing is quoted in the body for a reply: the fallback text was taken out of Matrix with version 1.13.
  */
-export function toMatrix(content: MimiContent, { replyTo, eventBytes }: ToMatrixContext): ToMatrix {
+export function toMatrix(content: MimiContent, { replyTo, mxidOf, eventBytes }: ToMatrixContext): ToMatrix {
   const refusal = refusalOf(content)
   if (refusal !== undefined) return refused(refusal)
   const text = readText(content)
@@ -34,7 +36,7 @@ export function toMatrix(content: MimiContent, { replyTo, eventBytes }: ToMatrix
   if (content.inReplyTo !== undefined && replyTo === undefined) losses.push('reply')
   if (content.topicId !== undefined) losses.push('thread')
   if (hasOtherParts(content.body)) losses.push('part')
-  const { fragment, lossy, mention } = formattedOf(text)
+  const { fragment, lossy, mention, mentioned } = formattedOf(text, mxidOf)
   if (lossy) losses.push('formatting')
   if (mention) losses.push('mention')
 
@@ -45,7 +47,7 @@ export function toMatrix(content: MimiContent, { replyTo, eventBytes }: ToMatrix
     msgtype: 'm.text',
     body,
     // Said explicitly: without it, clients search the body for names and keywords (client-server API v1.7, mentions).
-    'm.mentions': {},
+    'm.mentions': mentioned.length > 0 ? { user_ids: mentioned } : {},
     ...(replyTo === undefined ? {} : { 'm.relates_to': { 'm.in_reply_to': { event_id: replyTo } } }),
   }
   const full = formatted
@@ -58,6 +60,9 @@ export function toMatrix(content: MimiContent, { replyTo, eventBytes }: ToMatrix
     losses: [...new Set([...losses, 'formatting' as const])],
   }
 }
+
+/** People called by one message: more would be a nuisance. */
+const mostMentions = 64
 
 const sizeOf = (content: object) => new TextEncoder().encode(JSON.stringify(content)).length
 
@@ -92,12 +97,19 @@ function hasOtherParts(part: Part): boolean {
 interface Formatted {
   fragment: Fragment
   lossy: boolean
+  /** Somebody was mentioned who is not in the room. */
   mention: boolean
+  /** Matrix ids. */
+  mentioned: readonly string[]
 }
 
 /** The richest form of a text that can be read. */
-function formattedOf({ plain, html, markdown }: { plain: string; html?: string; markdown?: string }): Formatted {
-  const plainly = { fragment: [plain], lossy: html !== undefined || markdown !== undefined, mention: false }
+function formattedOf(
+  { plain, html, markdown }: { plain: string; html?: string; markdown?: string },
+  mxidOf: (account: string) => string | undefined = () => undefined,
+): Formatted {
+  const lossyPlain = html !== undefined || markdown !== undefined
+  const plainly = { fragment: [plain], lossy: lossyPlain, mention: false, mentioned: [] }
   const read =
     html === undefined
       ? markdown === undefined
@@ -105,7 +117,14 @@ function formattedOf({ plain, html, markdown }: { plain: string; html?: string; 
         : { fragment: readMarkdown(markdown), lossy: false }
       : (readHtml(html) ?? { fragment: markdown === undefined ? undefined : readMarkdown(markdown), lossy: true })
   if (read?.fragment === undefined) return plainly
-  // A mention points to an account of the messenger, which is nobody on Matrix: its text stays.
-  const { fragment, taken } = withoutLinks(read.fragment, (href) => href.startsWith('mimi:'))
-  return { fragment, lossy: read.lossy, mention: taken }
+  // A mention points to an account of the messenger. Of whoever is not in the room, the text stays alone.
+  const mentioned = new Set<string>()
+  const { fragment, taken } = withLinks(read.fragment, (href) => {
+    if (!href.startsWith('mimi:')) return href
+    const mxid = mxidOf(href)
+    if (mxid === undefined) return undefined
+    mentioned.add(mxid)
+    return mentionLink(mxid)
+  })
+  return { fragment, lossy: read.lossy, mention: taken, mentioned: [...mentioned].slice(0, mostMentions) }
 }

@@ -37,6 +37,7 @@ export async function portalFor(
     endedBecause: undefined,
     making: undefined,
     readers: readersOf(context, group),
+    circle: new Map(Object.entries(group.state.messenger?.members ?? {}).map(([who, { account }]) => [who, account])),
   }
 }
 

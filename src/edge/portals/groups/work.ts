@@ -1,6 +1,7 @@
 import type { PortalContext } from '../context.ts'
 import { replacePlaceholders } from '../from-matrix.ts'
 import { tellHeld } from '../reports.ts'
+import { showCapabilities, tellRead } from '../telling.ts'
 import { endGroup, makeGroupRoom, makeMessengerGroup, readMatrixRoom } from './opening.ts'
 import { reconcile } from './reconcile.ts'
 import { portalFor, sendToGroup } from './speaking.ts'
@@ -73,6 +74,8 @@ async function goOn(context: PortalContext, id: number, found: MessengerView, ke
     const portal = await portalFor(context, group, user)
     if (keysCame) await replacePlaceholders(context, portal)
     await tellHeld(context, portal)
+    await showCapabilities(context, portal)
+    await tellRead(context, portal)
     break
   }
   await sendToGroup(context, id, view)
