@@ -8,6 +8,7 @@ import { type MatrixClient, startMatrixClient } from '../test/support/matrix-cli
 import { fileStorage } from './chat/file-storage.ts'
 import { notes } from './chat/notes.ts'
 import { buildPages } from './pages/build.ts'
+import { auditKeyOf } from './start/audit-key.ts'
 import type { Child } from './start/children.ts'
 import { configure, wishedPort } from './start/configuration.ts'
 import { dataFolder } from './start/data.ts'
@@ -83,7 +84,17 @@ async function start(): Promise<string> {
   const shown = state.demonstrated && !missing ? await recall() : await show(state, synapse)
   const link = pages.includes('guest') ? await linkToTry(service, messengerUser) : undefined
   const app = pages.includes('app') && trialIssuerIsOn(configuration.config)
-  for (const line of describeReady({ state, shown, configuration, homeserver: synapse?.url, link, app, began }))
+  const auditKey = pages.includes('audit') ? await auditKeyOf(configuration) : undefined
+  for (const line of describeReady({
+    state,
+    shown,
+    configuration,
+    homeserver: synapse?.url,
+    link,
+    app,
+    auditKey,
+    began,
+  }))
     print(line)
   return firstToEnd(child, synapse)
 }

@@ -1,3 +1,5 @@
+import { relative } from 'node:path'
+import { root } from '../support/command.ts'
 import type { Configuration } from './configuration.ts'
 import type { State } from './state.ts'
 
@@ -9,6 +11,7 @@ export function describeReady({
   homeserver,
   link,
   app,
+  auditKey,
   began,
 }: {
   state: State
@@ -21,6 +24,8 @@ export function describeReady({
   link: string | undefined
   /** Whether there is a messenger client in the browser. */
   app: boolean
+  /** The key of the compliance log, where there is a page for auditors. */
+  auditKey: string | undefined
   began: number
 }): string[] {
   const lines = [
@@ -50,6 +55,13 @@ export function describeReady({
       '  node bin/silta.mjs registration prints what that homeserver needs, node bin/silta.mjs check what it lacks.',
     )
   } else lines.push('', '  Without Matrix: see the message above.')
+  if (auditKey)
+    lines.push(
+      '',
+      `  As an auditor of what it does:     ${state.service}/audit`,
+      `                                     key         ${auditKey}`,
+      `                                     credential  node bin/silta.mjs auditor add --config ${relative(root, configuration.file)}`,
+    )
   lines.push('', `  State: ${state.service}/readyz   Log: data/logs/service.log   Ctrl-C ends everything.`)
   return lines
 }

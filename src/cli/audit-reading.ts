@@ -52,7 +52,7 @@ export async function readAuditLog(
     })
     target.finish()
     terminal.err(
-      `${found} of ${read} entries were looked for; all ${read} are in the log of ${checkpoint.size} entries that ${checkpoint.origin} has signed.\n`,
+      `${found} of ${read} entries fit; all ${read} are in the log of ${checkpoint.size} entries that ${checkpoint.origin} has signed.\n`,
     )
     return exit.well
   }

@@ -76,6 +76,9 @@ describe('a range of entries', () => {
   test('with an entry that is not in the log is refused, also when its tile was changed with it', async () => {
     const other = buildLog([...entries.slice(0, 300), utf8('another'), ...entries.slice(301)])
     await assert.rejects(range(other, 290, 310), refused('root-mismatch'))
+    const changed = new Map(files).set('tile/entries/001', other.get('tile/entries/001')!)
+    const blamed = (error: unknown) => refused('entry-mismatch')(error) && (error as LogError).entries?.first === 300
+    await assert.rejects(range(changed, 256, 320), blamed)
     // Tiles beside it that were changed lead nowhere either.
     await assert.rejects(range(other, 600, 610), refused('root-mismatch'))
     await assert.rejects(range(files, 10, size + 1), refused('bad-proof'))

@@ -10,7 +10,7 @@ import { tileWidth } from './tiles.ts'
  * tree beside them have to give its root. What lies beside them is taken from tiles, which nobody has to believe: a wrong
  * one does not lead to the root.
  *
- * @throws LogError missing, malformed, root-mismatch
+ * @throws LogError missing, malformed, entry-mismatch (which names the first one), root-mismatch
  */
 export async function readVerifiedRange(
   hasher: Hasher,
@@ -30,7 +30,24 @@ export async function readVerifiedRange(
     const middle = splitAt(from, to)
     return nodeHash(hasher, await hashOf(from, middle), await hashOf(middle, to))
   }
-  if (!equalBytes(await hashOf(0, tree.size), tree.root))
+  if (!equalBytes(await hashOf(0, tree.size), tree.root)) {
+    await blameOne(hasher, tiles, first, entries)
     throw new LogError('root-mismatch', 'the entries do not lead to the root that was signed', { first, last: end - 1 })
+  }
   return entries
+}
+
+/** Something in the range is not what was signed: the first entry that its own tile does not name, if there is one. */
+async function blameOne(
+  hasher: Hasher,
+  tiles: TileReader,
+  first: number,
+  entries: readonly Uint8Array[],
+): Promise<void> {
+  for (const [at, entry] of entries.entries()) {
+    const index = first + at
+    const stated = (await tiles.tile(0, Math.floor(index / tileWidth)))[index % tileWidth]
+    if (!stated || !equalBytes(stated, leafHash(hasher, entry)))
+      throw new LogError('entry-mismatch', 'an entry is not the one that its tile names', { first: index, last: index })
+  }
 }

@@ -17,16 +17,17 @@ const activityOf: Record<string, Activity> = {
   linked: 'Create',
   published: 'Create',
   'opted-in': 'Create',
-  added: 'Create',
+  admitted: 'Create',
   endorsed: 'Update',
   changed: 'Update',
   applied: 'Update',
   rotated: 'Update',
   unlinked: 'Delete',
   'opted-out': 'Delete',
-  revoked: 'Delete',
+  removed: 'Delete',
+  ended: 'Delete',
+  'carried-out': 'Delete',
   erased: 'Delete',
-  expired: 'Delete',
 }
 
 const time = (value: unknown) => (typeof value === 'string' ? Date.parse(value) : undefined)
