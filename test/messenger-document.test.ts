@@ -1,0 +1,89 @@
+/** The protocol's paper and schema are enough to write a device from: they stay complete, and say what the code does. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { decodeCbor } from '../src/cbor/index.ts'
+import { concatBytes, toHex, utf8 } from '../src/crypto/index.ts'
+import { nodeCrypto as crypto } from '../src/crypto/node.ts'
+import { defaultHubSettings } from '../src/hub/index.ts'
+import { defaultGatewaySettings } from '../src/messenger/index.ts'
+import { ClientFrameSchema, ErrorCode, ServerFrameSchema } from '../src/protocol/index.ts'
+import { type MessengerVectors, messengerVectors, vectorsFile } from './support/messenger-vectors.ts'
+
+const paper = readFileSync(new URL('../docs/messenger-protocol.md', import.meta.url), 'utf8')
+const named = (word: string) => new RegExp(`\`${word}(?:[\`.{ ]|$)`, 'm').test(paper)
+
+test('every request, answer and event of the schema stands in the paper', () => {
+  const messages = [ClientFrameSchema, ServerFrameSchema].flatMap(({ fields }) =>
+    fields.flatMap((field) => (field.fieldKind === 'message' ? [field.message.name] : [])),
+  )
+  assert.ok(messages.length > 60)
+  assert.deepEqual(
+    messages.filter((name) => !named(name)),
+    [],
+  )
+})
+
+test('every error stands in the paper, in the table that says what to do', () => {
+  const codes = Object.values(ErrorCode).filter((code): code is string => typeof code === 'string')
+  const rows = paper.split('\n').filter((line) => line.startsWith('| `'))
+  const missing = codes.filter(
+    (code) => code !== 'ERROR_CODE_UNSPECIFIED' && !rows.some((row) => row.includes(`\`${code}\``)),
+  )
+  assert.deepEqual(missing, [])
+})
+
+test('the limits in the paper are those of the code', () => {
+  const kib = (bytes: number) => (bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`)
+  const gateway = defaultGatewaySettings
+  const hub = defaultHubSettings
+  const limits = [
+    ['frame', kib(gateway.frameBytes)],
+    ['first frame', kib(gateway.firstFrameBytes)],
+    ['message', kib(hub.messageBytes)],
+    ['commit, Welcome, GroupInfo', kib(hub.commitBytes)],
+    ['first GroupInfo', kib(hub.firstGroupInfoBytes)],
+    ['manifest, certificate', kib(hub.documentBytes)],
+    ['ephemeral frame', kib(hub.ephemeralBytes)],
+    ['ephemeral readers', String(hub.ephemeralReaders)],
+    ['room', `${hub.roomLeaves} leaves`],
+    ['requests', `${gateway.requestsPerSecond} a second, ${gateway.requestBurst} at once`],
+    ['ephemeral frames', `${gateway.ephemeralPerSecond} a second, ${gateway.ephemeralBurst} at once`],
+    ['commits and rooms', `${gateway.commitsPerMinute} a minute, ${gateway.commitBurst} at once`],
+    ['look-ups', `${gateway.lookUpsPerMinute} a minute`],
+    ['bytes submitted', `${kib(gateway.accountBytesPerHour)} an hour, ${kib(gateway.accountBytesBurst)} at once`],
+    ['requests under way', `${gateway.channelRequests} of a device`],
+    ['window', `${gateway.window}, ${gateway.largestWindow} at most`],
+    ['strangers', `${hub.strangersPerHour} an hour`],
+    ['messages to a stranger', String(hub.requestMessages)],
+    ['one-time KeyPackages', String(hub.keyPackages)],
+    ['devices', String(hub.devices)],
+    ['retention', `${hub.retentionMs / 86_400_000} days`],
+  ]
+  const rows = paper.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
+  for (const [what, value] of limits)
+    assert.ok(
+      rows.some((cells) => cells[1] === what && cells[2] === value),
+      `| ${what} | ${value} |`,
+    )
+})
+
+const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
+
+test('the vectors are what this code makes and opens', () => {
+  const vectors = JSON.parse(readFileSync(vectorsFile, 'utf8')) as MessengerVectors
+  const { link, ephemeral, keys } = vectors
+  assert.deepEqual(vectors, messengerVectors({ payload: link.payload, ephemeral: ephemeral.frame }))
+  assert.equal(toHex(crypto.open(bytes(link.key), bytes(link.payload), bytes(link.rendezvous))), link.fields)
+  const limits = { bytes: 1024, depth: 1, items: 8 }
+  const [epoch, leaf, sealed, signature] = decodeCbor(bytes(ephemeral.frame), limits) as [
+    number,
+    number,
+    Uint8Array,
+    Uint8Array,
+  ]
+  assert.deepEqual([epoch, leaf], [ephemeral.epoch, ephemeral.leaf])
+  assert.equal(toHex(crypto.open(bytes(ephemeral.key), sealed, bytes(ephemeral.head))), ephemeral.content)
+  const signed = concatBytes(utf8('silta ephemeral v1\0'), bytes(ephemeral.head), sealed)
+  assert.ok(crypto.verify(bytes(keys.device.public), signed, signature))
+})
