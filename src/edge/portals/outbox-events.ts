@@ -33,7 +33,7 @@ export async function makeEvents(
     if (item.kind === 'posture') before.posture = text(item.body)
     drafts.push(one)
   }
-  return encryptDrafts(context, portal, drafts)
+  return encryptDrafts(context, drafts, as)
 }
 
 /** What is to be encrypted yet; `state` goes before it. */
@@ -43,20 +43,26 @@ interface ToEncrypt {
 }
 type Draft = Made | { item: OutboxItem; encrypt: ToEncrypt; losses: readonly Loss[] }
 
-/** Encrypts all drafts of a batch together: the use of the room key is made durable once. */
-async function encryptDrafts(context: PortalContext, portal: OpenPortal, drafts: readonly Draft[]): Promise<Made[]> {
-  const plain = drafts.flatMap((draft) => ('encrypt' in draft ? [draft.encrypt.plain] : []))
-  const contents =
-    plain.length === 0
-      ? []
-      : await context.ghosts.encryptAll(portal.ghost, portal.matrixRoom, plain, portal.readers ?? [portal.mxid])
-  let next = 0
+/** Encrypts all drafts of a batch together, each as the ghost that speaks it: one use of its room key is made durable for all. */
+async function encryptDrafts(
+  context: PortalContext,
+  drafts: readonly Draft[],
+  as: (item: OutboxItem) => OpenPortal,
+): Promise<Made[]> {
+  const toEncrypt = drafts.flatMap((draft) => ('encrypt' in draft ? [draft] : []))
+  const contents = new Map<Draft, Record<string, unknown>>()
+  for (const spoken of Map.groupBy(toEncrypt, ({ item }) => as(item).ghost).values()) {
+    const { ghost, matrixRoom, readers, mxid } = as(spoken[0]!.item)
+    const plain = spoken.map(({ encrypt }) => encrypt.plain)
+    const encrypted = await context.ghosts.encryptAll(ghost, matrixRoom, plain, readers ?? [mxid])
+    for (const [index, draft] of spoken.entries()) contents.set(draft, encrypted[index]!)
+  }
   return drafts.map((draft): Made => {
     if (!('encrypt' in draft)) return draft
     const { item, encrypt, losses } = draft
     const event = {
       type: 'm.room.encrypted',
-      content: contents[next++]!,
+      content: contents.get(draft)!,
       ...(encrypt.state && { state: encrypt.state }),
       ...(losses.length > 0 && { losses }),
     }
