@@ -14,10 +14,11 @@ import { WebSocketServer } from 'ws'
 import { buildPages } from '../../scripts/pages/build.ts'
 import { root } from '../../scripts/support/command.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
+import type { RoomId } from '../../src/identity/index.ts'
 import { webSocketPath, webSocketPipe } from '../../src/messenger/index.ts'
 import { openPages } from '../../src/pages/index.ts'
 import { launchChromium } from './chromium.ts'
-import { testProvider } from './provider.ts'
+import { type TestDevice, testProvider, until } from './provider.ts'
 
 export interface WebWorld {
   readonly provider: Awaited<ReturnType<typeof testProvider>>
@@ -106,4 +107,34 @@ export async function webWorld(
       await provider.close()
     },
   }
+}
+
+/** What a person does on the page of a guest, by what is to be read there in English. */
+export const guestDoes = {
+  button: (page: Page, name: string) => page.getByRole('button', { name, exact: true }),
+  field: (page: Page, name: string) => page.getByRole('textbox', { name }),
+  /** From the link to the chat. */
+  async comesIn(page: Page, link: string, name: string, pin?: string): Promise<void> {
+    await page.goto(link)
+    await guestDoes.button(page, 'Continue').click()
+    await guestDoes.field(page, 'Your name').fill(name)
+    if (pin !== undefined) await guestDoes.field(page, 'PIN').fill(pin)
+    await guestDoes.button(page, 'Start the chat').click()
+    await guestDoes.field(page, 'Write a message').waitFor()
+  },
+  async writes(page: Page, text: string): Promise<void> {
+    await guestDoes.field(page, 'Write a message').fill(text)
+    await guestDoes.button(page, 'Send').click()
+  },
+  reads: (page: Page, text: string) => page.locator('.log .text').getByText(text, { exact: true }).waitFor(),
+}
+
+/** The one room of this host with a guest that is joined, once there is one. */
+export async function guestRoom({ device }: Pick<TestDevice, 'device'>): Promise<RoomId> {
+  let found: RoomId | undefined
+  await until('the guest’s room', async () => {
+    found = (await device.rooms()).find(({ kind, joined }) => kind === 'guest' && joined)?.id
+    return found !== undefined
+  })
+  return found!
 }

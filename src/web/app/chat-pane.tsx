@@ -10,11 +10,12 @@ import { composer, MessageLog } from '../parts/message-log.tsx'
 import type { Note } from '../parts/notes.ts'
 import { postureWords } from '../parts/posture-words.ts'
 import { explainRefusal } from '../parts/refusals.ts'
+import { ReportDialog } from '../parts/report-dialog.tsx'
 import { SafetyNumber } from '../parts/safety-number.tsx'
 import type { Home } from './client.ts'
 import { memberName, titleOf } from './people.ts'
 
-type Open = 'menu' | 'number' | 'block' | 'leave' | undefined
+type Open = 'menu' | 'number' | 'block' | 'report' | 'leave' | undefined
 
 /** One conversation beside the list. */
 export function ChatPane({
@@ -68,7 +69,6 @@ export function ChatPane({
         named={room?.kind === 'group'}
         // What a stranger sends is not to be pressed before they are known.
         links={room?.standing === 'accepted'}
-        typing={false}
         onReply={(note) => {
           conversation.answering.value = note
         }}
@@ -113,6 +113,9 @@ export function ChatPane({
           <ul class="menu">
             {safetyNumber && <MenuItem icon="lock" text={say('menu.number')} onPress={() => setOpen('number')} />}
             {other && room?.kind !== 'group' && (
+              <MenuItem icon="page" text={say('menu.report')} onPress={() => setOpen('report')} />
+            )}
+            {other && room?.kind !== 'group' && (
               <MenuItem icon="refused" text={say('request.block')} onPress={() => setOpen('block')} />
             )}
             <MenuItem icon="close" text={say('app.leave')} onPress={() => setOpen('leave')} />
@@ -120,6 +123,9 @@ export function ChatPane({
         </Dialog>
       )}
       {open === 'number' && <SafetyNumber conversation={conversation} name={title} onClose={close} />}
+      {open === 'report' && other && (
+        <ReportDialog device={device} room={conversation.id} account={other.address} name={title} onClose={close} />
+      )}
       {open === 'block' && (
         <Confirm
           title={say('app.block.title', { name: title })}

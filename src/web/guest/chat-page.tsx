@@ -12,10 +12,11 @@ import { notifyOf } from '../parts/notify.ts'
 import { LanguageChoice } from '../parts/page.tsx'
 import { postureWords } from '../parts/posture-words.ts'
 import { explainRefusal } from '../parts/refusals.ts'
+import { ReportDialog } from '../parts/report-dialog.tsx'
 import { SafetyNumber } from '../parts/safety-number.tsx'
 import type { Chat, Visiting } from './visit.ts'
 
-type Open = 'menu' | 'number' | 'leave' | 'block' | undefined
+type Open = 'menu' | 'number' | 'leave' | 'block' | 'report' | undefined
 
 /** The chat of a guest. */
 export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; host: string | undefined }) {
@@ -65,7 +66,6 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
         nameOf={whoWrote}
         named={false}
         links={true}
-        typing={false}
         onReply={(note) => {
           conversation.answering.value = note
         }}
@@ -107,6 +107,7 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
             {notify.possible && (
               <MenuItem icon="plus" text={say('menu.notify')} onPress={() => void notify.accept().then(close)} />
             )}
+            <MenuItem icon="page" text={say('menu.report')} onPress={() => setOpen('report')} />
             <MenuItem icon="refused" text={say('menu.block')} onPress={() => setOpen('block')} />
             <MenuItem icon="close" text={say('menu.leave')} onPress={() => setOpen('leave')} />
           </ul>
@@ -114,6 +115,15 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
         </Dialog>
       )}
       {open === 'number' && <SafetyNumber conversation={conversation} name={name} onClose={close} />}
+      {open === 'report' && other && (
+        <ReportDialog
+          device={chats.device}
+          room={conversation.id}
+          account={other.address}
+          name={name}
+          onClose={close}
+        />
+      )}
       {open === 'leave' && (
         <Confirm
           title={say('leave.title')}

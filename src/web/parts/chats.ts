@@ -1,10 +1,10 @@
 import { type Signal, signal } from '@preact/signals'
 import type { Device, LogPosition, ReceivedMessage, Room, Storage, StorageTx } from '../../client/index.ts'
-import { readStatus, readText, statusMessage } from '../../content/index.ts'
-import { fromBase64Url, toBase64Url } from '../../crypto/bytes.ts'
+import { readText } from '../../content/index.ts'
+import { toBase64Url } from '../../crypto/bytes.ts'
 import type { RoomId } from '../../identity/index.ts'
 import { type Conversation, type ConversationFeed, openConversation } from './conversation.ts'
-import { type Mark, type NoticeCode, notes, type Placed } from './notes.ts'
+import { type NoticeCode, notes, type Placed } from './notes.ts'
 
 /** When a chat with a guest ends, by this device's clock, milliseconds since the epoch. */
 export interface Ending {
@@ -28,9 +28,6 @@ export interface Chats {
   onMessage(listener: (room: RoomId, note: Placed) => void): void
 }
 
-/** Messages that one receipt is for, at most. */
-const atOnce = 500
-
 /** Follows a device that has not been started; start it afterwards, so that nothing is missed. */
 export async function followChats(device: Device, storage: Storage): Promise<Chats> {
   const online = signal<boolean | undefined>(undefined)
@@ -49,20 +46,7 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
   const notice = (tx: StorageTx, { room, seq, timestampMs }: LogPosition, code: NoticeCode) =>
     place(tx, room, { seq, at: timestampMs, notice: code })
 
-  const statuses = async ({ room, content, own }: ReceivedMessage, tx: StorageTx) => {
-    if (own) return
-    for (const { messageId, status } of readStatus(content) ?? []) {
-      if (status !== 'delivered' && status !== 'read') continue
-      const id = toBase64Url(messageId)
-      const known = (await notes.marks(tx, room)).get(id)
-      if (known === 'read') continue
-      await notes.mark(tx, room, id, status)
-      told(room, (conversation) => conversation.mark(id, status as Mark))
-    }
-  }
-
   device.on('message', async (message, tx) => {
-    await statuses(message, tx)
     const text = readText(message.content)
     if (!text) return
     const { inReplyTo } = message.content
@@ -82,9 +66,19 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
     if (message.own) return
     setTimeout(() => {
       for (const listener of listeners) listener(message.room, entry)
-      void confirm(device, message.room, [message.messageId], 'delivered')
     })
   })
+  device.on('receipt', async ({ room, own, status, messageIds, seq }, tx) => {
+    const ids = messageIds.map(toBase64Url)
+    if (own) {
+      // Read on another device of this account.
+      if (status === 'read') told(room, (conversation) => conversation.seenUpTo(seq, ids))
+      return
+    }
+    for (const id of ids) await notes.mark(tx, room, id, status)
+    told(room, (conversation) => conversation.mark(ids, status))
+  })
+  device.on('typing', ({ room, account, on }) => told(room, (conversation) => conversation.typed(account, on)))
   device.on('accepted', async ({ room, seq, timestampMs, messageId }, tx) => {
     const waiting = await notes.takeWaiting(tx, room, toBase64Url(messageId))
     if (waiting) await place(tx, room, { ...waiting, seq, at: timestampMs })
@@ -133,12 +127,7 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
       endings.value = new Map([...endings.value, [room, { at: Date.now() + leftMs, idleMs }]])
     },
     open(room) {
-      const opened =
-        open.get(room) ??
-        openConversation(device, storage, room, (ids) => {
-          for (let at = 0; at < ids.length; at += atOnce)
-            void confirm(device, room, ids.slice(at, at + atOnce).map(fromBase64Url), 'read')
-        })
+      const opened = open.get(room) ?? openConversation(device, storage, room)
       open.set(room, opened)
       return opened
     },
@@ -152,15 +141,4 @@ async function isNewDevice(tx: StorageTx, { room, senderDevice }: ReceivedMessag
   if (devices.includes(senderDevice)) return false
   await notes.setRoom(tx, room, { devices: [...devices, senderDevice] })
   return devices.length > 0
-}
-
-/** Tells the author. Nothing but acceptance tells a stranger that somebody is there, so it begins with that. */
-async function confirm(device: Device, room: RoomId, ids: Uint8Array[], status: Mark): Promise<void> {
-  try {
-    if ((await device.room(room))?.standing !== 'accepted') return
-    const { accepted } = await device.send(room, statusMessage(ids.map((messageId) => ({ messageId, status }))))
-    await accepted
-  } catch {
-    // A receipt that does not arrive is none.
-  }
 }

@@ -16,13 +16,11 @@ export function Composer({
   nameOf,
   disabled = false,
   onFailed,
-  onTyping,
 }: {
   conversation: Conversation
   nameOf: (note: Note) => string
   disabled?: boolean
   onFailed: (error: unknown) => void
-  onTyping?: () => void
 }) {
   const field = useRef<HTMLTextAreaElement>(null)
   const [said, setSaid] = useState('')
@@ -118,7 +116,6 @@ export function Composer({
           onInput={(event) => {
             setSaid('')
             conversation.setDraft(event.currentTarget.value)
-            if (event.currentTarget.value) onTyping?.()
           }}
           onKeyDown={key}
           onPaste={paste}

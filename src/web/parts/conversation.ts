@@ -2,7 +2,7 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from '@prea
 import type { Device, Member, Room, Storage } from '../../client/index.ts'
 import { textMessage } from '../../content/index.ts'
 import { fromBase64Url, toBase64Url } from '../../crypto/bytes.ts'
-import type { Posture, RoomId } from '../../identity/index.ts'
+import type { AccountAddress, Posture, RoomId } from '../../identity/index.ts'
 import { type Mark, type Note, notes, type Placed, type RoomNotes, type Waiting } from './notes.ts'
 import { type Row, rowsOf } from './rows.ts'
 
@@ -32,6 +32,8 @@ export interface Conversation {
   readonly newest: ReadonlySignal<Placed | Waiting | undefined>
   /** The other account wrote something. */
   readonly answered: ReadonlySignal<boolean>
+  /** Those who write now. */
+  readonly typing: ReadonlySignal<readonly AccountAddress[]>
   showEarlier(): void
   setDraft(text: string): void
   /** Sends the draft. Errors: ClientError. */
@@ -51,21 +53,17 @@ export interface ConversationFeed extends Conversation {
   place(entry: Placed): void
   unwait(id: string): void
   refuse(id: string, why: string): void
-  mark(id: string, mark: Mark): void
+  mark(ids: readonly string[], mark: Mark): void
+  /** Read on another device of this account. */
+  seenUpTo(seq: number, ids: readonly string[]): void
+  typed(account: AccountAddress, on: boolean): void
   keyChanged(): void
 }
 
 /** Entries drawn at first, and more at each wish. */
 const page = 200
-/** How long after the last key a draft is written down, ms. */
-const draftPause = 150
 
-export async function openConversation(
-  device: Device,
-  storage: Storage,
-  id: RoomId,
-  read?: (ids: readonly string[]) => void,
-): Promise<ConversationFeed> {
+export async function openConversation(device: Device, storage: Storage, id: RoomId): Promise<ConversationFeed> {
   const stored = await storage.transaction(async (tx) => ({
     placed: await notes.placed(tx, id),
     waiting: await notes.waiting(tx, id),
@@ -79,6 +77,7 @@ export async function openConversation(
   const draft = signal(stored.own.draft)
   const answering = signal<Note | undefined>(undefined)
   const limit = signal(page)
+  const typing = signal<readonly AccountAddress[]>([])
   const unseen = (entry: Placed) => 'mine' in entry && !entry.mine && entry.seq > own.value.seenSeq
   const newAfter = signal(placed.value.some(unseen) ? own.value.seenSeq : undefined)
   const facts = signal<Facts>({ room: undefined, members: [], posture: undefined, safetyNumber: undefined })
@@ -88,11 +87,21 @@ export async function openConversation(
     await storage.transaction((tx) => notes.setRoom(tx, id, changed))
   }
   const quietly = (work: Promise<unknown>) => void work.catch(() => {}) // the storage was closed, or the chat has ended
-  let timer: ReturnType<typeof setTimeout> | undefined
+  // One write at a time, and then what was typed meanwhile.
+  let writing = false
+  const keepDraft = async () => {
+    if (writing) return
+    writing = true
+    try {
+      while (own.value.draft !== draft.value) await remember({ draft: draft.value })
+    } finally {
+      writing = false
+    }
+  }
   const setDraft = (text: string) => {
     draft.value = text
-    clearTimeout(timer)
-    timer = setTimeout(() => quietly(remember({ draft: text })), draftPause)
+    quietly(keepDraft())
+    quietly(device.typing(id, text !== ''))
   }
 
   const refresh = async () => {
@@ -111,6 +120,7 @@ export async function openConversation(
     facts,
     draft,
     answering,
+    typing,
     notes: own,
     rows: computed(() =>
       rowsOf({
@@ -139,9 +149,9 @@ export async function openConversation(
       const at = Date.now()
       const reply = answered ? { replyTo: answered.id } : {}
       const inReplyTo = answered ? { inReplyTo: fromBase64Url(answered.id) } : {}
-      clearTimeout(timer)
       draft.value = ''
       answering.value = undefined
+      quietly(device.typing(id, false))
       const keep = { note: undefined as Waiting | undefined }
       try {
         const { accepted } = await device.send(id, textMessage({ plain: text, ...inReplyTo }), {
@@ -176,9 +186,9 @@ export async function openConversation(
     seen() {
       const newest = placed.value.at(-1)
       if (!newest || newest.seq <= own.value.seenSeq) return
-      const ids = placed.value.filter(unseen).flatMap((entry) => ('id' in entry ? [entry.id] : []))
+      const last = placed.value.findLast(unseen)
       quietly(remember({ seenSeq: newest.seq }))
-      if (ids.length > 0) read?.(ids)
+      if (last && 'id' in last) quietly(device.markRead(id, fromBase64Url(last.id)))
     },
     look() {
       newAfter.value = placed.value.some(unseen) ? own.value.seenSeq : undefined
@@ -204,8 +214,17 @@ export async function openConversation(
       own.value = { ...own.value, keyChanged: true }
       void refresh()
     },
-    mark(noteId, mark) {
-      marks.value = new Map([...marks.value, [noteId, mark]])
+    mark(ids, mark) {
+      const fresh = ids.filter((each) => marks.value.get(each) !== 'read')
+      marks.value = new Map([...marks.value, ...fresh.map((each) => [each, mark] as const)])
+    },
+    seenUpTo(_seq, ids) {
+      const last = placed.value.findLast((entry) => 'id' in entry && ids.includes(entry.id))
+      if (last && last.seq > own.value.seenSeq) quietly(remember({ seenSeq: last.seq }))
+    },
+    typed(account, on) {
+      const others = typing.value.filter((each) => each !== account)
+      typing.value = on ? [...others, account] : others
     },
   }
 }

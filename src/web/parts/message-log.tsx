@@ -14,7 +14,6 @@ export interface LogProps {
   named: boolean
   /** Links of the other side can be followed. */
   links: boolean
-  typing: boolean
   onReply: (note: Note) => void
   onCompare: () => void
   /** Why a message was refused, in words. */
@@ -27,7 +26,8 @@ export interface LogProps {
 const near = 60
 
 export function MessageLog(props: LogProps) {
-  const { conversation, typing } = props
+  const { conversation } = props
+  const typing = conversation.typing.value.length > 0
   const rows = conversation.rows.value
   const box = useRef<HTMLDivElement>(null)
   const following = useRef(true)

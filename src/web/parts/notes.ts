@@ -86,7 +86,9 @@ export const notes = {
     return rows.map(({ value }) => read<Waiting>(value)).sort((a, b) => a.at - b.at)
   },
 
+  /** What was read stays read, whatever is told of it later. */
   async mark(tx: StorageTx, room: string, id: string, mark: Mark): Promise<void> {
+    if (mark === 'delivered' && (await tx.get(marks, keyOf(room, id)))) return
     await tx.put(marks, keyOf(room, id), write(mark))
   },
 

@@ -42,6 +42,9 @@ describe('rows of a conversation', () => {
     assert.deepEqual(state(show([], { waiting: [{ ...waiting, refused: 'blocked' }] })), ['refused'])
     assert.deepEqual(state(show([mine])), ['sent'])
     assert.deepEqual(state(show([mine], { marks: new Map([['m1', 'read']]) })), ['read'])
+    const later = note(2, { mine: true })
+    assert.deepEqual(state(show([mine, later], { marks: new Map([['m2', 'read']]) })), ['read', 'read'])
+    assert.deepEqual(state(show([mine, later], { marks: new Map([['m2', 'delivered']]) })), ['sent', 'delivered'])
     assert.deepEqual(state(show([note(1)])), [undefined])
   })
 

@@ -60,7 +60,10 @@ export function rowsOf({ placed, waiting, marks, newAfter, limit }: Shown): Row[
     const optional = { ...(state && { state }), ...(refused && { refused }), ...(answered && { answered }) }
     rows.push({ row: 'message', key: note.id, note, ...optional, first: !joins, last: true })
   }
-  for (const entry of placed.slice(-limit)) {
+  // Who has read a message has read those before it.
+  const lastRead = placed.findLastIndex((entry) => 'mine' in entry && entry.mine && marks.get(entry.id) === 'read')
+  const from = Math.max(0, placed.length - limit)
+  for (const [index, entry] of placed.slice(from).entries()) {
     begin(entry.at)
     const fresh = !lineDrawn && entry.seq > newAfter! && !('mine' in entry && entry.mine)
     if (fresh) {
@@ -70,7 +73,8 @@ export function rowsOf({ placed, waiting, marks, newAfter, limit }: Shown): Row[
     if ('newDevice' in entry && entry.newDevice)
       rows.push({ row: 'notice', key: `device ${entry.seq}`, notice: 'device', at: entry.at })
     if ('notice' in entry) rows.push({ row: 'notice', key: `notice ${entry.seq}`, notice: entry.notice, at: entry.at })
-    else message(entry, entry.mine ? (marks.get(entry.id) ?? 'sent') : undefined)
+    else if (entry.mine) message(entry, from + index <= lastRead ? 'read' : (marks.get(entry.id) ?? 'sent'))
+    else message(entry, undefined)
   }
   for (const note of waiting) {
     begin(note.at)

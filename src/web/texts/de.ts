@@ -57,6 +57,19 @@ export const parts: Part<'parts'> = {
   'trouble.unreachable':
     'Der Dienst ist nicht erreichbar. Es ist nichts verloren; die Seite versucht es von selbst wieder.',
   'leave.no': 'Bleiben',
+  'menu.report': 'Melden',
+  'report.title': '{name} melden?',
+  'report.text':
+    'Die Firma, die den Dienst betreibt, erfährt, dass du {name} in diesem Chat meldest und weshalb. Nichts Geschriebenes wird gesendet, und {name} erfährt es nicht.',
+  'report.why': 'Weshalb',
+  'report.spam': 'Unerwünschte Nachrichten oder Werbung',
+  'report.abuse': 'Drohungen oder Beleidigungen',
+  'report.impersonation': 'Gibt sich als jemand anderes aus',
+  'report.other': 'Etwas anderes',
+  'report.yes': 'Meldung senden',
+  'report.sent':
+    'Die Meldung wurde gesendet: dass es um {name} in diesem Chat geht, und weshalb. Der Chat geht weiter.',
+  'report.failed': 'Die Meldung wurde nicht gesendet. Es ist nichts verloren; versuche es noch einmal.',
   menu: 'Menü',
   'menu.close': 'Schließen',
   'menu.number': 'Sicherheitsnummer',
