@@ -72,7 +72,13 @@ function readFile(file: string): Record<string, unknown> {
         }
       }),
     )
-  const value: unknown = document.toJS({ maxAliasCount: 20 })
+  let value: unknown
+  try {
+    // A few lines of aliases of aliases stand for billions of values.
+    value = document.toJS({ maxAliasCount: 20 })
+  } catch {
+    return refuse([{ path: '', problem: 'It has aliases (*name) that cannot be followed.' }])
+  }
   if (value === null || value === undefined) return {}
   if (typeof value !== 'object' || Array.isArray(value))
     return refuse([{ path: '', problem: 'It must be a list of fields, like `provider:` and below it `  domain: …`.' }])
