@@ -74,6 +74,7 @@ const pseudonymKeyLabel = 'silta audit pseudonyms v1'
 const edgeIssuerName = 'urn:silta:edge'
 const trialIssuerName = 'urn:silta:trial'
 const second = 1000
+const day = 24 * 3600 * second
 /** What anybody may ask for over HTTP, and how often from one network: a page with what it loads is five requests. */
 const forStrangers = /^\/(g|app|assets|trial)(\/|$)/
 const pagesPerMinute = 1200
@@ -135,7 +136,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   shutdown.add('bus', () => bus.close())
 
   const tokens = await openTokens(config, secrets)
-  const retentionMs = config.retention.mailboxDays * 24 * 3600 * second
+  const retentionMs = config.retention.mailboxDays * day
   const audit = await openComplianceLog({
     ...{ database, crypto },
     subjectKeysFile: config.audit.subjectKeysFile ?? join(config.dataDirectory, 'secrets', 'subject-keys'),
@@ -166,6 +167,11 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
       roomLeaves: config.limits.roomMembers,
       requestMessages: config.limits.requestMessages,
       strangersPerHour: config.limits.strangersPerHour,
+      guests: config.guests.links !== false,
+      inviteMs: config.guests.linkDays * day,
+      guestIdleMs: config.guests.idleDays * day,
+      inviteMostMs: config.guests.longestDays * day,
+      guestIdleMostMs: config.guests.longestDays * day,
     },
     metrics: metrics.counters('hub', hubCounters),
     audit,

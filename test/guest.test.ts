@@ -167,6 +167,27 @@ describe('a guest', () => {
     await expectTexts(heardByAnna, ['here again'])
   })
 
+  test('has as long as the provider says where the host does not, and no longer than the host says', async () => {
+    const anna = await host()
+    const day = 24 * 3_600_000
+    const days = async (invite: Invite) =>
+      [(await anna.device.invites()).find(({ id }) => id === invite.id)!, invite].map(({ expiresAt, idleMs }) => [
+        Math.round((expiresAt - Date.now()) / day),
+        idleMs / day,
+      ])
+    const usual = await anna.device.createInvite()
+    assert.deepEqual(await days(usual), [
+      [10, 10],
+      [10, 10],
+    ])
+    await anna.device.extendInvite(usual.id, 20 * day)
+    assert.equal((await days(usual))[0]![0], 20)
+    const short = await anna.device.createInvite({ expiresInMs: 2 * day, idleMs: day })
+    assert.deepEqual((await days(short))[1], [2, 1])
+    const long = await anna.device.createInvite({ expiresInMs: 300 * day, idleMs: 300 * day })
+    assert.deepEqual((await days(long))[1], [90, 90])
+  })
+
   test('gives the PIN; a wrong one counts and can be mended', async () => {
     const anna = await host()
     const { link } = await anna.device.createInvite({ pin: '4711' })

@@ -46,9 +46,8 @@ export interface ClientSettings {
   sentKeyMemory: number
   /** How often a device looks whether manifest or KeyPackages must be renewed. */
   upkeep: number
-  /** How long a guest link lets somebody in, and how long nothing may be said in its chat, when nothing else is chosen. */
-  inviteLifetime: number
-  guestIdle: number
+  /** The longest that a guest link lets somebody in: no provider's word makes it longer. */
+  inviteLongest: number
   /** How often one who waits for being let in asks again, in case a word from the provider was lost. */
   approvalPoll: number
   /** Networks behind an edge that do not encrypt towards their users: they make a posture `plaintext`. */
@@ -91,8 +90,7 @@ export const defaultSettings: ClientSettings = {
   attempts: 20,
   sentKeyMemory: 30 * day * 1000,
   upkeep: 60 * 60 * 1000,
-  inviteLifetime: 10 * day * 1000,
-  guestIdle: 10 * day * 1000,
+  inviteLongest: 365 * day * 1000,
   approvalPoll: 60_000,
   plaintextNetworks: [],
   receiptDelay: 1_000,

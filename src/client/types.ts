@@ -178,7 +178,7 @@ export interface InviteChoices {
   approval?: boolean
   /** One guest, as it is unless said otherwise. */
   singleUse?: boolean
-  /** Milliseconds: how long it lets somebody in, and how long nothing may be said before a chat ends. */
+  /** Milliseconds: how long it lets somebody in, and how long nothing may be said before a chat ends; else as the provider has it. */
   expiresInMs?: number
   idleMs?: number
   /** For this account alone. */
@@ -478,7 +478,7 @@ export interface Device extends AsyncDisposable {
   revokeInvite(invite: string, options?: { keepChats?: boolean }): Promise<void>
   /** Another link in the place of one, whose chats go on. A PIN has to be given anew. */
   reissueInvite(invite: string, choices?: InviteChoices): Promise<Invite>
-  /** An open link lets somebody in for so long from now, milliseconds (ten days); never shorter than before. Errors: not-found. */
+  /** An open link lets somebody in for so long from now, milliseconds (else as the provider has it); never shorter than before. Errors: not-found. */
   extendInvite(invite: string, expiresInMs?: number): Promise<void>
   /** Keeps a chat with a guest open, as if something had been said; of either side. Errors: not-found. */
   extendChat(room: RoomId): Promise<ChatEnding>

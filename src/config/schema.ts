@@ -176,6 +176,26 @@ const limits = part(
   'How much of something is taken.',
 )
 
+const guests = part(
+  {
+    links: flag({
+      about: 'Whether people may make links for guests, who chat in a browser without an account. On by default.',
+      example: false,
+    }),
+    linkDays: whole(1, 365, 10, {
+      about: 'How long a link lets somebody in when its maker does not say: as long as an invitation is usually meant.',
+    }),
+    idleDays: whole(1, 365, 10, {
+      about:
+        "How long nothing may be said in a guest's chat before it ends and is deleted, when its host does not say.",
+    }),
+    longestDays: whole(1, 365, 90, {
+      about: 'The longest that either may be when they do say: what nobody uses is not to stay.',
+    }),
+  },
+  'Guests: chats in the browser by a link.',
+)
+
 const retention = part(
   {
     mailboxDays: whole(1, 365, 30, {
@@ -226,6 +246,7 @@ export const configSchema = z
       tokens,
       matrix,
       limits,
+      guests,
       retention,
       log,
       shutdown,

@@ -61,6 +61,8 @@ export interface HubSettings {
   /** Pause between cleanings, and rows that one statement deletes: long enough apart and small enough to disturb nobody. */
   cleanEveryMs: number
   cleanRows: number
+  /** Whether links for guests are made here. */
+  guests: boolean
   /** How long a link lets somebody in when its maker does not say, and at most. */
   inviteMs: number
   inviteMostMs: number
@@ -124,6 +126,7 @@ export const defaultHubSettings: HubSettings = {
   readBytes: 1024 * 1024,
   cleanEveryMs: 30 * second,
   cleanRows: 1000,
+  guests: true,
   inviteMs: 10 * day,
   inviteMostMs: 90 * day,
   guestIdleMs: 10 * day,

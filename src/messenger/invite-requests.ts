@@ -3,7 +3,7 @@ import { HubError } from '../hub/index.ts'
 import { type EnterInvite, inviteProofBytes } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import type { Body, Request } from './frames.ts'
-import { accepted, creationOf } from './requests.ts'
+import { accepted, creationOf, inviteOptions } from './requests.ts'
 
 export interface InviteRequestsOptions {
   ctx: GatewayContext
@@ -70,11 +70,8 @@ export function openInviteRequests({ ctx, challenge, send }: InviteRequestsOptio
 
   const answer = async (request: InviteRequest): Promise<Body> => {
     switch (request.case) {
-      case 'openInvite': {
-        const { expiresMs, idleMs, ...options } = await hub.openInvite(request.value.invite)
-        const value = { ...options, expiresMs: BigInt(expiresMs), idleMs: BigInt(idleMs) }
-        return { case: 'inviteOptions', value }
-      }
+      case 'openInvite':
+        return inviteOptions(await hub.openInvite(request.value.invite))
       case 'enterInvite':
         return enter(request.value)
       case 'createGuestRoom': {

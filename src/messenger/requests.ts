@@ -109,8 +109,7 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     case 'putInvite': {
       const { invite, pin, approval, singleUse, shown, replaces, expiresInMs, idleMs } = request.value
       const times = { expiresInMs: numberOf(expiresInMs), idleMs: numberOf(idleMs) }
-      await hub.putInvite(asker, { invite, pin, approval, singleUse, shown, replaces, ...times })
-      return done
+      return inviteOptions(await hub.putInvite(asker, { invite, pin, approval, singleUse, shown, replaces, ...times }))
     }
     case 'listInvites':
       return invites(await hub.listInvites(asker))
@@ -118,8 +117,7 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
       await hub.revokeInvite(asker, request.value.invite, request.value.keepChats)
       return done
     case 'extendInvite':
-      await hub.extendInvite(asker, request.value.invite, numberOf(request.value.expiresInMs))
-      return done
+      return inviteOptions(await hub.extendInvite(asker, request.value.invite, numberOf(request.value.expiresInMs)))
     case 'answerGuest': {
       const { invite, account, accept } = request.value
       await hub.answerGuest(asker, { invite, account: accountOf(account), accept })
@@ -128,6 +126,12 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
     default:
       throw new HubError('unsupported')
   }
+}
+
+/** What holds of a link. */
+export function inviteOptions({ expiresMs, idleMs, ...options }: Awaited<ReturnType<Hub['openInvite']>>): Body {
+  const value = { ...options, expiresMs: BigInt(expiresMs), idleMs: BigInt(idleMs) }
+  return { case: 'inviteOptions', value }
 }
 
 function invites(all: Awaited<ReturnType<Hub['listInvites']>>): Body {

@@ -89,13 +89,15 @@ describe('strangers', () => {
   })
 
   test('who wait to be let in are told of the answer, keep their connection, and are told once', async () => {
-    const { connect, gateway } = openTestGateway(world, { unauthenticatedMs: 20, inviteAnswerMs: 0 })
+    // Long enough to ask in, also on a busy machine.
+    const unauthenticatedMs = 2_000
+    const { connect, gateway } = openTestGateway(world, { unauthenticatedMs, inviteAnswerMs: 0 })
     const { host, invite } = await invited()
     const client = await connect()
     const other = await connect()
     assert.equal((await client.expect('inviteEntry', enter(client, invite))).waiting, true)
     assert.equal((await other.expect('inviteEntry', enter(other, invite))).waiting, true)
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await new Promise((resolve) => setTimeout(resolve, 1.1 * unauthenticatedMs))
     const [first] = await world.hub.waitingGuests(host.asker)
     await world.hub.answerGuest(host.asker, { invite, account: first!.account, accept: true })
     assert.equal((await client.event('guestAnswered')).invite, invite)

@@ -1991,7 +1991,7 @@ export declare const ConsentAnsweredSchema: GenMessage<ConsentAnswered>;
 
 /**
  * A person registers the id of a link and its options. The link's secret never gets here: pin and shown were derived from
- * it or sealed under it. The same again is the same; `replaces` closes the link that this one is issued for anew.
+ * it or sealed under it. Answered by InviteOptions: what holds. The same again is the same; `replaces` closes the link that this one is issued for anew.
  *
  * @generated from message silta.messenger.v1.PutInvite
  */
@@ -2251,6 +2251,7 @@ export declare const AnswerGuestSchema: GenMessage<AnswerGuest>;
 
 /**
  * An open link lets somebody in for so long from now (0: the provider's default). Never shorter than before.
+ * Answered by InviteOptions.
  *
  * @generated from message silta.messenger.v1.ExtendInvite
  */

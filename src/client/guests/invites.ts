@@ -25,10 +25,10 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
     const invite = newInviteId(crypto)
     const secret = newInviteSecret(crypto)
     const { pin, approval = false, singleUse = true, label, name } = choices
-    const { expiresInMs = settings.inviteLifetime, idleMs = settings.guestIdle } = choices
-    const record = await context.storage.transaction(async (tx): Promise<InviteRecord> => {
+    const { expiresInMs, idleMs } = choices
+    const made = await context.storage.transaction(async (tx): Promise<InviteRecord> => {
       const now = context.clock()
-      const made: InviteRecord = {
+      const first: InviteRecord = {
         secret,
         base: choices.base ?? `https://${self.provider}`,
         manifest: (await currentManifest(context, tx)).number,
@@ -36,28 +36,32 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
         approval,
         singleUse,
         createdAt: now,
-        expiresAt: now + expiresInMs,
-        idleMs,
+        expiresAt: now + (expiresInMs ?? settings.inviteLongest) + settings.clockTolerance * 1000,
+        idleMs: idleMs ?? 0,
         revoked: false,
         shared: false,
         ...(label !== undefined && { label: label.slice(0, 256) }),
         ...(name !== undefined && { name: name.slice(0, 64) }),
       }
-      await invites.put(tx, invite, made)
-      return made
+      await invites.put(tx, invite, first)
+      return first
     })
     const value = {
       invite,
       pin: pin === undefined ? new Uint8Array() : pinCodeOf(crypto, secret, pin),
       approval,
       singleUse,
-      expiresInMs: BigInt(expiresInMs),
-      idleMs: BigInt(idleMs),
+      expiresInMs: BigInt(expiresInMs ?? 0),
+      idleMs: BigInt(idleMs ?? 0),
       shown: sealName(crypto, { invite, secret }, 'host', name),
       replaces,
     }
+    let record: InviteRecord
     try {
-      expect(await context.request({ case: 'putInvite', value }), 'done')
+      const holds = expect(await context.request({ case: 'putInvite', value }), 'inviteOptions')
+      // The provider's choice where none was made, and never longer than was chosen.
+      record = { ...made, expiresAt: Math.min(made.expiresAt, Number(holds.expiresMs)), idleMs: Number(holds.idleMs) }
+      await context.storage.transaction((tx) => invites.put(tx, invite, record))
     } catch (error) {
       // Whatever became of it: nobody has seen its secret.
       await context.storage.transaction((tx) => invites.delete(tx, invite))
@@ -90,6 +94,7 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
         views.push({
           ...view(context, each.invite, record),
           open: each.open,
+          expiresAt: Number(each.expiresMs),
           revoked: each.revoked,
           pinTries: each.pinTries,
           waiting: await Promise.all(each.waiting.map((guest) => waitingGuest(context, record, guest))),
@@ -116,17 +121,22 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
       return made
     },
 
-    async extendInvite(invite, expiresInMs = context.settings.inviteLifetime) {
+    async extendInvite(invite, expiresInMs) {
       // Here first: a guest whom the provider lets in must not be refused by this device.
       await context.storage.transaction(async (tx) => {
         const known = await invites.get(tx, invite)
         if (!known) throw new ClientError('not-found')
-        const expiresAt = Math.max(known.expiresAt, context.clock() + expiresInMs)
+        const longest = expiresInMs ?? context.settings.inviteLongest
+        const expiresAt = Math.max(known.expiresAt, context.clock() + longest)
         await invites.put(tx, invite, { ...known, expiresAt, shared: false })
       })
       await share(context, workers)
-      const value = { invite, expiresInMs: BigInt(expiresInMs) }
-      expect(await context.request({ case: 'extendInvite', value }), 'done')
+      const value = { invite, expiresInMs: BigInt(expiresInMs ?? 0) }
+      const { expiresMs } = expect(await context.request({ case: 'extendInvite', value }), 'inviteOptions')
+      await context.storage.transaction(async (tx) => {
+        const known = await invites.get(tx, invite)
+        if (known) await invites.put(tx, invite, { ...known, expiresAt: Math.min(known.expiresAt, Number(expiresMs)) })
+      })
     },
 
     async answerGuest({ invite, account }, accept) {

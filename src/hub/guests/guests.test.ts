@@ -146,6 +146,12 @@ describe('a link', () => {
     assert.equal((await world.hub.openInvite(again.invite)).singleUse, true)
   })
 
+  test('is not made where the operator wants none', async () => {
+    await world[Symbol.asyncDispose]()
+    world = openWorld(database, { guests: false })
+    await assert.rejects(invited(), refusal('unsupported'))
+  })
+
   test('hands out KeyPackages of the host a few times to one who asks, and lets in only so many at once', async () => {
     const { invite } = await invited({ singleUse: false })
     const keys = crypto.generateKeyPair()

@@ -20,23 +20,25 @@ export interface InvitePut {
 }
 
 /**
- * Registers a link. The same id again, by the same account, changes nothing.
+ * Registers a link. The same id again, by the same account, changes nothing. Gives what holds, times of the provider's
+ * choice included.
  *
- * Errors: malformed, too-large, not-allowed (a guest, an edge, too many links, somebody else's id), not-found (`replaces`).
+ * Errors: unsupported (no links are made here), malformed, too-large, not-allowed (a guest, an edge, too many links, somebody else's id), not-found (`replaces`).
  */
-export async function putInvite(ctx: HubContext, asker: Asker, put: InvitePut): Promise<void> {
+export async function putInvite(ctx: HubContext, asker: Asker, put: InvitePut): Promise<InviteOptions> {
   const { inviteMs, inviteMostMs, guestIdleMs, guestIdleMostMs, guestDocumentBytes, pinTries } = ctx.settings
   if (asker.accountKind === 'guest' || asker.accountKind === 'edge') throw new HubError('not-allowed')
+  if (!ctx.settings.guests) throw new HubError('unsupported')
   if (put.pin.length !== 0 && put.pin.length !== 32) throw new HubError('malformed')
   if (put.shown.length > guestDocumentBytes) throw new HubError('too-large')
   checkInviteId(put.invite)
   const now = ctx.clock()
-  await ctx.database.transaction(async (tx) => {
+  return ctx.database.transaction(async (tx) => {
     await tx.query('select from hub.account where address = $1 for update', [asker.account])
-    const [known] = await tx.query<{ host: string }>('select host from hub.invite where id = $1', [put.invite])
+    const [known] = await tx.query<InviteRow>('select * from hub.invite where id = $1', [put.invite])
     if (known) {
       if (known.host !== asker.account) throw new HubError('not-allowed')
-      return
+      return optionsOf(known)
     }
     if (put.replaces !== '') await close(ctx, tx, await lockOwnInvite(tx, asker, put.replaces))
     const [count] = await tx.query<{ count: number }>(
@@ -44,9 +46,9 @@ export async function putInvite(ctx: HubContext, asker: Asker, put: InvitePut): 
       [asker.account, now],
     )
     if ((count?.count ?? 0) >= ctx.settings.invites) throw new HubError('not-allowed')
-    await tx.query(
+    const [made] = await tx.query<InviteRow>(
       `insert into hub.invite (id, host, pin, pin_tries, approval, single_use, expires_at, idle_ms, shown, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning *`,
       [
         put.invite,
         asker.account,
@@ -60,6 +62,7 @@ export async function putInvite(ctx: HubContext, asker: Asker, put: InvitePut): 
         now,
       ],
     )
+    return optionsOf(made!)
   })
 }
 
@@ -136,13 +139,22 @@ async function close(ctx: HubContext, tx: Transaction, { id }: InviteRow): Promi
 }
 
 /** An open link lets somebody in for longer. Errors: not-found (none of the asker's, or closed). */
-export async function extendInvite(ctx: HubContext, asker: Asker, id: string, expiresInMs: number): Promise<void> {
+export async function extendInvite(
+  ctx: HubContext,
+  asker: Asker,
+  id: string,
+  expiresInMs: number,
+): Promise<InviteOptions> {
   const { inviteMs, inviteMostMs } = ctx.settings
-  await ctx.database.transaction(async (tx) => {
+  return ctx.database.transaction(async (tx) => {
     const invite = await lockOwnInvite(tx, asker, id)
     if (!isOpen(ctx, invite)) throw new HubError('not-found')
     const expiresAt = ctx.clock() + Math.min(expiresInMs || inviteMs, inviteMostMs)
-    await tx.query('update hub.invite set expires_at = greatest(expires_at, $2) where id = $1', [id, expiresAt])
+    const [extended] = await tx.query<InviteRow>(
+      'update hub.invite set expires_at = greatest(expires_at, $2) where id = $1 returning *',
+      [id, expiresAt],
+    )
+    return optionsOf(extended!)
   })
 }
 
@@ -173,7 +185,10 @@ export type InviteOptions = Pick<
 
 /** What somebody who holds a link is shown. Nothing is used up by looking. Errors: not-found. */
 export async function openInvite(ctx: HubContext, id: string): Promise<InviteOptions> {
-  const row = await lockOpenInvite(ctx, ctx.database, id)
+  return optionsOf(await lockOpenInvite(ctx, ctx.database, id))
+}
+
+function optionsOf(row: InviteRow): InviteOptions {
   return {
     pin: row.pin !== null,
     pinTries: row.pin_tries,
