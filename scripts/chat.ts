@@ -74,7 +74,7 @@ async function chat(): Promise<void> {
   if (account.fresh && !values.link) await welcome(name)
   else if (account.fresh) terminal.print('Linked. What is written from now on is seen here, too.')
   terminal.print('/help lists the commands, /to NAME opens a conversation, /quit ends.')
-  for await (const line of terminal.lines(session.prompt)) {
+  for await (const line of terminal.lines(session.prompt, session.typed)) {
     if (!(await session.execute(line))) break
   }
   await session.settled(FAREWELL_MS)

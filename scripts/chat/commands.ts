@@ -76,7 +76,8 @@ const columns = 80
 const indent = 30
 
 export const helpText: readonly string[] = [
-  'What does not begin with / is sent to the open conversation. **Bold** and *italics* work.',
+  'What does not begin with / is sent to the open conversation. **Bold**, *italics*',
+  'and @NAME work; @ calls somebody who is in it.',
   ...usage.flatMap(([form, meaning]) => {
     const [first = '', ...more] = wrapped(meaning, columns - indent)
     const start = `  ${form} `

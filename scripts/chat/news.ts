@@ -1,5 +1,5 @@
 import type { Device, GroupChange, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
-import { readOutcome, readStatus, readText } from '../../src/content/index.ts'
+import { mentionsIn, readOutcome, readStatus, readText } from '../../src/content/index.ts'
 import { toBase64Url } from '../../src/crypto/index.ts'
 import type { AccountAddress, RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
@@ -59,14 +59,16 @@ export function followNews(device: Device, view: View): News {
     const note: Note = {
       id: toBase64Url(message.messageId),
       mine: message.own,
-      text: text.markdown ?? text.plain,
+      text: withoutTargets(text.markdown ?? text.plain),
       at: message.timestampMs,
       ...(inGroup ? { sender: message.sender } : {}),
       ...(inReplyTo ? { replyTo: toBase64Url(inReplyTo) } : {}),
     }
     await notes.add(tx, message.room, message.seq, note)
     later(() => view.showMessage(message.room, note))
-    if (!message.own) later(() => seen(message))
+    if (message.own) return
+    if (mentionsIn(message.content).includes(device.address)) later(() => print('  @ That was meant for you.'))
+    later(() => seen(message))
   }
 
   /** What is shown in the open conversation has been read. The first that writes is opened. */
@@ -78,6 +80,10 @@ export function followNews(device: Device, view: View): News {
   }
 
   device.on('message', received)
+  device.on('typing', ({ room, account, on }) => {
+    if (!on || view.current?.room !== room) return
+    later(async () => print(`  … ${await view.rooms.personOf(room, account)} is typing`))
+  })
   device.on('accepted', async ({ room, seq, timestampMs, messageId }, tx) => {
     const id = toBase64Url(messageId)
     const time = took(id)
@@ -163,6 +169,9 @@ export function followNews(device: Device, view: View): News {
   followState(device, view)
   return { asking, asked, sent: (id, at) => void sentAt.set(id, at) }
 }
+
+/** A mention as it is read: its target, an address, is nothing to look at. */
+const withoutTargets = (markdown: string) => markdown.replace(/\[(@[^\]\n]*)\]\(mimi:[^)\s]*\)/g, '$1')
 
 /** What became of a group, a line for each change. */
 async function showChange({ rooms, print }: View, change: GroupChange): Promise<void> {

@@ -1,5 +1,5 @@
 import { ClientError, type Device, type Storage } from '../../src/client/index.ts'
-import { textMessage } from '../../src/content/index.ts'
+import { mentionMarkdown, textMessage } from '../../src/content/index.ts'
 import { fromBase64Url, toBase64Url } from '../../src/crypto/index.ts'
 import type { RoomId } from '../../src/identity/index.ts'
 import { type Command, helpText, parseCommand, parseTarget } from './commands.ts'
@@ -13,6 +13,8 @@ import { explain, Mistake, policies, standings } from './words.ts'
 export interface Session {
   /** Does what a line asks for and prints what came of it. False: the person wants to leave. */
   execute(line: string): Promise<boolean>
+  /** The person types something. */
+  typed(line: string): void
   /** Who writes to whom. */
   prompt(): string
   /** Resolves when nothing that was sent waits for the service any more, or after `timeoutMs`. */
@@ -48,7 +50,8 @@ export async function openSession({ device, storage, name, service, print }: Ses
     return room
   }
   const send = async (room: RoomId, text: string, replyTo?: string) => {
-    const formatted = /[*_`~]/.test(text) ? { markdown: text } : {}
+    const called = await withMentions(room, text)
+    const formatted = called !== text || /[*_`~]/.test(text) ? { markdown: called } : {}
     const answer = replyTo === undefined ? {} : { inReplyTo: fromBase64Url(replyTo) }
     const at = Date.now()
     const sent = await device.send(room, textMessage({ plain: text, ...formatted, ...answer }), {
@@ -60,6 +63,16 @@ export async function openSession({ device, storage, name, service, print }: Ses
       },
     })
     view.waitFor(sent.accepted)
+  }
+  /** `@NAME` of somebody in the room becomes a link to their account: that is what calls them. */
+  const withMentions = async (room: RoomId, text: string): Promise<string> => {
+    const form = /(?<=^|\s)@([\p{L}\p{N}_.-]*[\p{L}\p{N}])/gu
+    const called = new Map<string, string>()
+    for (const [word, name] of text.matchAll(form)) {
+      const account = await view.rooms.memberCalled(room, name!).catch(() => undefined)
+      if (account) called.set(word, mentionMarkdown(name!, account))
+    }
+    return text.replace(form, (word) => called.get(word) ?? word)
   }
   const conversationWith = async (whom: string): Promise<RoomId> => {
     const target = parseTarget(whom)
@@ -229,6 +242,9 @@ export async function openSession({ device, storage, name, service, print }: Ses
       }
       await view.refresh()
       return command.name !== 'quit'
+    },
+    typed(line) {
+      if (view.current && line !== '' && !line.startsWith('/')) void device.typing(view.current.room).catch(() => {})
     },
     prompt: () => `${name}${view.current ? ` → ${view.current.name}` : ''}> `,
     settled: view.settled,

@@ -3,8 +3,11 @@ import { clearLine, createInterface, cursorTo } from 'node:readline'
 export interface Terminal {
   /** Prints a line without disturbing what is being typed. */
   print(line: string): void
-  /** Lines that are typed or piped in, one at a time: the next is read when this one has been dealt with. */
-  lines(prompt: () => string): AsyncIterable<string>
+  /**
+   * Lines that are typed or piped in, one at a time: the next is read when this one has been dealt with. `typed` is told at
+   * each key what stands there by then.
+   */
+  lines(prompt: () => string, typed: (line: string) => void): AsyncIterable<string>
 }
 
 /** The process's own terminal; with input or output piped, plain lines without a prompt. */
@@ -20,7 +23,7 @@ export function openTerminal(input = process.stdin, output = process.stdout): Te
       output.write(`${withoutControls(line)}\n`)
       redraw?.()
     },
-    async *lines(prompt) {
+    async *lines(prompt, typed) {
       const reader = createInterface({ input, output: interactive ? output : undefined, terminal: interactive })
       reader.on('SIGINT', () => reader.close())
       if (interactive) {
@@ -29,6 +32,7 @@ export function openTerminal(input = process.stdin, output = process.stdout): Te
           reader.prompt(true)
         }
         redraw()
+        input.on('keypress', () => typed(reader.line))
       }
       try {
         for await (const line of reader) {
