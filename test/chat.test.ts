@@ -96,7 +96,7 @@ describe('npm run chat', () => {
     await ada.sees(/── 1: ben ──/)
     await ada.sees(/can read this chat/)
     ada.type('hello **ben**')
-    await ada.sees(/✓ \[1\] sent/)
+    await ada.sees(/✓ \[1\] sent.*, waits until they accept/)
 
     await ben.sees(/Somebody would like to write to you.*\/accept 1/)
     await ben.sees(/\[1\] somebody .*: hello \*\*ben\*\*/)

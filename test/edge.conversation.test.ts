@@ -123,6 +123,11 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await untilSeen(alice, room, /Your request was sent/)
     await alice.send(room, 'may I write?')
     await until('the request', () => dora.heard.texts.includes('may I write?'))
+    const statuses = async () =>
+      (await alice.messages(room))
+        .filter(({ type }) => type === 'com.beeper.message_send_status')
+        .map(({ content }) => content.status)
+    await until('that it waits', async () => (await statuses()).includes('PENDING'))
     const request = (await dora.device.rooms()).find(({ kind }) => kind === 'direct')
     assert.equal(request?.standing, 'requested')
     // Alice asked for this room herself: nothing here is to be accepted by her.

@@ -88,7 +88,13 @@ export function followNews(device: Device, view: View): News {
     const id = toBase64Url(messageId)
     const time = took(id)
     const note = await notes.place(tx, room, seq, timestampMs, id)
-    if (note) later(() => print(`  ✓ [${view.numberOf(room, id)}] sent${time}`))
+    if (!note) return
+    later(async () => {
+      const { kind, inviter, answered, otherStanding } = (await device.room(room)) ?? {}
+      // Until then nothing more can be said of it: whether it arrived is the other one's to tell.
+      const waits = kind === 'direct' && inviter === undefined && !answered && otherStanding === undefined
+      print(`  ✓ [${view.numberOf(room, id)}] sent${time}${waits ? ', waits until they accept' : ''}`)
+    })
   })
   device.on('refused', async ({ room, messageId, error }, tx) => {
     if (!messageId) return later(() => print(`! ${error.explanation}`))

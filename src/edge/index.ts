@@ -153,8 +153,10 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     storeMissed: (tx, handled, missed) => appservice.storeMissed(tx, handled, missed),
     wakeRoom: (room) => appservice.wake(room),
   })
-  const bot = openBot({ portals, network: networkName })
-  const { lookUp } = { lookUp: async (handle: string) => (await users.ensure(botMxid)).device.lookUp({ handle }) }
+  /** Who looks up for somebody that has no account, and need not get one for asking: nobody's names, with limits of their own. */
+  const lookUpAs = (mxid: string) => async (handle: string) => (await users.ensure(mxid)).device.lookUp({ handle })
+  const bot = openBot({ portals, network: networkName, lookUp: lookUpAs(botMxid) })
+  const lookUp = lookUpAs(`@${userPrefix}third_party:${domain}`)
   const appservice: Appservice = createAppservice({
     ...{ database, sealer, crypto, ghosts, log, steps },
     hsToken: options.homeserver.hsToken,
@@ -189,7 +191,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       served = await serveNetwork(connection, {
         network,
         accessToken: () => options.tokenFor({ subject: network, network, operator }),
-        resolve: matrixResolver({ homeserver, users, isOurs, settings: portalSettings, parse: parseMxid }),
+        resolve: matrixResolver({ homeserver, users, isOurs, settings: portalSettings, clock, parse: parseMxid }),
       })
       await makeBot()
       await startMatrix({ homeserver, appservice, ghosts, appserviceId, log, signal: stopping.signal })

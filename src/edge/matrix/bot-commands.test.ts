@@ -27,6 +27,7 @@ test('what is not understood, or incomplete, is answered with what to do', async
     network: 'Test <b>',
     user: () => Promise.reject(new Error('not needed')),
     known: async () => undefined,
+    lookUp: async () => Promise.reject(new ClientError('not-reachable')),
   }
   const run = async (body: string) => JSON.stringify(await runCommand(nobody, parseCommand(body)!))
   assert.match(await run('dance'), /I do not know .*dance.*help/)
@@ -37,6 +38,7 @@ test('what is not understood, or incomplete, is answered with what to do', async
   // Who only asks, or has no conversation, needs no account for it.
   assert.match(await run('status'), /no conversations/)
   assert.match(await run('leave ana'), /no conversation .*ana/)
+  assert.match(await run('start ana'), /"ana.*cannot be reached/)
   const help = await run('help')
   for (const command of ['start', 'status', 'block', 'leave', 'help']) assert.ok(help.includes(command))
   assert.doesNotMatch(help.slice(help.indexOf('formatted_body')), /Test <b>/)
@@ -62,7 +64,6 @@ function asker({ away = [], blocked = [] }: { away?: number[]; blocked?: string[
     }) as unknown as Portal
   const device = {
     settings: async () => ({ blocked }),
-    lookUp: async () => Promise.reject(new ClientError('not-reachable')),
     block: async (...what: unknown[]) => void calls.push(what),
     leave: async (room: string) => void calls.push(room),
   }
@@ -80,8 +81,12 @@ function asker({ away = [], blocked = [] }: { away?: number[]; blocked?: string[
   }
   const user = { account: 'me' as AccountAddress, device } as unknown as MatrixUser
   const portals = { context } as unknown as Portals
+  const lookUp = async () => Promise.reject(new ClientError('not-reachable'))
   const run = (body: string) =>
-    runCommand({ portals, network: 'Test', user: async () => user, known: async () => user }, parseCommand(body)!)
+    runCommand(
+      { portals, network: 'Test', user: async () => user, known: async () => user, lookUp },
+      parseCommand(body)!,
+    )
   return { run, calls }
 }
 

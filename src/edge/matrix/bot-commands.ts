@@ -36,6 +36,8 @@ interface Asker {
   user(): Promise<MatrixUser>
   /** The asking user, if they have been here: who only asks need not get an account for it. */
   known(): Promise<MatrixUser | undefined>
+  /** The account behind a handle. Throws ClientError. */
+  lookUp(handle: string): Promise<AccountAddress>
 }
 
 type Run = (asker: Asker, argument: string) => Promise<Answer>
@@ -56,13 +58,14 @@ export async function runCommand(asker: Asker, { name, argument }: Command): Pro
   return run === undefined ? botWords.unknown(name) : run(asker, argument)
 }
 
-async function start({ portals, user }: Asker, argument: string): Promise<Answer> {
+async function start({ portals, user, lookUp }: Asker, argument: string): Promise<Answer> {
   const handle = handleOf(argument)
   if (handle === '') return botWords.handleMissing('start')
-  const asking = await user()
-  const peer = await lookedUp(asking, handle)
+  const peer = await lookedUp(lookUp, handle)
   if (typeof peer === 'object')
     return peer.code === 'rate-limited' ? refusalWords(peer.code, 'start') : botWords.notFound(handle)
+  // Only whoever finds somebody gets an account.
+  const asking = await user()
   const { context } = portals
   const before = await context.portals.byPair(context.database, asking.account, peer)
   const beginning = await portals.begin(asking, peer)
@@ -73,9 +76,9 @@ async function start({ portals, user }: Asker, argument: string): Promise<Answer
   return going ? botWords.resumed(handle) : botWords.started(handle)
 }
 
-async function lookedUp({ device }: MatrixUser, handle: string): Promise<AccountAddress | ClientError> {
+async function lookedUp(lookUp: Asker['lookUp'], handle: string): Promise<AccountAddress | ClientError> {
   try {
-    return await device.lookUp({ handle })
+    return await lookUp(handle)
   } catch (error) {
     if (error instanceof ClientError && (!error.retry || error.code === 'rate-limited')) return error
     throw error
@@ -103,7 +106,7 @@ async function numbered({ portals, database }: PortalContext, account: AccountAd
 }
 
 /** The conversation that a number of the status, a handle or a shown name means. */
-async function meant({ portals: { context }, known }: Asker, argument: string): Promise<Portal | undefined> {
+async function meant({ portals: { context }, known, lookUp }: Asker, argument: string): Promise<Portal | undefined> {
   const asking = await known()
   if (asking === undefined) return undefined
   const list = await numbered(context, asking.account)
@@ -118,7 +121,7 @@ async function meant({ portals: { context }, known }: Asker, argument: string): 
     // A name is its owner's choice: two of them, and it says nothing.
     (named.length === 1 ? named[0] : undefined)
   if (direct !== undefined) return direct
-  const peer = await lookedUp(asking, handleOf(argument))
+  const peer = await lookedUp(lookUp, handleOf(argument))
   const found = typeof peer === 'string' ? all.find((portal) => portal.peer === peer) : undefined
   // Remembered, since somebody who is blocked cannot be looked up.
   if (found !== undefined) await noteHandle(context, found, handleOf(argument))

@@ -2,7 +2,9 @@
  * The bot: how a Matrix user finds people on the messenger from any client. It is a Matrix user of ours with an Olm
  * machine of its own, so that it can be talked to in encrypted rooms; it takes part in no conversation.
  */
-import { codeOf, type Portals, sayInRoom, waitForKey } from '../portals/index.ts'
+import { ClientError } from '../../client/index.ts'
+import type { AccountAddress } from '../../identity/index.ts'
+import { codeOf, openRate, type Portals, sayInRoom, waitForKey } from '../portals/index.ts'
 import { leadsToPublic, type StoredEvent } from './appservice.ts'
 import { type Answer, type Command, parseCommand, runCommand } from './bot-commands.ts'
 import { botWords } from './bot-words.ts'
@@ -21,11 +23,14 @@ export interface BotOptions {
   readonly portals: Portals
   /** What people call the messenger. */
   readonly network: string
+  /** Finds somebody for a Matrix user without an account. */
+  lookUp(handle: string): Promise<AccountAddress>
 }
 
-export function openBot({ portals, network }: BotOptions): Bot {
+export function openBot({ portals, network, lookUp }: BotOptions): Bot {
   const { context } = portals
   const { database, homeserver, ghosts, users, settings, clock } = context
+  const lookUps = openRate(settings.botLookUps, clock)
   const finish = (stored: StoredEvent) => database.transaction((tx) => context.finishEvent(tx, stored.id))
 
   /** What somebody wrote, in plain; `undefined`: nothing for the bot. */
@@ -58,7 +63,12 @@ export function openBot({ portals, network }: BotOptions): Bot {
   const run = async (stored: StoredEvent, command: Command): Promise<Answer> => {
     try {
       const { sender } = stored
-      const asker = { portals, network, user: () => users.ensure(sender), known: () => users.find(sender) }
+      const known = () => users.find(sender)
+      const find = async (handle: string) => {
+        if (!lookUps.take(sender)) throw new ClientError('rate-limited')
+        return (await known())?.device.lookUp({ handle }) ?? lookUp(handle)
+      }
+      const asker = { portals, network, user: () => users.ensure(sender), known, lookUp: find }
       return await runCommand(asker, command)
     } catch (error) {
       if (clock() - stored.receivedAt < settings.commandMs) throw error

@@ -64,6 +64,11 @@ export async function passOn(context: PortalContext, portal: OpenPortal, stored:
   context.counters.count('messages', { way: 'from-matrix' })
   const also = async (tx: Transaction) => {
     await tellLosses(context, tx, portal, result.losses)
+    if (portal.state === 'requested') {
+      const status = { eventId: stored.eventId, status: 'PENDING' }
+      await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
+      tx.afterCommit(() => context.wake(portal.id))
+    }
     if (read.unsigned) await tellOnce(context, tx, portal, 'unsigned-device', words.unsignedDevice())
   }
   return submit(context, portal, stored, result.content, also, { origin })

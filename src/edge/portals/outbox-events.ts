@@ -133,7 +133,8 @@ function sendStatus(portal: OpenPortal, { eventId, status, message }: Record<str
       'm.relates_to': { rel_type: 'm.reference', event_id: eventId },
       network: 'eu.silta',
       status,
-      ...(message === undefined ? { delivered_to_users: [portal.ghost] } : { reason: 'm.event_not_handled', message }),
+      ...(status === 'SUCCESS' ? { delivered_to_users: [portal.ghost] } : {}),
+      ...(message === undefined ? {} : { reason: 'm.event_not_handled', message }),
     },
   }
 }

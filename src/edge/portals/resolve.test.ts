@@ -8,7 +8,7 @@ import type { MatrixUser } from './users.ts'
 type Answer = object | HomeserverError
 
 /** What the resolver makes of the homeserver's answers; an account is made in the name of the Matrix id. */
-async function resolved(value: string, profile: Answer, keys: Answer = {}) {
+async function resolved(value: string, profile: Answer, keys: Answer = {}, newUsers = 1) {
   const give = (answer: Answer) =>
     answer instanceof HomeserverError ? Promise.reject(answer) : Promise.resolve(answer)
   const resolve = matrixResolver({
@@ -20,7 +20,8 @@ async function resolved(value: string, profile: Answer, keys: Answer = {}) {
       find: async () => undefined,
       ensure: async (mxid) => ({ account: `of ${mxid}` }) as unknown as MatrixUser,
     },
-    settings: { profileTimeoutMs: 10 },
+    settings: { profileTimeoutMs: 10, newUsers },
+    clock: () => 0,
     isOurs: (mxid) => mxid.startsWith('@silta_'),
     parse: parseMxid,
   })
@@ -59,4 +60,8 @@ test('a server that does not answer is told from a user who is not there', async
 test('when our own homeserver fails, nothing is said of anybody', async () => {
   const fails = new HomeserverError(503, 'M_UNKNOWN')
   await assert.rejects(resolved('@a:hs.test', fails), fails)
+})
+
+test('only so many new Matrix users get an account in a minute', async () => {
+  assert.deepEqual(await resolved(there, {}, {}, 0), { unresolved: 'rate-limited' })
 })

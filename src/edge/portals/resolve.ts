@@ -1,12 +1,14 @@
 import type { NetworkServer } from '../../client/index.ts'
 import { type Homeserver, isHomeserverError } from '../matrix/homeserver.ts'
+import { openRate } from './rates.ts'
 import type { PortalSettings } from './settings.ts'
 import type { MatrixUsers } from './users.ts'
 
 export interface ResolverOptions {
   readonly homeserver: Pick<Homeserver, 'call' | 'domain'>
   readonly users: Pick<MatrixUsers, 'ensure' | 'find'>
-  readonly settings: Pick<PortalSettings, 'profileTimeoutMs'>
+  readonly settings: Pick<PortalSettings, 'profileTimeoutMs' | 'newUsers'>
+  readonly clock: () => number
   isOurs(mxid: string): boolean
   parse(text: string): string | undefined
 }
@@ -18,6 +20,7 @@ export interface ResolverOptions {
 export function matrixResolver(options: ResolverOptions): NetworkServer['resolve'] {
   const { homeserver, users, settings } = options
   const { profileTimeoutMs: timeoutMs } = settings
+  const newUsers = openRate(settings.newUsers, options.clock)
   const find = async (mxid: string): Promise<'there' | 'nobody' | 'unreachable'> => {
     try {
       await homeserver.call('GET', `/_matrix/client/v3/profile/${encodeURIComponent(mxid)}`, { timeoutMs })
@@ -52,7 +55,11 @@ export function matrixResolver(options: ResolverOptions): NetworkServer['resolve
     const known = await users.find(mxid)
     if (known !== undefined) return { account: known.account }
     const found = await find(mxid)
-    if (found === 'there') return { account: (await users.ensure(mxid)).account }
+    if (found === 'there') {
+      // Each is an account for good: a list of Matrix ids must not become a list of accounts.
+      if (!newUsers.take('')) return { unresolved: 'rate-limited' }
+      return { account: (await users.ensure(mxid)).account }
+    }
     return { unresolved: found === 'nobody' ? 'not-reachable' : 'server-unreachable' }
   }
 }

@@ -34,6 +34,12 @@ export interface PortalSettings {
   readonly groupMembers: number
   /** How long a message of a Matrix user waits who is just coming into a group, in ms; then it is refused. */
   readonly groupJoinMs: number
+  /** Handles that one Matrix user may look up through the bot in a minute: enough to try spellings, not to try names. */
+  readonly botLookUps: number
+  /** Handles looked up by the homeserver (/thirdparty) in a minute, for all its users together: it does not say who asks. */
+  readonly thirdPartyLookUps: number
+  /** Matrix users who get an account in a minute because somebody on the messenger looked them up. */
+  readonly newUsers: number
   /** How long a command to the bot is tried again, in ms, before its failure is told. */
   readonly commandMs: number
   /**
@@ -63,6 +69,9 @@ export const defaultPortalSettings: PortalSettings = {
   portalsAtOnce: 16,
   groupMembers: 250,
   groupJoinMs: minute,
+  botLookUps: 20,
+  thirdPartyLookUps: 120,
+  newUsers: 60,
   commandMs: 15_000,
   profileTimeoutMs: 8_000,
 }

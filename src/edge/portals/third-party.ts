@@ -2,6 +2,7 @@ import { ClientError } from '../../client/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
 import type { AppserviceHandlers } from '../matrix/appservice.ts'
 import type { PortalContext } from './context.ts'
+import { openRate } from './rates.ts'
 
 /** The name under which people are looked up: `/thirdparty/user/silta?handle=…`. */
 const protocolName = 'silta'
@@ -23,7 +24,8 @@ export function thirdParty({
   network,
   lookUp,
 }: ThirdPartyOptions): Required<Pick<AppserviceHandlers, 'protocol' | 'findUsers' | 'findLocations' | 'queryUser'>> {
-  const { ghosts } = context
+  const { ghosts, settings, clock } = context
+  const lookUps = openRate(settings.thirdPartyLookUps, clock)
   const entry = (userid: string, handle?: string) => ({
     userid,
     protocol: protocolName,
@@ -45,7 +47,7 @@ export function thirdParty({
         return (await ghosts.accountOf(query.userId)) === undefined ? [] : [entry(query.userId)]
       }
       const handle = query.fields.handle?.replace(/^@/, '').trim()
-      if (query.protocol !== protocolName || !handle) return []
+      if (query.protocol !== protocolName || !handle || !lookUps.take('')) return []
       try {
         return [entry(await ghosts.ensure(await lookUp(handle)), handle)]
       } catch (error) {
