@@ -84,8 +84,10 @@ const sentIn = ({ lanes }: World) => lanes.reduce((sum, { sent }) => sum + sent,
 async function talk(lane: Lane, over: () => boolean, atLeast: number, random: () => number): Promise<void> {
   while (!over() || lane.sent < atLeast) {
     await lane.say(`${lane.name} ${++lane.sent}`)
-    // Bursts and pauses, so that a fault meets batches and single messages.
-    await sleep(random() < 0.7 ? 5 : 200 * random())
+    // Bursts and pauses, so that a fault meets batches and single messages; who has said enough goes on more slowly, or a
+    // slow machine would still be busy with it long after the last kill.
+    const calm = lane.sent < atLeast ? 1 : 10
+    await sleep(calm * (random() < 0.7 ? 5 : 200 * random()))
   }
 }
 
