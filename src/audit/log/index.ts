@@ -11,5 +11,5 @@ export { decodeProof, encodeProof, type LogProof, verifyProof } from './proof-fi
 export { proveConsistency, proveInclusion, verifyConsistency, verifyInclusion } from './proofs.ts'
 export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'
 export { encodeBundle, mostEntryBytes, parseTilePath, type TileName, tilePath, tileWidth } from './tiles.ts'
-export { readVerifiedRange } from './verified-range.ts'
+export { readVerifiedLeaves, readVerifiedRange } from './verified-range.ts'
 export { type VerifyOptions, verifyLog } from './verify.ts'

@@ -6,11 +6,12 @@ import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import { buildLog, testEntries, testSigner } from '../testing/log.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { LogError, type LogErrorCode } from './errors.ts'
+import { leafHash } from './hashes.ts'
 import { noteSigner } from './note.ts'
 import { decodeProof, encodeProof, verifyProof } from './proof-file.ts'
 import { proveInclusion } from './proofs.ts'
 import { openTiles } from './reader.ts'
-import { readVerifiedRange } from './verified-range.ts'
+import { readVerifiedLeaves, readVerifiedRange } from './verified-range.ts'
 
 const size = 700
 const entries = testEntries(size)
@@ -71,6 +72,18 @@ describe('a range of entries', () => {
       }),
       { numRuns: 30 },
     )
+  })
+
+  test('has its leaf hashes proven by the tile', async () => {
+    const leaves = (log: ReadonlyMap<string, Uint8Array>, index: number) =>
+      readVerifiedLeaves(crypto, { tiles: tilesOf(log), tree }, index)
+    for (const index of [0, 1, 2])
+      assert.deepEqual((await leaves(files, index))[9], leafHash(crypto, entries[index * 256 + 9]!))
+    for (const path of ['tile/1/000.p/2', 'tile/0/002.p/188']) {
+      const bent = Uint8Array.from(files.get(path)!)
+      bent[33]! ^= 1
+      await assert.rejects(leaves(new Map(files).set(path, bent), 2), refused('tile-mismatch'), path)
+    }
   })
 
   test('with an entry that is not in the log is refused, also when its tile was changed with it', async () => {

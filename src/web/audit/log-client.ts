@@ -9,12 +9,14 @@ import {
   parseVerifier,
   proveConsistency,
   proveInclusion,
+  readVerifiedLeaves,
   type TileReader,
+  tileWidth,
   verifyConsistency,
   verifyInclusion,
 } from '../../audit/log/index.ts'
 import { type EntryJson, readEntry } from '../../audit/reading/index.ts'
-import { utf8 } from '../../crypto/index.ts'
+import { equalBytes, utf8 } from '../../crypto/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
 
 /** Why the service has not answered. */
@@ -66,6 +68,8 @@ export type Question = Readonly<Record<string, string>>
 
 /** Entries that lie together come out of the same tiles; more than some hundred at once would make the page wait. */
 const pageSize = '50'
+/** Each entry may need a tile of its own, which is a request: as many as a browser has under way to one host. */
+const provenAtOnce = 6
 /** Longer than the service takes for any answer. */
 const timeoutMs = 30_000
 
@@ -78,6 +82,8 @@ export function openLogClient(options: { key: string; credential: string; store:
   const verifier: NoteVerifier = parseVerifier(webCrypto, options.key.trim())
   let current: VerifiedCheckpoint | undefined
   let tiles: TileReader | undefined
+  /** Leaf hashes by tile, proven to be in the current tree: entries that lie together are proven by one tile. */
+  let proven = new Map<number, Promise<readonly Uint8Array[]>>()
   let served: Uint8Array | undefined
 
   const ask = async (path: string): Promise<Response> => {
@@ -115,6 +121,7 @@ export function openLogClient(options: { key: string; credential: string; store:
     const earlier = current?.earlier ?? (kept && older && { size: older.size, at: kept.at })
     current = { ...checkpoint, note, earlier }
     tiles = newer
+    proven = new Map()
     return current
   }
 
@@ -127,12 +134,24 @@ export function openLogClient(options: { key: string; credential: string; store:
     }
   }
 
-  const proveOne = async (index: number, body: Uint8Array) => {
-    // The log may have grown since.
+  /** The checkpoint to prove an entry against: the log may have grown past the last one. */
+  const treeWith = async (index: number) => {
     if (!current || index >= current.size) await refresh()
-    const hashes = await proveInclusion(tiles!, index)
-    verifyInclusion(webCrypto, hashes, { leaf: leafHash(webCrypto, body), index, tree: current! })
-    return hashes
+    return { tree: current!, reader: tiles!, leavesOf: proven }
+  }
+  const proveOne = async (
+    { tree, reader, leavesOf }: Awaited<ReturnType<typeof treeWith>>,
+    index: number,
+    body: Uint8Array,
+  ) => {
+    const of = Math.floor(index / tileWidth)
+    const known = leavesOf.get(of) ?? readVerifiedLeaves(webCrypto, { tiles: reader, tree }, of)
+    leavesOf.set(of, known)
+    // What could not be read is read again the next time.
+    known.catch(() => leavesOf.delete(of))
+    const leaf = (await known)[index % tileWidth]
+    if (!leaf || !equalBytes(leaf, leafHash(webCrypto, body)))
+      throw new LogError('bad-proof', 'an entry is not in the log', { first: index, last: index })
   }
 
   return {
@@ -147,12 +166,17 @@ export function openLogClient(options: { key: string; credential: string; store:
       const query = new URLSearchParams({ limit: pageSize, order: 'newest', ...question, format: 'ndjson' })
       if (cursor !== undefined) query.set('cursor', cursor)
       const response = await ask(`v1/entries?${query}`)
+      const lines = (await response.text()).split('\n').filter(Boolean)
+      const given = lines.map((line) => splitLine(line, verifier.name))
+      const within = await treeWith(Math.max(0, ...given.map(({ index }) => index)))
       const entries: ProvenEntry[] = []
-      for (const line of (await response.text()).split('\n').filter(Boolean)) {
-        const { index, text } = splitLine(line, verifier.name)
-        const body = utf8(text)
-        await proveOne(index, body)
-        entries.push({ index, text, entry: readEntry(body), provenIn: current!.size })
+      for (let at = 0; at < given.length; at += provenAtOnce) {
+        const together = given.slice(at, at + provenAtOnce).map(async ({ index, text }) => {
+          const body = utf8(text)
+          await proveOne(within, index, body)
+          return { index, text, entry: readEntry(body), provenIn: within.tree.size }
+        })
+        entries.push(...(await Promise.all(together)))
       }
       const link = /[?&]cursor=([\w-]+)[^>]*>; rel="next"/.exec(response.headers.get('link') ?? '')
       return { entries, next: link?.[1] }
@@ -161,8 +185,10 @@ export function openLogClient(options: { key: string; credential: string; store:
     /** The proof of an entry, to keep. */
     async proof({ index, text }: ProvenEntry): Promise<Uint8Array<ArrayBuffer>> {
       const entry = utf8(text)
-      const hashes = await proveOne(index, entry)
-      return new Uint8Array(encodeProof({ index, entry, hashes, checkpoint: current!.note }))
+      const within = await treeWith(index)
+      const hashes = await proveInclusion(within.reader, index)
+      verifyInclusion(webCrypto, hashes, { leaf: leafHash(webCrypto, entry), index, tree: within.tree })
+      return new Uint8Array(encodeProof({ index, entry, hashes, checkpoint: within.tree.note }))
     },
 
     /** Everything that was looked for, as a file. */

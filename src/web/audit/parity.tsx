@@ -67,7 +67,14 @@ export function Parity({ session }: { session: Session }) {
           </select>
         </label>
       </div>
-      {!all && busy.value && <div class="bone chart-bone" aria-hidden="true" />}
+      {!all && busy.value && (
+        <>
+          <p role="status" class="hint">
+            Reading and proving figures: {number(session.proven.value)} so far.
+          </p>
+          <div class="bone chart-bone" aria-hidden="true" />
+        </>
+      )}
       {all && all.length === 0 && !problem.value && (
         <p class="empty">No figures yet. The service writes them once an hour, and when it stops.</p>
       )}

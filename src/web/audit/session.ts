@@ -35,6 +35,8 @@ const checkpointItem = (origin: string) => `silta audit checkpoint ${origin}`
 
 /** Pages of figures that are read at most: a month of a dozen providers. */
 const mostFigurePages = 200
+/** A page after which progress is told. */
+const figuresAtOnce = '100'
 
 const store: CheckpointStore = {
   read(origin) {
@@ -55,6 +57,8 @@ export function openSession({ base, host }: { base: string; host: string }) {
   const next = signal<string | undefined>(undefined)
   const measured = signal<readonly ProvenEntry[] | undefined>(undefined)
   const requests = signal<readonly ClockedRequest[] | undefined>(undefined)
+  /** How many figures are proven so far, while they are read. */
+  const proven = signal(0)
   const span = signal<ParitySpan>('day')
   const descriptions = signal<ReadonlyMap<string, string>>(new Map())
 
@@ -120,7 +124,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
 
   return {
     host,
-    ...{ client, checkpoint, problem, busy, question, entries, next, requests, span, descriptions },
+    ...{ client, checkpoint, problem, busy, question, entries, next, requests, proven, span, descriptions },
     keptKey: localStorage.getItem(keyItem) ?? '',
     figures: computed<readonly ParityFigures[] | undefined>(
       () =>
@@ -153,11 +157,13 @@ export function openSession({ base, host }: { base: string; host: string }) {
       during(async (isCurrent) => {
         const all = async (question: Question) => {
           const found: ProvenEntry[] = []
+          proven.value = 0
           let cursor: string | undefined
           for (let pages = 0; pages < mostFigurePages && isCurrent(); pages++) {
-            const page = await client.value!.find({ limit: '200', ...question }, cursor)
+            const page = await client.value!.find({ limit: figuresAtOnce, ...question }, cursor)
             found.push(...page.entries)
             cursor = page.next
+            proven.value = found.length
             if (cursor === undefined) break
           }
           return found
