@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { readFileSync, renameSync, rmSync } from 'node:fs'
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { equalBytes } from '../crypto/index.ts'
+import { equalBytes, fromUtf8 } from '../crypto/index.ts'
 import { type ReadFile, type TileName, tilePath } from './log/index.ts'
 import { readFromFolder } from './place.ts'
 
@@ -14,8 +15,11 @@ export interface PublishedFiles {
    * @returns false when one of them is there with other content: then nobody may sign what follows from it
    */
   put(files: readonly { name: TileName; bytes: Uint8Array }[]): Promise<boolean>
-  /** Writes the checkpoint beside its place, on disk. `publish` then moves it there, on disk too. */
-  stage(checkpoint: Uint8Array): Promise<{ publish(): Promise<void> }>
+  /**
+   * Writes the checkpoint of so many entries beside its place, durably. `publish` then moves it there, durably too, and
+   * gives false when a checkpoint of more entries is there: somebody has gone on meanwhile.
+   */
+  stage(checkpoint: Uint8Array, size: number): Promise<{ publish(): Promise<boolean> }>
   /** Deletes the partial forms of tiles that are full by now (C2SP tlog-tiles allows it: the full one serves instead). */
   dropPartial(full: readonly TileName[]): Promise<void>
 }
@@ -39,20 +43,43 @@ export function openPublishedFiles(folder: string): PublishedFiles {
       await Promise.all([...folders].map(syncFolder))
       return true
     },
-    async stage(checkpoint) {
+    async stage(checkpoint, size) {
       await makeFolder()
-      const beside = temporary(join(folder, 'checkpoint'))
+      const place = join(folder, 'checkpoint')
+      const beside = temporary(place)
       await writeSynced(beside, checkpoint)
       return {
         async publish() {
-          await rename(beside, join(folder, 'checkpoint'))
+          // In one go: a process that was stopped for minutes has lost its transaction, and must not put an old one in the
+          // place of a new one.
+          if (statedSize(readIfThere(place)) > size) {
+            rmSync(beside)
+            return false
+          }
+          renameSync(beside, place)
           await syncFolder(folder)
+          return true
         },
       }
     },
     async dropPartial(full) {
       for (const name of full) await rm(`${join(folder, tilePath(name))}.p`, { recursive: true, force: true })
     },
+  }
+}
+
+/** The size that a checkpoint states; -1 for none. Whoever relies on it has verified it. */
+export function statedSize(checkpoint: Uint8Array | undefined): number {
+  const [, size = ''] = checkpoint ? fromUtf8(checkpoint).split('\n') : []
+  return /^\d{1,15}$/.test(size) ? Number(size) : -1
+}
+
+function readIfThere(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -124,9 +124,9 @@ async function publish(on: Sequencing, frontier: Frontier): Promise<void> {
       frontier.size,
       note,
     ])
-    const staged = await files.stage(note)
+    const staged = await files.stage(note, frontier.size)
     await on.step('audit.checkpoint-staged')
-    await staged.publish()
+    if (!(await staged.publish())) throw new Behind()
     await on.step('audit.checkpoint-published')
   })
 }

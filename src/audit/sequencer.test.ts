@@ -41,6 +41,10 @@ async function verified(folder: string, earlier?: Uint8Array): Promise<string[]>
   return entries
 }
 
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 60_000; !(await holds()); await sleep(10)) assert.ok(Date.now() < end, 'never')
+}
+
 const checkpointOf = (folder: string) => new Uint8Array(readFileSync(join(folder, 'checkpoint')))
 
 /** What a backup holds of the log's tables, and the way back to it. */
@@ -67,17 +71,13 @@ async function backup(database: Database) {
 }
 
 onBothDialects('the sequencer', (open) => {
-  test('puts entries into the log in order, within two seconds', async () => {
+  test('puts entries into the log in order, while more come', async () => {
     await using database = await open()
     const folder = newFolder()
     const { sequencer, faults } = testSequencer(database, folder, { everyMs: 500 })
     await sleep(50)
     await add(database, 3)
-    const since = Date.now()
-    while ((await verified(folder).catch(() => [])).length < 3) {
-      assert.ok(Date.now() - since < 2000, 'not in the tree in time')
-      await sleep(20)
-    }
+    await until(async () => (await verified(folder).catch(() => [])).length === 3)
     await add(database, 520)
     await sequencer.close()
     const bodies = await database.query<{ body: Uint8Array }>('select body from audit.entry order by no')
@@ -129,11 +129,7 @@ onBothDialects('the sequencer', (open) => {
       await sleep(40)
       // Another takes its place and goes further.
       const second = testSequencer(database, folder)
-      const since = Date.now()
-      while ((await verified(folder)).length < 22) {
-        assert.ok(Date.now() - since < 5000, 'nobody went on')
-        await sleep(10)
-      }
+      await until(async () => (await verified(folder)).length === 22)
       const earlier = checkpointOf(folder)
       goOn.resolve()
       await first.sequencer.close()
@@ -215,6 +211,8 @@ onBothDialects('the sequencer', (open) => {
     writeFileSync(join(tampered, 'tile/0/001.p/64'), new Uint8Array(64 * 32))
     assert.equal(await refused(tampered), 'tile-differs')
     assert.equal((await verified(folder)).length, 310)
+    // Only the checkpoint is an older one: the newer, which was signed, comes back.
+    writeFileSync(join(folder, 'checkpoint'), checkpointOf(old))
     assert.equal(await refused(folder), undefined)
     assert.equal((await verified(folder)).length, 320)
   })

@@ -43,13 +43,17 @@ export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier:
   await database.query('insert into audit.log (origin) values ($1) on conflict do nothing', [verifier.name])
   const row = await logRow(database, verifier.name)
   const signed = row.checkpoint && open(crypto, row.checkpoint, verifier)
-  const note = await files.read('checkpoint')
+  let note = await files.read('checkpoint')
   if (!note) {
     if (signed) throw new SequencerError('published-missing')
     return { frontier: emptyFrontier, taken: 0 }
   }
-  const published = open(crypto, note, verifier)
-  if (signed && signed.size > published.size) throw new SequencerError('published-behind')
+  let published = open(crypto, note, verifier)
+  if (row.checkpoint && signed && signed.size > published.size) {
+    await publishAgain(place, lease, row.checkpoint, signed)
+    note = row.checkpoint
+    published = signed
+  }
   const tiles = openTiles(crypto, files.read, published.size)
   const newer: Uint8Array[] = []
   const frontier = await follow(crypto, tiles, files, signed, newer)
@@ -66,6 +70,30 @@ export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier:
     return added
   })
   return { frontier, taken }
+}
+
+/**
+ * What was signed and committed last is published again where an older checkpoint stands in its place and all that it
+ * needs is there. Where that is missing, the folder was set back.
+ */
+async function publishAgain(
+  { database, crypto, files }: LogPlace,
+  lease: Lease,
+  note: Uint8Array,
+  signed: Checkpoint,
+): Promise<void> {
+  const tiles = openTiles(crypto, files.read, signed.size)
+  try {
+    if (!equalBytes(rootOf(crypto, await readFrontier(tiles)), signed.root))
+      throw new SequencerError('published-behind')
+    if (signed.size > 0) await tiles.bundle(Math.floor((signed.size - 1) / tileWidth))
+  } catch (cause) {
+    throw cause instanceof LogError ? new SequencerError('published-behind', { cause }) : cause
+  }
+  await database.transaction(async (tx) => {
+    await assertFence(tx, lease.name, lease.fence)
+    await (await files.stage(note, signed.size)).publish()
+  })
 }
 
 export async function logRow(on: Queryable, origin: string): Promise<LogRow> {
