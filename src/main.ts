@@ -141,7 +141,8 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     ...{ database, crypto },
     subjectKeysFile: config.audit.subjectKeysFile ?? join(config.dataDirectory, 'secrets', 'subject-keys'),
     pseudonymKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), pseudonymKeyLabel, 32),
-    logKey: secrets.auditKey,
+    logKeys: { keys: secrets.auditKeys, signCommand: config.audit.signCommand, signKey: config.audit.signKey },
+    policy: secrets.auditPolicy,
     provider: config.provider.domain,
     networks: ['matrix'],
     dataDirectory: config.dataDirectory,
@@ -200,7 +201,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   shutdown.add('edge', drainEdge)
 
   const dependencies: Dependency[] = [{ name: 'database', needed: true, check: () => database.query('select 1') }]
-  dependencies.push({ name: 'compliance-log', needed: false, check: async () => audit.stopped === undefined })
+  dependencies.push({ name: 'compliance-log', needed: false, check: async () => stoppedBy(audit.stopped) })
   const homeserver = config.matrix?.homeserverUrl
   if (homeserver) dependencies.push({ name: 'homeserver', needed: false, check: () => answers(homeserver) })
   const health = openHealth(dependencies)
@@ -329,6 +330,11 @@ async function composeEdge(
     },
     ...(options.steps ? { steps: options.steps } : {}),
   })
+}
+
+/** Fails with the code that says why the compliance log does not go on. */
+function stoppedBy(reason: Error | undefined): void {
+  if (reason) throw reason
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {

@@ -9,10 +9,12 @@ import { noteConfiguration } from '../src/audit/configuration.ts'
 import { addAuditor, openCredentials, readAuditors, revokeAuditor, watchAuditors } from '../src/audit/credentials.ts'
 import { type Event, entrySchema, eventTypes } from '../src/audit/event-schema.ts'
 import { openInterop } from '../src/audit/interop.ts'
+import { noteLogKeys } from '../src/audit/log-keys.ts'
 import { openSubjects } from '../src/audit/open.ts'
 import { openParity } from '../src/audit/parity.ts'
 import { openRefusals } from '../src/audit/refusals.ts'
 import { openMapping } from '../src/audit/subjects/mapping.ts'
+import { testSigner } from '../src/audit/testing/log.ts'
 import { testSequencer } from '../src/audit/testing/world.ts'
 import { toBase64Url } from '../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
@@ -155,6 +157,7 @@ const drivers: Readonly<Record<Event['type'], Driver>> = {
   'auditor.removed': (scene) => withAuditors(scene, revokeAuditor),
   'configuration.applied': ({ database, audit }) =>
     noteConfiguration({ database, audit, crypto, key: crypto.sha256() }, new Map([['limits.connections', 7]])),
+  'log.keys-changed': ({ database, audit }) => noteLogKeys({ database, audit }, [testSigner.verifier]),
   'subject.erasure-begun': erased,
   'subject.erased': erased,
   'interop.requested': asked,

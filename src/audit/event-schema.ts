@@ -180,6 +180,11 @@ const events = [
     "A second person has agreed, and was told which pseudonym is the person's.",
   ),
   event(
+    'log.keys-changed',
+    { keys: z.array(z.string().regex(/^[^\s+]{1,260}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/)) },
+    'From this start on these keys sign the log, each as name+hash+key. Of a new one this tells under the signature of the one before.',
+  ),
+  event(
     'log.taken-up',
     { entries: whole },
     'After the database was restored from a backup, the published log was taken up again; so many entries came back from it.',

@@ -14,7 +14,7 @@ export {
   decodeProof,
   encodeVerifier,
   LogError,
-  noteSigner,
+  parsePolicy,
   parseVerifier,
   verifyLog,
   verifyProof,
@@ -24,5 +24,6 @@ export { readLogAt } from './place.ts'
 export { findEntries, findStatement, openApiDocument } from './query/index.ts'
 export { type EntryFilter, exportFormats, head, lineOf, proofOf, readEntries } from './reading/index.ts'
 export { type AuditStep, auditSteps } from './sequence.ts'
+export { logSigners } from './signers.ts'
 export { type ErasureStep, erasureSteps } from './subjects/erasure.ts'
 export { SubjectKeysError } from './subjects/key-file.ts'

@@ -7,7 +7,7 @@ import { noteConfiguration } from './configuration.ts'
 import { openCredentials, watchAuditors } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
 import { openInterop } from './interop.ts'
-import { noteSigner } from './log/index.ts'
+import { noteLogKeys } from './log-keys.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { openParity } from './parity.ts'
 import { readFromFolder } from './place.ts'
@@ -17,10 +17,12 @@ import { logRoutes } from './routes.ts'
 import type { AuditStep } from './sequence.ts'
 import { openSequencer } from './sequencer.ts'
 import type { SequencerError } from './sequencer-errors.ts'
+import { type LogKeys, logSigners } from './signers.ts'
 import { type Erasure, type ErasureStep, openErasure } from './subjects/erasure.ts'
 import { openSubjectKeys } from './subjects/key-file.ts'
 import { openMapping } from './subjects/mapping.ts'
 import { openPseudonyms, type Pseudonyms } from './subjects/pseudonyms.ts'
+import { witnessesOf } from './witness.ts'
 
 export interface ComplianceLogOptions {
   readonly database: Database
@@ -29,8 +31,10 @@ export interface ComplianceLogOptions {
   readonly pseudonymKey: Uint8Array
   /** File of the keys that pseudonyms are sealed with. It is rewritten with each erasure. */
   readonly subjectKeysFile: string
-  /** Ed25519 seed of the log's key. */
-  readonly logKey: Uint8Array
+  /** What signs the log: Ed25519 seeds, and a command with its public key. */
+  readonly logKeys: Omit<LogKeys, 'origin'>
+  /** A C2SP tlog-policy that names the witnesses to ask. */
+  readonly policy?: string | undefined
   /** The provider's domain. */
   readonly provider: string
   readonly networks: readonly string[]
@@ -82,10 +86,14 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const { database, crypto, pseudonymKey, owner, onFault } = options
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const folder = join(options.dataDirectory, logFolder)
-  const signer = noteSigner(crypto, originOf(options.provider), options.logKey)
+  const [signer, ...moreSigners] = logSigners(crypto, { origin: originOf(options.provider), ...options.logKeys })
+  if (!signer) throw new TypeError('nothing signs the compliance log')
+  const verifiers = [signer, ...moreSigners].map((each) => each.verifier)
+  await noteLogKeys({ database, audit }, verifiers)
+  const witnesses = options.policy === undefined ? [] : witnessesOf(crypto, options.policy)
   const indexer = openIndexer({ database, origin: signer.verifier.name, onFault })
   const sequencer = openSequencer({
-    ...{ database, crypto, audit, signer, folder, owner, onFault },
+    ...{ database, crypto, audit, signer, moreSigners, witnesses, folder, owner, onFault },
     async steps(step) {
       await options.steps?.(step)
       if (step === 'audit.sequenced') indexer.wake()
@@ -126,7 +134,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
     routes: new Hono()
       .route('/', queryRoutes({ database, crypto, verifier: signer.verifier, read, credentials }))
-      .route('/', logRoutes({ read, credentials })),
+      .route('/', logRoutes({ read, credentials, verifiers })),
     get stopped() {
       return sequencer.refused
     },

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import type { Credentials } from './credentials.ts'
-import { parseTilePath, type ReadFile } from './log/index.ts'
+import { encodeVerifier, type NoteVerifier, parseTilePath, type ReadFile } from './log/index.ts'
 import { problem } from './problems.ts'
 import { allows } from './scopes.ts'
 
@@ -10,13 +10,15 @@ const forever = 'private, max-age=31536000, immutable'
 export interface LogRoutesOptions {
   readonly read: ReadFile
   readonly credentials: Credentials
+  /** The keys that sign now. */
+  readonly verifiers?: readonly NoteVerifier[]
 }
 
 /**
  * The published log below `/audit`, as C2SP tlog-tiles asks for it, for those with a credential
  * (`Authorization: Bearer …`). Only paths of tiles in their one way of writing are looked for on disk.
  */
-export function logRoutes({ read, credentials }: LogRoutesOptions): Hono {
+export function logRoutes({ read, credentials, verifiers = [] }: LogRoutesOptions): Hono {
   const routes = new Hono().basePath('/audit')
   const serve = async (c: Context, path: string | undefined, headers: Record<string, string>) => {
     const refused = allows(c, credentials, 'log')
@@ -31,6 +33,10 @@ export function logRoutes({ read, credentials }: LogRoutesOptions): Hono {
     const path = c.req.path.slice('/audit/'.length)
     const headers = { 'content-type': 'application/octet-stream', 'cache-control': forever }
     return serve(c, parseTilePath(path) ? path : undefined, headers)
+  })
+  routes.get('/keys', (c) => {
+    const keys = verifiers.map((verifier) => `${encodeVerifier(verifier)}\n`)
+    return allows(c, credentials, 'log') ?? c.text(keys.join(''), 200, { 'cache-control': 'no-cache' })
   })
   // Whatever else is asked for: what there is, only who may read it is told. /audit itself is the auditors' page.
   routes.get('/:rest{.+}', (c) => allows(c, credentials, 'log') ?? problem(c, 'not-found'))

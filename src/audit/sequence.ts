@@ -4,15 +4,16 @@ import {
   type Frontier,
   grow,
   leafHash,
-  type NoteSigner,
   partialTiles,
+  type RemoteSigner,
   rootOf,
-  signCheckpoint,
+  signCheckpointBy,
   type TileName,
   tileWidth,
 } from './log/index.ts'
 import { SequencerError } from './sequencer-errors.ts'
 import { type LogPlace, logRow } from './take-up.ts'
+import type { Witnesses } from './witness.ts'
 
 /** Named points at which crash tests stop: what comes before is durable, what comes after has not happened. */
 export const auditSteps = [
@@ -25,7 +26,9 @@ export const auditSteps = [
 export type AuditStep = (typeof auditSteps)[number]
 
 export interface Sequencing extends LogPlace {
-  readonly signer: NoteSigner
+  /** All sign. */
+  readonly signers: readonly RemoteSigner[]
+  readonly witnesses: Witnesses
   readonly lease: Lease
   /** Entries taken in one go: bounds memory and the time of one transaction. */
   readonly batch: number
@@ -109,24 +112,42 @@ async function bodiesAt(on: Queryable, first: number, end: number): Promise<Uint
 }
 
 /**
- * Invariant: nobody can take the lease between the signature and the publication, since the check of the fence locks it;
- * and what is published is never behind what the database has as signed, since it is published before the commit.
+ * Signed and cosigned before the transaction, since a key or a witness may lie behind the network: what is signed follows
+ * from places that were given for good, so it is a beginning of the log whatever happens here meanwhile.
+ *
+ * Invariant: what is published is never behind what the database has as signed, since it is published before the commit.
  */
 async function publish(on: Sequencing, frontier: Frontier): Promise<void> {
-  const { database, lease, verifier, files, signer, crypto } = on
+  const tree = { size: frontier.size, root: rootOf(on.crypto, frontier) }
+  const note = await on.witnesses.cosign(await signCheckpointBy(tree, on.signers), frontier.size)
+  await putCheckpoint(on, note, frontier.size, (signed) => signed === null || signed < frontier.size)
+}
+
+/** Asks for the cosignatures that the newest checkpoint lacks. */
+export async function cosignAgain(on: Sequencing, frontier: Frontier): Promise<void> {
+  const { checkpoint } = await logRow(on.database, on.verifier.name)
+  if (!checkpoint) return
+  const note = await on.witnesses.cosign(checkpoint, frontier.size)
+  if (note.length > checkpoint.length)
+    await putCheckpoint(on, note, frontier.size, (signed) => signed === frontier.size)
+}
+
+async function putCheckpoint(
+  { database, lease, verifier, files, step }: Sequencing,
+  note: Uint8Array,
+  size: number,
+  follows: (signedSize: number | null) => boolean,
+): Promise<void> {
   await database.transaction(async (tx) => {
     await assertFence(tx, lease.name, lease.fence)
     const { signed_size } = await logRow(tx, verifier.name)
-    if (signed_size !== null && signed_size >= frontier.size) throw new Behind()
-    const note = signCheckpoint({ size: frontier.size, root: rootOf(crypto, frontier) }, signer)
+    if (!follows(signed_size)) throw new Behind()
     await tx.query('update audit.log set signed_size = $2, checkpoint = $3 where origin = $1', [
-      verifier.name,
-      frontier.size,
-      note,
+      ...[verifier.name, size, note],
     ])
-    const staged = await files.stage(note, frontier.size)
-    await on.step('audit.checkpoint-staged')
+    const staged = await files.stage(note, size)
+    await step('audit.checkpoint-staged')
     if (!(await staged.publish())) throw new Behind()
-    await on.step('audit.checkpoint-published')
+    await step('audit.checkpoint-published')
   })
 }

@@ -1,18 +1,24 @@
 import type { Crypto } from '../crypto/index.ts'
 import { acquireLease, type Database, isStoreError, type Lease, releaseLease, renewLease } from '../store/index.ts'
 import type { Audit } from './events.ts'
-import type { Frontier, NoteSigner } from './log/index.ts'
+import { type Frontier, haveSigned, type RemoteSigner } from './log/index.ts'
 import { openPublishedFiles } from './published.ts'
-import { type AuditStep, Behind, sequence } from './sequence.ts'
+import { type AuditStep, Behind, cosignAgain, type Sequencing, sequence } from './sequence.ts'
 import { SequencerError } from './sequencer-errors.ts'
-import { takeUp } from './take-up.ts'
+import { logRow, takeUp } from './take-up.ts'
+import { openWitnesses, type Witness } from './witness.ts'
 
 export interface SequencerOptions {
   readonly database: Database
   readonly crypto: Crypto
   readonly audit: Audit
   /** The log's key; its name is the log's origin. */
-  readonly signer: NoteSigner
+  readonly signer: RemoteSigner
+  /** Keys of the same name that sign too, while one follows another. */
+  readonly moreSigners?: readonly RemoteSigner[]
+  readonly witnesses?: readonly Witness[]
+  /** Milliseconds after which a cosignature that is missing is asked for again. */
+  readonly witnessAgainMs?: number
   /** Where the log is published. */
   readonly folder: string
   /** Names this process in the lease. */
@@ -34,6 +40,9 @@ export interface Sequencer {
   close(): Promise<void>
 }
 
+/** A witness that is away is not asked with each look. */
+const witnessAgainMs = 10_000
+
 /**
  * Puts entries into the published log, as long as it has the lease; of several processes one does. It goes on after any
  * fault but one: when what is published does not verify, it signs nothing more until it is started anew.
@@ -41,7 +50,14 @@ export interface Sequencer {
 export function openSequencer(options: SequencerOptions): Sequencer {
   const { database, crypto, audit, signer, leaseMs = 15_000, everyMs = 500, batch = 4096 } = options
   const { verifier } = signer
-  const place = { database, crypto, verifier, files: openPublishedFiles(options.folder) }
+  const signers = [signer, ...(options.moreSigners ?? [])]
+  const trust = { logs: signers.map((each) => each.verifier), witnesses: [], witnessed: () => true }
+  const place = { database, crypto, verifier, trust, files: openPublishedFiles(options.folder) }
+  const witnesses = openWitnesses({
+    ...{ crypto, witnesses: options.witnesses ?? [], onFault: options.onFault },
+    read: place.files.read,
+  })
+  let askedAt = 0
   const step = async (name: AuditStep) => options.steps?.(name)
   let lease: Lease | undefined
   /** Unknown after a fault: then it is read from what is published. */
@@ -62,6 +78,14 @@ export function openSequencer(options: SequencerOptions): Sequencer {
     return edge
   }
 
+  /** A witness that was away, or is new, gets the checkpoint that stands. */
+  const witnessAgain = async (on: Sequencing, edge: Frontier) => {
+    if (witnesses.verifiers.length === 0 || Date.now() - askedAt < (options.witnessAgainMs ?? witnessAgainMs)) return
+    askedAt = Date.now()
+    const { checkpoint } = await logRow(database, verifier.name)
+    if (checkpoint && !haveSigned(crypto, checkpoint, witnesses.verifiers)) await cosignAgain(on, edge)
+  }
+
   /** @returns whether more may be waiting */
   const turn = async (): Promise<boolean> => {
     if (refused) return false
@@ -70,7 +94,9 @@ export function openSequencer(options: SequencerOptions): Sequencer {
       if (!held) return false
       const edge = frontier ?? (await begin(held))
       frontier = undefined
-      frontier = await sequence({ ...place, signer, batch, step, lease: held }, edge)
+      const on = { ...place, signers, witnesses, batch, step, lease: held }
+      frontier = await sequence(on, edge)
+      if (frontier.size === edge.size) await witnessAgain(on, frontier)
       return frontier.size > edge.size
     } catch (error) {
       frontier = undefined

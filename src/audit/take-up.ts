@@ -6,6 +6,7 @@ import {
   type Frontier,
   grow,
   LogError,
+  type LogPolicy,
   leafHash,
   type NoteVerifier,
   openCheckpoint,
@@ -22,7 +23,10 @@ export interface LogPlace {
   readonly database: Database
   readonly crypto: Crypto
   readonly files: PublishedFiles
+  /** The key's name is the log's origin. */
   readonly verifier: NoteVerifier
+  /** The keys of which one has to have signed what is published. */
+  readonly trust: LogPolicy
 }
 
 interface LogRow {
@@ -39,16 +43,16 @@ interface LogRow {
  * @throws SequencerError, LeaseLost
  */
 export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier: Frontier; taken: number }> {
-  const { database, crypto, files, verifier } = place
+  const { database, crypto, files, verifier, trust } = place
   await database.query('insert into audit.log (origin) values ($1) on conflict do nothing', [verifier.name])
   const row = await logRow(database, verifier.name)
-  const signed = row.checkpoint && open(crypto, row.checkpoint, verifier)
+  const signed = row.checkpoint && open(crypto, row.checkpoint, trust)
   let note = await files.read('checkpoint')
   if (!note) {
     if (signed) throw new SequencerError('published-missing')
     return { frontier: emptyFrontier, taken: 0 }
   }
-  let published = open(crypto, note, verifier)
+  let published = open(crypto, note, trust)
   if (row.checkpoint && signed && signed.size > published.size) {
     await publishAgain(place, lease, row.checkpoint, signed)
     note = row.checkpoint
@@ -103,9 +107,9 @@ export async function logRow(on: Queryable, origin: string): Promise<LogRow> {
   return row ?? { size: 0, signed_size: null, checkpoint: null }
 }
 
-function open(crypto: Crypto, note: Uint8Array, verifier: NoteVerifier): Checkpoint {
+function open(crypto: Crypto, note: Uint8Array, trust: LogPolicy): Checkpoint {
   try {
-    return openCheckpoint(crypto, note, verifier)
+    return openCheckpoint(crypto, note, trust)
   } catch (cause) {
     throw cause instanceof LogError ? new SequencerError('checkpoint-invalid', { cause }) : cause
   }

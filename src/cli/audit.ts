@@ -3,7 +3,7 @@ import {
   addAuditor,
   auditorsFile,
   encodeVerifier,
-  noteSigner,
+  logSigners,
   originOf,
   readAuditors,
   revokeAuditor,
@@ -40,10 +40,12 @@ export async function verifyAuditLog(given: AuditArguments, terminal: Terminal):
 
 /** `silta audit key`: what an auditor is given, once, and keeps. */
 export function printAuditKey(config: Config, terminal: Terminal): number {
-  const { auditKey } = lookAtSecrets(config, nodeCrypto)
-  if (auditKey === undefined) throw new Unusable('There is no key yet: the first start of the service makes it')
-  const { verifier } = noteSigner(nodeCrypto, originOf(config.provider.domain), auditKey)
-  terminal.out(`${encodeVerifier(verifier)}\n`)
+  const { auditKeys } = lookAtSecrets(config, nodeCrypto)
+  if (auditKeys === undefined) throw new Unusable('There is no key yet: the first start of the service makes it')
+  const origin = originOf(config.provider.domain)
+  const { signCommand, signKey } = config.audit
+  for (const { verifier } of logSigners(nodeCrypto, { origin, keys: auditKeys, signCommand, signKey }))
+    terminal.out(`${encodeVerifier(verifier)}\n`)
   return exit.well
 }
 

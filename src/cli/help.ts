@@ -122,6 +122,8 @@ the root recomputed from the entries alone, and every tile. It needs no configur
 
   --log         the log's prefix (https://chat.example.org/audit), or a folder with its files
   --key         the log's public key, name+hash+key, as the operator has published it
+  --policy      instead of --key: a file with keys, witnesses and how many of them are asked for
+                (C2SP tlog-policy)
   --earlier     a checkpoint kept from last time: the log has to continue it
   --token-file  a file with the auditor's credential
 

@@ -120,6 +120,7 @@ function readArguments(argv: readonly string[]) {
       build: { type: 'string' },
       key: { type: 'string' },
       earlier: { type: 'string' },
+      policy: { type: 'string' },
       'token-file': { type: 'string' },
       ...auditOptions,
       days: { type: 'string', default: '90' },

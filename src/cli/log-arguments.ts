@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { LogError, parseVerifier, readLogAt } from '../audit/index.ts'
+import { LogError, parsePolicy, parseVerifier, readLogAt } from '../audit/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
@@ -9,16 +9,18 @@ export interface LogArguments {
   readonly log?: string | undefined
   /** The log's key, `name+hash+key`, or a file with it. */
   readonly key?: string | undefined
+  /** A file with a C2SP tlog-policy: the log's keys, its witnesses, and how many of them are asked for. */
+  readonly policy?: string | undefined
   readonly tokenFile?: string | undefined
 }
 
 /** Opens the log that was named. @throws Unusable, LogError */
-export function openLogArguments({ log, key, tokenFile }: LogArguments, command: string) {
-  if (log === undefined || key === undefined)
-    throw new Unusable(`silta audit ${command} needs --log URL|FOLDER and --key KEY|FILE`)
+export function openLogArguments({ log, key, policy, tokenFile }: LogArguments, command: string) {
+  if (log === undefined || (key === undefined) === (policy === undefined))
+    throw new Unusable(`silta audit ${command} needs --log URL|FOLDER and either --key KEY|FILE or --policy FILE`)
   return {
     read: readLogAt(log, tokenFile === undefined ? undefined : readText(tokenFile)),
-    verifier: readKey(key),
+    verifier: policy === undefined ? readKey(key!) : parsePolicy(nodeCrypto, readFileOf(policy).toString('utf8')),
   }
 }
 

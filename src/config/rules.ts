@@ -6,7 +6,7 @@ export function checkRules(config: ConfigFile): ConfigProblem[] {
   return [...checkPairs(config), ...(config.production ? checkProduction(config) : [])]
 }
 
-function checkPairs({ database, matrix, tokens }: ConfigFile): ConfigProblem[] {
+function checkPairs({ database, matrix, tokens, audit }: ConfigFile): ConfigProblem[] {
   const problems: ConfigProblem[] = []
   const both = (group: string, name: string, values: readonly [unknown, unknown]) => {
     if (values[0] !== undefined && values[1] !== undefined)
@@ -25,6 +25,12 @@ function checkPairs({ database, matrix, tokens }: ConfigFile): ConfigProblem[] {
       problem: 'is missing: issuer and jwksUrl belong together.',
       advice: "Write both: the iss claim of your accounts' tokens, and where its public keys are.",
     })
+  if ((audit.signCommand === undefined) !== (audit.signKey === undefined))
+    problems.push({
+      path: audit.signCommand === undefined ? 'audit.signCommand' : 'audit.signKey',
+      problem: 'is missing: signCommand and signKey belong together.',
+      advice: 'Write both: the command that signs the compliance log, and the public key of its signatures.',
+    })
   if (matrix?.asToken !== undefined && matrix.asToken === matrix.hsToken)
     problems.push({
       path: 'matrix.hsToken',
@@ -42,7 +48,7 @@ function checkProduction({ provider, sealing, audit, tokens }: ConfigFile): Conf
   const generate = 'Make one with: head -c 32 /dev/urandom | base64'
   given('sealing.keyFile', sealing.keyFile, `It must not lie beside the database. ${generate}`)
   given('provider.keyFile', provider.keyFile, `Whoever has it can endorse any account. ${generate}`)
-  given('audit.keyFile', audit.keyFile, `Whoever has it can sign another log. ${generate}`)
+  given('audit.keyFile', audit.keyFile ?? audit.signCommand, `Whoever has it can sign another log. ${generate}`)
   given('tokens.issuer', tokens.issuer, "Write your account system's issuer and jwksUrl.")
   if (tokens.trial)
     problems.push({

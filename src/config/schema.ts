@@ -78,8 +78,21 @@ const audit = part(
   {
     keyFile: path({
       about:
-        'File with the key that signs the compliance log (Ed25519, 32 bytes in base64url). Auditors are given its public half once, so it does not change. Generated in the data directory when not given; in production it must be given.',
+        'File with the keys that sign the compliance log, one a line (Ed25519, 32 bytes in base64url). All sign: to rotate, add a new line, give auditors its public half, and take the old line out later. Generated in the data directory when not given; in production it must be given.',
       example: '/run/secrets/audit.key',
+    }).optional(),
+    signCommand: text('a command and its arguments, without a shell', /^\S[^\0\n]{0,1000}$/, {
+      about:
+        'Command that signs in the place of that file, as for a key in a key management service: it is given the bytes on standard input, prints the Ed25519 signature (64 bytes in base64 or hexadecimal), and has five seconds. audit.signKey says whose signature it has to be. Keys in audit.keyFile sign too where it is given.',
+      example: '/usr/local/bin/sign-with-kms --key silta-audit',
+    }).optional(),
+    signKey: text('32 bytes in base64', /^[A-Za-z0-9+/]{43}=$/, {
+      about: "Public key (Ed25519) of the command's signatures.",
+    }).optional(),
+    policyFile: path({
+      about:
+        'File that names the witnesses which cosign the log, with their URLs: a C2SP tlog-policy, the same that auditors verify with (silta audit verify --policy).',
+      example: '/etc/silta/audit-policy',
     }).optional(),
     subjectKeysFile: path({
       about:

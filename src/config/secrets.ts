@@ -11,8 +11,10 @@ export interface Secrets {
   readonly sealingKeys: readonly Uint8Array[]
   /** Ed25519 seed of the provider key, 32 bytes. */
   readonly providerKey: Uint8Array
-  /** Ed25519 seed of the key that signs the compliance log, 32 bytes. */
-  readonly auditKey: Uint8Array
+  /** Ed25519 seeds of the keys that sign the compliance log, 32 bytes each; none where a command signs alone. */
+  readonly auditKeys: readonly Uint8Array[]
+  /** The text of the file that names the witnesses of the compliance log. */
+  readonly auditPolicy: string | undefined
   /** Ed25519 seed of the trial issuer, 32 bytes; undefined when it is off. */
   readonly trialIssuerKey: Uint8Array | undefined
   readonly matrix: { readonly asToken: string; readonly hsToken: string } | undefined
@@ -39,7 +41,7 @@ export interface FoundSecrets {
   /** Undefined without Matrix, or as long as no tokens were generated. */
   readonly matrix: Secrets['matrix']
   /** Undefined as long as none was generated. */
-  readonly auditKey: Uint8Array | undefined
+  readonly auditKeys: readonly Uint8Array[] | undefined
   /** Files that the first start will make. */
   readonly notMade: readonly string[]
 }
@@ -52,11 +54,11 @@ export interface FoundSecrets {
 export function lookAtSecrets(config: ConfigFile, crypto: Crypto): FoundSecrets {
   const { secrets, notMade } = read(config, crypto, () => false)
   const lacks = (name: string) => notMade.some((file) => basename(file) === name)
-  const { databaseUrl, matrix, auditKey } = secrets
+  const { databaseUrl, matrix, auditKeys } = secrets
   return {
     databaseUrl,
     matrix: lacks('matrix-as-token') || lacks('matrix-hs-token') ? undefined : matrix,
-    auditKey: lacks('audit.key') ? undefined : auditKey,
+    auditKeys: lacks('audit.key') ? undefined : auditKeys,
     notMade,
   }
 }
@@ -109,6 +111,8 @@ function read(config: ConfigFile, crypto: Crypto, mayMake: (name: string) => boo
     if (!bytes) problems.push({ path, problem: 'does not hold 32 bytes in base64url, base64 or hexadecimal.' })
     return bytes ?? new Uint8Array(32)
   }
+  const keys = (path: string, text: string | undefined): Uint8Array[] =>
+    (text ?? '').split(/\s+/).map((line) => key(path, text === undefined ? undefined : line))
   const token = (path: string, value: string | undefined, file: string | undefined, name: string): string => {
     const text = value ?? (file === undefined ? kept(name) : named(`${path}File`, file)) ?? ''
     if (value === undefined && file !== undefined && text !== '' && !/^[\x21-\x7e]{16,512}$/.test(text))
@@ -117,18 +121,20 @@ function read(config: ConfigFile, crypto: Crypto, mayMake: (name: string) => boo
   }
 
   const { database, sealing, provider, audit, matrix } = config
-  const auditText = audit.keyFile === undefined ? kept('audit.key') : named('audit.keyFile', audit.keyFile)
+  const auditText = () => (audit.keyFile === undefined ? kept('audit.key') : named('audit.keyFile', audit.keyFile))
+  // A command that signs needs no file beside it.
+  const auditKeys =
+    audit.signCommand !== undefined && audit.keyFile === undefined ? [] : keys('audit.keyFile', auditText())
   const sealingText = sealing.keyFile === undefined ? kept('sealing.key') : named('sealing.keyFile', sealing.keyFile)
   const providerText =
     provider.keyFile === undefined ? kept('provider.key') : named('provider.keyFile', provider.keyFile)
   const secrets: Secrets = {
     databaseUrl:
       database.url ?? (database.urlFile === undefined ? undefined : named('database.urlFile', database.urlFile)),
-    sealingKeys: (sealingText ?? '')
-      .split(/\s+/)
-      .map((line) => key('sealing.keyFile', sealingText === undefined ? undefined : line)),
+    sealingKeys: keys('sealing.keyFile', sealingText),
     providerKey: key('provider.keyFile', providerText),
-    auditKey: key('audit.keyFile', auditText),
+    auditKeys,
+    auditPolicy: audit.policyFile === undefined ? undefined : named('audit.policyFile', audit.policyFile),
     trialIssuerKey: trialIssuerIsOn(config) ? key('tokens.trial', kept('trial-issuer.key')) : undefined,
     matrix: matrix && {
       asToken: token('matrix.asToken', matrix.asToken, matrix.asTokenFile, 'matrix-as-token'),

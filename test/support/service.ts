@@ -8,15 +8,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { AuditStep, ErasureStep } from '../../src/audit/index.ts'
 import { clientSteps } from '../../src/client/index.ts'
 import { type EdgeStep, matrixSteps } from '../../src/edge/index.ts'
 import { type HubStep, hubSteps } from '../../src/hub/index.ts'
 import { freePort } from './ports.ts'
 import type { TestSynapse } from './synapse.ts'
 
-export type ServiceStep = HubStep | EdgeStep
+export type ServiceStep = HubStep | EdgeStep | AuditStep | ErasureStep
 
-/** All of them; which way of a message each belongs to is for the test. */
+/** The steps of a message; which way of it each belongs to is for the test. */
 export const serviceSteps: readonly ServiceStep[] = [...matrixSteps, ...clientSteps, ...hubSteps]
 
 export interface TestService extends AsyncDisposable {

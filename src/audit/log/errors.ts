@@ -4,6 +4,7 @@
  * - malformed: not of the format that its specification asks for
  * - unsigned: a note without a signature by a key that is asked for
  * - bad-signature: a key that is known, and a signature that is not its own
+ * - unwitnessed: a checkpoint without the cosignatures that the policy asks for
  * - wrong-origin: a checkpoint of another log
  * - missing: a file that the checkpoint promises is not there
  * - entry-mismatch: an entry is not the one that its tile names
@@ -16,6 +17,7 @@ export type LogErrorCode =
   | 'malformed'
   | 'unsigned'
   | 'bad-signature'
+  | 'unwitnessed'
   | 'wrong-origin'
   | 'missing'
   | 'entry-mismatch'

@@ -2,11 +2,23 @@
  * The transparency log as a format: RFC 6962 trees in C2SP tiles, checkpoints, signed notes, proofs. Pure: it reads
  * through a function that it is given and writes nothing. It knows nothing of what an entry says.
  */
-export { type Checkpoint, openCheckpoint, signCheckpoint } from './checkpoint.ts'
+export { toBase64 } from './base64.ts'
+export { type Checkpoint, openCheckpoint, signCheckpoint, signCheckpointBy } from './checkpoint.ts'
 export { type EntryRange, LogError, type LogErrorCode } from './errors.ts'
 export { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } from './frontier.ts'
 export { leafHash } from './hashes.ts'
-export { encodeVerifier, type NoteSigner, type NoteVerifier, noteSigner, parseVerifier } from './note.ts'
+export {
+  addCosignatures,
+  encodeVerifier,
+  haveSigned,
+  type NoteSigner,
+  type NoteVerifier,
+  noteSigner,
+  noteVerifier,
+  parseVerifier,
+  type RemoteSigner,
+} from './note.ts'
+export { type LogPolicy, parsePolicy } from './policy.ts'
 export { decodeProof, encodeProof, type LogProof, verifyProof } from './proof-file.ts'
 export { proveConsistency, proveInclusion, verifyConsistency, verifyInclusion } from './proofs.ts'
 export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'

@@ -6,6 +6,9 @@ import { LogError } from './errors.ts'
 
 /** Signature type of plain Ed25519 over the note's text. */
 const ed25519 = 1
+/** Signature type of a witness: Ed25519 over a time and the text (https://c2sp.org/tlog-cosignature). */
+const cosignature = 4
+const timestampBytes = 8
 /** A note is read whole; a checkpoint with its signatures has a few kilobytes. */
 const mostNoteBytes = 64 * 1024
 /** The specification asks for 16 at least. */
@@ -18,6 +21,8 @@ const nameForm = /^[^\s+\p{C}]+$/u
 export interface NoteVerifier {
   readonly name: string
   readonly publicKey: Uint8Array
+  /** 1: signs notes. 4: cosigns checkpoints as a witness. */
+  readonly type: typeof ed25519 | typeof cosignature
   /** The first four bytes of SHA-256(name, newline, type, key). */
   readonly keyId: Uint8Array
 }
@@ -28,10 +33,16 @@ export interface NoteSigner {
   sign(text: Uint8Array): Uint8Array
 }
 
-function noteVerifier(crypto: Crypto, name: string, publicKey: Uint8Array): NoteVerifier {
+/** The key of a note or, with type 4, of a witness. @throws LogError malformed */
+export function noteVerifier(
+  crypto: Crypto,
+  name: string,
+  publicKey: Uint8Array,
+  type: NoteVerifier['type'] = ed25519,
+): NoteVerifier {
   if (!nameForm.test(name)) throw new LogError('malformed', 'the name of a key has a space, a plus sign, or nothing')
-  const keyId = crypto.sha256(utf8(`${name}\n`), Uint8Array.of(ed25519), publicKey).subarray(0, keyIdBytes)
-  return { name, publicKey, keyId }
+  const keyId = crypto.sha256(utf8(`${name}\n`), Uint8Array.of(type), publicKey).subarray(0, keyIdBytes)
+  return { name, publicKey, type, keyId }
 }
 
 export function noteSigner(crypto: Crypto, name: string, privateKey: Uint8Array): NoteSigner {
@@ -42,16 +53,18 @@ export function noteSigner(crypto: Crypto, name: string, privateKey: Uint8Array)
 }
 
 /** The key as text, `name+hash+key`. */
-export function encodeVerifier({ name, keyId, publicKey }: NoteVerifier): string {
-  return `${name}+${toHex(keyId)}+${toBase64(concatBytes(Uint8Array.of(ed25519), publicKey))}`
+export function encodeVerifier({ name, keyId, type, publicKey }: NoteVerifier): string {
+  return `${name}+${toHex(keyId)}+${toBase64(concatBytes(Uint8Array.of(type), publicKey))}`
 }
 
 /** Reverses `encodeVerifier`. @throws LogError malformed */
 export function parseVerifier(crypto: Crypto, text: string): NoteVerifier {
   const [, name = '', hash = '', encoded = ''] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(text) ?? []
   const key = fromBase64(encoded)
-  if (key?.length !== 33 || key[0] !== ed25519) throw new LogError('malformed', 'not a key of the form name+hash+key')
-  const verifier = noteVerifier(crypto, name, key.subarray(1))
+  const type = key?.[0]
+  if (key?.length !== 33 || (type !== ed25519 && type !== cosignature))
+    throw new LogError('malformed', 'not a key of the form name+hash+key')
+  const verifier = noteVerifier(crypto, name, key.subarray(1), type)
   if (toHex(verifier.keyId) !== hash) throw new LogError('malformed', 'the hash in the key is not of this key')
   return verifier
 }
@@ -63,6 +76,71 @@ export function signNote(text: string, signers: readonly NoteSigner[]): Uint8Arr
     return `${signatureStart}${verifier.name} ${toBase64(signature)}\n`
   })
   return utf8(`${text}\n${lines.join('')}`)
+}
+
+/** Signs a text by keys that may lie elsewhere. */
+export async function signNoteBy(text: string, signers: readonly RemoteSigner[]): Promise<Uint8Array> {
+  const signatures = await Promise.all(signers.map(({ sign }) => sign(utf8(text))))
+  return signNote(
+    text,
+    signers.map(({ verifier }, i) => ({ verifier, sign: () => signatures[i]! })),
+  )
+}
+
+/** A signer whose key may lie elsewhere. */
+export interface RemoteSigner {
+  readonly verifier: NoteVerifier
+  sign(text: Uint8Array): Uint8Array | Promise<Uint8Array>
+}
+
+/** What a witness signs of a checkpoint's text at a time, in seconds since the epoch (tlog-cosignature). */
+function cosignedText(text: string, time: bigint): Uint8Array {
+  return utf8(`cosignature/v1\ntime ${time}\n${text}`)
+}
+
+function holds(crypto: Crypto, { type, publicKey }: NoteVerifier, text: string, signature: Uint8Array): boolean {
+  if (type === ed25519) return crypto.verify(publicKey, utf8(text), signature)
+  if (signature.length <= timestampBytes) return false
+  const time = new DataView(signature.buffer, signature.byteOffset).getBigUint64(0)
+  return crypto.verify(publicKey, cosignedText(text, time), signature.subarray(timestampBytes))
+}
+
+/**
+ * The note with the cosignatures among these lines that hold; others are left out, also such as are there already.
+ *
+ * @throws LogError malformed
+ */
+export function addCosignatures(
+  crypto: Crypto,
+  note: Uint8Array,
+  lines: string,
+  witnesses: readonly NoteVerifier[],
+): Uint8Array {
+  const { text, signatures } = splitNote(note)
+  const here =
+    (verifier: NoteVerifier) =>
+    ({ name, keyId }: NoteSignature) =>
+      verifier.name === name && equalBytes(verifier.keyId, keyId)
+  const added = lines
+    .split('\n')
+    .filter((line) => line !== '')
+    .filter((line) => {
+      const read = readSignature(line)
+      const witness = witnesses.find((each) => here(each)(read))
+      return witness && !signatures.some(here(witness)) && holds(crypto, witness, text, read.signature)
+    })
+  return concatBytes(note, utf8(added.map((line) => `${line}\n`).join('')))
+}
+
+/** Whether these have all signed the note. */
+export function haveSigned(crypto: Crypto, note: Uint8Array, verifiers: readonly NoteVerifier[]): boolean {
+  const { text, signatures } = splitNote(note)
+  return verifiers.every((verifier) =>
+    signatures.some(
+      ({ name, keyId, signature }) =>
+        name === verifier.name && equalBytes(keyId, verifier.keyId) && holds(crypto, verifier, text, signature),
+    ),
+  )
 }
 
 export interface OpenedNote {
@@ -83,7 +161,7 @@ export function openNote(crypto: Crypto, note: Uint8Array, verifiers: readonly N
   for (const { name, keyId, signature } of signatures) {
     const verifier = verifiers.find((each) => each.name === name && equalBytes(each.keyId, keyId))
     if (!verifier) continue
-    if (!crypto.verify(verifier.publicKey, utf8(text), signature))
+    if (!holds(crypto, verifier, text, signature))
       throw new LogError('bad-signature', 'a signature of the note does not hold')
     by.add(verifier)
   }

@@ -4,6 +4,7 @@ import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { LogError } from './errors.ts'
 import { hashBytes, leafHash } from './hashes.ts'
 import type { NoteVerifier } from './note.ts'
+import type { LogPolicy } from './policy.ts'
 import { verifyInclusion } from './proofs.ts'
 import { mostEntryBytes } from './tiles.ts'
 
@@ -59,7 +60,7 @@ export function decodeProof(file: Uint8Array): LogProof {
  *
  * @throws LogError bad-proof, malformed, unsigned, bad-signature, wrong-origin
  */
-export function verifyProof(crypto: Crypto, proof: LogProof, log: NoteVerifier): Checkpoint {
+export function verifyProof(crypto: Crypto, proof: LogProof, log: NoteVerifier | LogPolicy): Checkpoint {
   const checkpoint = openCheckpoint(crypto, proof.checkpoint, log)
   verifyInclusion(crypto, proof.hashes, {
     leaf: leafHash(crypto, proof.entry),

@@ -4,13 +4,15 @@ import { LogError } from './errors.ts'
 import { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } from './frontier.ts'
 import { leafHash } from './hashes.ts'
 import type { NoteVerifier } from './note.ts'
+import { type LogPolicy, policyOf, withoutWitnesses } from './policy.ts'
 import { proveConsistency, verifyConsistency } from './proofs.ts'
 import { entriesOf, openTiles, type ReadFile, type TileReader } from './reader.ts'
 import { splitTile, tileWidth } from './tiles.ts'
 
 export interface VerifyOptions {
   readonly read: ReadFile
-  readonly verifier: NoteVerifier
+  /** The log's key, or a policy. */
+  readonly verifier: NoteVerifier | LogPolicy
   /** A checkpoint kept from an earlier time, as it was served. */
   readonly earlier?: Uint8Array | undefined
   /** Told how many entries of how many are verified. */
@@ -31,7 +33,7 @@ export async function verifyLog(crypto: Crypto, options: VerifyOptions): Promise
   const note = await read('checkpoint')
   if (!note) throw new LogError('missing', 'there is no checkpoint')
   const checkpoint = openCheckpoint(crypto, note, verifier)
-  const older = earlier && openCheckpoint(crypto, earlier, verifier)
+  const older = earlier && openCheckpoint(crypto, earlier, withoutWitnesses(policyOf(verifier)))
   if (older && older.size > checkpoint.size) throw new LogError('inconsistent', 'the log has become shorter')
   const tiles = openTiles(crypto, read, checkpoint.size)
   let frontier: Frontier = emptyFrontier

@@ -3,6 +3,7 @@ import {
   type Checkpoint,
   encodeProof,
   LogError,
+  type LogPolicy,
   type NoteVerifier,
   openCheckpoint,
   openTiles,
@@ -18,7 +19,7 @@ const atOnce = 4096
 
 export interface ReadOptions {
   readonly read: ReadFile
-  readonly verifier: NoteVerifier
+  readonly verifier: NoteVerifier | LogPolicy
   /** The first index, and the last, which is included; the whole log without them. */
   readonly first?: number | undefined
   readonly last?: number | undefined
@@ -60,7 +61,7 @@ export async function readEntries(
 /** The proof of one entry, as a file to keep. @throws LogError */
 export async function proofOf(
   crypto: Crypto,
-  { read, verifier, index }: { read: ReadFile; verifier: NoteVerifier; index: number },
+  { read, verifier, index }: { read: ReadFile; verifier: NoteVerifier | LogPolicy; index: number },
 ): Promise<Uint8Array> {
   const { checkpoint, note } = await openLogAt(crypto, { read, verifier })
   const tiles = openTiles(crypto, read, checkpoint.size)
@@ -68,7 +69,7 @@ export async function proofOf(
   return encodeProof({ index, entry: entry!, hashes: await proveInclusion(tiles, index), checkpoint: note })
 }
 
-async function openLogAt(crypto: Crypto, { read, verifier }: { read: ReadFile; verifier: NoteVerifier }) {
+async function openLogAt(crypto: Crypto, { read, verifier }: { read: ReadFile; verifier: NoteVerifier | LogPolicy }) {
   const note = await read('checkpoint')
   if (!note) throw new LogError('missing', 'there is no checkpoint')
   return { note, checkpoint: openCheckpoint(crypto, note, verifier) }
