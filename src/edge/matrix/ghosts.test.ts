@@ -40,7 +40,7 @@ function faulty(database: Database): { database: Database; faults: Faults } {
 }
 
 const openOn = (home: FakeHomeserver, database: Database, changed: Partial<MatrixSettings> = {}): Promise<Ghosts> => {
-  const settings = { ...defaultMatrixSettings, claimRetryMs: 1, ...changed }
+  const settings = { ...defaultMatrixSettings, claimRetryMs: 1, firstMessageMs: 0, ...changed }
   const homeserver = openHomeserver({ url: 'http://hs.test', asToken: 'token', domain, fetch: home.fetch, settings })
   const names = { userPrefix: 'silta_', botLocalpart: 'silta' }
   return openGhosts({ database, sealer, crypto: nodeCrypto, homeserver, settings, log: silent, ...names })
@@ -154,6 +154,23 @@ onBothDialects('ghosts', (open) => {
       for (const ghost of [...others, s.ghost, ...others])
         await s.ghosts.encrypt(ghost, room, 'm.room.message', { body: 'x' }, [alice])
       await s.say('still here')
+    })
+
+    it('is closed when nobody has used it for long, and still receives and sends', async () => {
+      await using s = await scene({ idleGhostMs: 40 })
+      await s.say('before')
+      const closed = async () => {
+        const held = `select 1 from lease where name = 'ghost ' || $1 and held_until > now_ms()`
+        while ((await s.database.query(held, [s.ghost])).length > 0) await new Promise((done) => setTimeout(done, 10))
+      }
+      await closed()
+      const event = await s.client.encrypt(room, 'to a ghost that sleeps', [s.ghost])
+      await s.deliver()
+      await closed()
+      const result = (await s.ghosts.decrypt(s.ghost, room, event)) as Decrypted
+      assert.equal(result.content.body, 'to a ghost that sleeps')
+      await closed()
+      await s.say('awake')
     })
 
     it('leaves nothing readable in the database', async () => {

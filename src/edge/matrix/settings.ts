@@ -19,6 +19,8 @@ export interface MatrixSettings {
   readonly roomRetryMaxMs: number
   /** Olm machines kept in memory; the least recently used idle one goes first. One takes about 0.6 MB. */
   readonly loadedGhosts: number
+  /** An Olm machine that nobody has used for so long is closed, in ms; it is back within 20 ms. */
+  readonly idleGhostMs: number
   /** Lifetime of the lease on a ghost, in ms: how long after a crash another process may take it over. */
   readonly ghostLeaseMs: number
   /** Longest wait for one call into the Olm machine, in ms. A panic in Rust leaves a promise that never settles. */
@@ -62,6 +64,7 @@ export const defaultMatrixSettings: MatrixSettings = {
   roomRetryMs: 500,
   roomRetryMaxMs: 60_000,
   loadedGhosts: 200,
+  idleGhostMs: 10 * 60 * 1000,
   ghostLeaseMs: 30_000,
   machineTimeoutMs: 20_000,
   firstMessageMs: 1_000,

@@ -7,7 +7,7 @@ import type { Loaded } from './ghost.ts'
 import { openMachine } from './machine.ts'
 import type { GhostId } from './types.ts'
 
-/** The ghosts in memory: loaded when used, the least recently used idle ones closed beyond a limit. */
+/** The ghosts in memory: loaded when used, closed when idle for long, the least recently used first beyond a limit. */
 export interface LoadedGhosts {
   /** Runs `work` with the ghost's machine, which stays loaded until it is done. @throws GhostError */
   use<T>(mxid: GhostId, work: (ghost: Loaded) => Promise<T>): Promise<T>
@@ -19,6 +19,7 @@ export interface LoadedGhosts {
 interface Slot {
   readonly opening: Promise<Opened>
   users: number
+  usedAt: number
   retired: boolean
 }
 
@@ -52,7 +53,7 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
     const known = slots.get(mxid)
     if (known) return known
     const opening = (releasing.get(mxid) ?? Promise.resolve()).then(() => open(mxid, options))
-    const slot: Slot = { opening, users: 0, retired: false }
+    const slot: Slot = { opening, users: 0, usedAt: Date.now(), retired: false }
     slots.set(mxid, slot)
     opening.catch(() => slots.get(mxid) === slot && slots.delete(mxid))
     return slot
@@ -75,11 +76,13 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
   }
 
   const evict = () => {
+    const idleSince = Date.now() - settings.idleGhostMs
     for (const [mxid, slot] of slots) {
-      if (slots.size <= settings.loadedGhosts) return
+      if (slots.size <= settings.loadedGhosts && slot.usedAt > idleSince) return
       if (slot.users === 0) void retire(mxid, slot)
     }
   }
+  const round = setInterval(evict, settings.idleGhostMs / 2).unref()
 
   /** Whether the ghost is still ours. The fence protects what is written; this only notices early. */
   const holds = async (opened: Opened): Promise<boolean> => {
@@ -107,6 +110,7 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
           if (attempt > 0) throw new GhostError('lease-lost', true)
         } finally {
           slot.users--
+          slot.usedAt = Date.now()
           if (slots.get(mxid) === slot) {
             slots.delete(mxid)
             slots.set(mxid, slot)
@@ -123,6 +127,7 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
     },
     async close() {
       closed = true
+      clearInterval(round)
       const busy = () => [...slots.values()].some((slot) => slot.users > 0)
       while (busy()) await new Promise<void>((resolve) => (whenIdle = resolve))
       for (const [mxid, slot] of [...slots]) void retire(mxid, slot)
