@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Receipt } from '../src/client/index.ts'
 import { mentionMarkdown, mentionsIn, readText, textMessage } from '../src/content/index.ts'
-import { conversation, type EdgeWorld, edgeWorld, hex, person, untilSeen } from './support/edge-world.ts'
+import { conversation, type EdgeWorld, edgeWorld, hear, hex, person, untilSeen } from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
+import { startNio } from './support/nio.ts'
 import { type TestDevice, until } from './support/provider.ts'
 import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse.ts'
 
@@ -100,6 +101,54 @@ describe('signals between the messenger and Matrix', { skip: await synapseMissin
     await until('Bob typing', async () => (await alice.typingIn(bob.matrixRoom)).includes(ghost))
     await bob.device.typing(bob.room, false)
     await until('Bob not typing', async () => (await alice.typingIn(bob.matrixRoom)).length === 0)
+  })
+
+  it('does all of it with matrix-nio too', async () => {
+    await using nora = await startNio({ synapse, name: 'nora' })
+    const bob = await person(world, `person ${++people}`)
+    const receipts = receiptsOf(bob)
+    const heard: boolean[] = []
+    bob.device.on('typing', ({ on }) => void heard.push(on))
+    const room = await bob.device.conversationWith({ network: 'matrix', value: nora.user })
+    const sent = await bob.device.send(room, textMessage({ plain: 'hello Nora' }))
+    const seen = await nora.untilReceived('hello Nora')
+    await until('acceptance', async () => (await bob.device.room(room))?.otherStanding === 'accepted')
+    await nora.read(seen.room, seen.eventId)
+    await until('that it was read', () => read(receipts).includes(hex(sent.messageId)))
+    await nora.typing(seen.room, true)
+    await until('Nora typing', () => heard.at(-1) === true)
+    await nora.typing(seen.room, false)
+    await until('Nora not typing', () => heard.at(-1) === false)
+    const eventId = await nora.send(seen.room, 'hello Bob')
+    await until('the answer', () => bob.heard.texts.includes('hello Bob'))
+    await bob.device.markRead(room, bob.heard.messages.at(-1)!.messageId)
+    await until('the receipt on Matrix', async () => (await nora.readUpTo(seen.room, seen.sender)) === eventId)
+    await bob.device.typing(room)
+    await until('Bob typing', async () => (await nora.typingIn(seen.room)).includes(seen.sender))
+    await bob.device.typing(room, false)
+    await until('Bob not typing', async () => !(await nora.typingIn(seen.room)).includes(seen.sender))
+  })
+
+  it('shows everywhere what one writes and reads on another device of one’s own', async () => {
+    const bob = await talk()
+    const tablet = await world.provider.link(bob.device)
+    await until('the room on the tablet', async () => (await tablet.device.room(bob.room))?.joined === true)
+    const own: string[] = []
+    bob.device.on('message', ({ own: mine, content }) => {
+      const text = readText(content)
+      if (mine && text) own.push(text.plain)
+    })
+    const receipts = receiptsOf(bob)
+    await tablet.device.send(bob.room, textMessage({ plain: 'from my tablet' }))
+    await untilSeen(alice, bob.matrixRoom, /from my tablet/)
+    await until('it on the phone', () => own.includes('from my tablet'))
+    const onTablet = hear(tablet.device)
+    const eventId = await alice.send(bob.matrixRoom, 'read it where you like')
+    await until('it on the tablet', () => onTablet.texts.length === 1)
+    await tablet.device.markRead(bob.room, onTablet.messages[0]!.messageId)
+    await until('the read mark on the phone', () => receipts.some(({ status, own }) => status === 'read' && own))
+    const ghost = await ghostIn(bob.matrixRoom)
+    await until('the receipt on Matrix', async () => (await alice.readUpTo(bob.matrixRoom, ghost)) === eventId)
   })
 
   it('calls by name whoever is in the room, and gives nobody else away', async () => {

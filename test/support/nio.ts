@@ -23,6 +23,12 @@ export interface NioClient extends AsyncDisposable {
   createRoom(invite: string[]): Promise<string>
   untilJoined(room: string, user: string, timeoutMs?: number): Promise<void>
   send(room: string, body: string): Promise<string>
+  typing(room: string, on: boolean): Promise<void>
+  /** Who types there. */
+  typingIn(room: string): Promise<string[]>
+  read(room: string, eventId: string): Promise<void>
+  /** The event up to which somebody has read. */
+  readUpTo(room: string, user: string): Promise<string | null>
   messages(room: string): Promise<NioMessage[]>
   untilReceived(body: string, timeoutMs?: number): Promise<NioMessage>
   stop(): Promise<void>
@@ -50,6 +56,10 @@ export async function startNio({ synapse, name, password = 'a password' }: NioOp
     createRoom: (invite) => call('create_room', invite),
     untilJoined: (room, other, timeoutMs = 90_000) => call('until_joined', room, other, timeoutMs),
     send: (room, body) => call('send', room, body),
+    typing: (room, on) => call('typing', room, on),
+    typingIn: (room) => call('typing_in', room),
+    read: (room, eventId) => call('read', room, eventId),
+    readUpTo: (room, other) => call('read_up_to', room, other),
     messages: (room) => call('messages', room),
     untilReceived: (body, timeoutMs = 90_000) => call('until_received', body, timeoutMs),
     stop,

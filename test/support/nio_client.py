@@ -109,6 +109,23 @@ async def send(room, body):
     return answer.event_id
 
 
+async def typing(room, on):
+    await client.room_typing(room, on)
+
+
+async def typing_in(room):
+    return list(client.rooms[room].typing_users)
+
+
+async def read(room, event):
+    await client.room_read_markers(room, event, event)
+
+
+async def read_up_to(room, user):
+    receipt = client.rooms[room].read_receipts.get(user)
+    return receipt.event_id if receipt else None
+
+
 async def list_messages(room):
     return [message for message in messages if message["room"] == room]
 
@@ -118,6 +135,10 @@ async def until_received(body, timeout_ms):
 
 
 calls = {
+    "typing": typing,
+    "typing_in": typing_in,
+    "read": read,
+    "read_up_to": read_up_to,
     "start": start,
     "create_room": create_room,
     "until_joined": until_joined,
