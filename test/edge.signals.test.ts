@@ -3,7 +3,16 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Receipt } from '../src/client/index.ts'
 import { mentionMarkdown, mentionsIn, readText, textMessage } from '../src/content/index.ts'
-import { conversation, type EdgeWorld, edgeWorld, hear, hex, person, untilSeen } from './support/edge-world.ts'
+import {
+  conversation,
+  type EdgeWorld,
+  edgeWorld,
+  hear,
+  hex,
+  person,
+  untilRoom,
+  untilSeen,
+} from './support/edge-world.ts'
 import { type MatrixClient, startMatrixClient } from './support/matrix-client.ts'
 import { startNio } from './support/nio.ts'
 import { type TestDevice, until } from './support/provider.ts'
@@ -173,6 +182,53 @@ describe('signals between the messenger and Matrix', { skip: await synapseMissin
     const received = bob.heard.messages.at(-1)!.content
     assert.deepEqual(mentionsIn(received), [bob.device.address])
     assert.doesNotMatch(JSON.stringify(readText(received)), /else\.example/)
+  })
+
+  it('does all of it in a group, each under the name of their own ghost', async () => {
+    const [ana, ben] = [await person(world, `person ${++people}`), await person(world, `person ${++people}`)]
+    await ana.device.answerConsent(ben.device.address, true)
+    await ben.device.answerConsent(ana.device.address, true)
+    await ben.device.setProfile({ name: 'Ben' })
+    const account = await ana.device.lookUp({ network: 'matrix', value: alice.user })
+    const before = await alice.joined()
+    const room = await ana.device.createGroup({ name: 'Friends', members: [ben.device.address, account] })
+    const matrixRoom = await untilRoom(alice, before)
+    await until('Ben in the group', async () => (await ben.device.room(room))?.joined === true)
+    const receipts = receiptsOf(ana)
+    const markdown = `${mentionMarkdown('Alice', account)}: look`
+    const sent = await ana.device.send(room, textMessage({ plain: '@Alice: look', markdown }))
+    const seen = await untilSeen(alice, matrixRoom, /@Alice: look/)
+    assert.deepEqual(seen.content['m.mentions'], { user_ids: [alice.user] })
+    await alice.read(matrixRoom, seen.eventId)
+    await until('that Alice has read it', () =>
+      receipts.some(({ account: by, status, messageIds }) => {
+        return by === account && status === 'read' && messageIds.some((id) => hex(id) === hex(sent.messageId))
+      }),
+    )
+
+    let ghostOfBen = ''
+    await until('Ben on Matrix', async () => {
+      ghostOfBen = (await alice.members(matrixRoom)).find(({ name }) => name === 'Ben')?.user ?? ''
+      return ghostOfBen !== ''
+    })
+    const html = `<a href="https://matrix.to/#/${ghostOfBen}">Ben</a> too`
+    const eventId = await alice.send(matrixRoom, { body: 'Ben too', html })
+    await until('it at Ben', () => ben.heard.texts.includes('Ben too'))
+    const { content, messageId } = ben.heard.messages[ben.heard.texts.indexOf('Ben too')]!
+    assert.deepEqual(mentionsIn(content), [ben.device.address])
+    await ben.device.markRead(room, messageId)
+    await until('the receipt on Matrix', async () => (await alice.readUpTo(matrixRoom, ghostOfBen)) === eventId)
+
+    await ben.device.typing(room)
+    await until('Ben typing', async () => (await alice.typingIn(matrixRoom)).join() === ghostOfBen)
+    await ben.device.typing(room, false)
+    await until('Ben not typing', async () => (await alice.typingIn(matrixRoom)).length === 0)
+    const heard: string[] = []
+    ben.device.on('typing', ({ account: by, on }) => void heard.push(`${by} ${on}`))
+    await alice.typing(matrixRoom, true)
+    await until('Alice typing', () => heard.includes(`${account} true`))
+    await alice.typing(matrixRoom, false)
+    await until('Alice not typing', () => heard.at(-1) === `${account} false`)
   })
 
   it('states in the room and by a call what can be said', async () => {

@@ -68,6 +68,9 @@ async function showTyping(
 const mostTyping = 1000
 /** Events of one transaction that are looked at. */
 const mostEvents = 200
+/** How often, and after what pause, a receipt is looked at again whose reader has no device in the room yet. */
+const mostAttempts = 10
+const attemptMs = 1_000
 /** Somebody who types is told of again this often, and given up when the homeserver does not say for so long that they stopped. */
 const renewMs = 4_000
 const longestMs = 2 * typingMs
@@ -83,7 +86,12 @@ export interface FromMatrixSignals {
 /** What Matrix users type and read, for their devices of the messenger to say. */
 export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
   const typing = new Map<string, { device: Device; room: RoomId; timer: NodeJS.Timeout; since: number }>()
+  /** What was read by somebody whom no device speaks for yet. */
+  const unheard = new Map<string, NodeJS.Timeout>()
   let last: Promise<void> = Promise.resolve()
+  const run = (work: () => Promise<void>) => {
+    last = last.then(work).catch(() => context.counters.count('faults', { code: 'ephemeral' }))
+  }
 
   const stopTyping = (key: string, tell: boolean) => {
     const found = typing.get(key)
@@ -131,10 +139,24 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
     }
   }
 
-  const takeRead = async (matrixRoom: string, mxid: string, eventId: string) => {
+  const takeRead = async (matrixRoom: string, mxid: string, eventId: string, attempt = 0): Promise<void> => {
     const found = await speaker(matrixRoom, mxid)
-    const messageId = found && (await readUpTo(context, found.portal, eventId))
-    if (messageId !== undefined) await found?.device.markRead(found.room, messageId)
+    if (found === undefined) return later(matrixRoom, mxid, eventId, attempt)
+    const messageId = await readUpTo(context, found.portal, eventId)
+    if (messageId !== undefined) await found.device.markRead(found.room, messageId)
+  }
+  /** Who has just come reads at once, while their coming is still being taken in. */
+  const later = (matrixRoom: string, mxid: string, eventId: string, attempt: number): void => {
+    const key = `${matrixRoom} ${mxid}`
+    clearTimeout(unheard.get(key))
+    unheard.delete(key)
+    if (attempt >= mostAttempts || unheard.size >= mostTyping) return
+    const timer = setTimeout(() => {
+      unheard.delete(key)
+      run(() => takeRead(matrixRoom, mxid, eventId, attempt + 1))
+    }, attemptMs)
+    timer.unref()
+    unheard.set(key, timer)
   }
 
   const takeEvent = async ({ type, room_id: room, content }: Record<string, unknown>) => {
@@ -155,19 +177,13 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
 
   return {
     take(events) {
-      last = last.then(async () => {
-        for (const event of events.slice(0, mostEvents)) {
-          try {
-            await takeEvent(event)
-          } catch {
-            context.counters.count('faults', { code: 'ephemeral' })
-          }
-        }
-      })
+      for (const event of events.slice(0, mostEvents)) run(() => takeEvent(event))
     },
     idle: () => last,
     stop() {
       for (const key of [...typing.keys()]) stopTyping(key, false)
+      for (const timer of unheard.values()) clearTimeout(timer)
+      unheard.clear()
     },
   }
 }
