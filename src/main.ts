@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { Hono } from 'hono'
 import { type AuditStep, type ErasureStep, openComplianceLog } from './audit/index.ts'
+import { backupRoutes } from './backup.ts'
 import { openBus } from './bus/index.ts'
 import { connect } from './client/index.ts'
 import { type Config, configFields, readSecrets, type Secrets } from './config/index.ts'
@@ -240,7 +241,10 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   })
   const operator = await openOperatorSocket(
     join(config.dataDirectory, operatorSocketFile),
-    new Hono().route('/', audit.operatorRoutes).route('/', statusRoutes({ health, metrics })),
+    new Hono()
+      .route('/', audit.operatorRoutes)
+      .route('/', statusRoutes({ health, metrics }))
+      .route('/', backupRoutes(database)),
   )
   if (operator) shutdown.add('operator socket', () => operator.close())
   else log.warn({ code: 'operator-socket' }, 'no socket for commands: its path is too long, or another process has it')

@@ -27,10 +27,12 @@ export const importRules: ImportRules = {
     pages: ['crypto'],
     web: ['crypto', 'identity', 'content', 'mls', 'client', 'protocol', 'audit'],
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
-    cli: ['crypto', 'config', 'ops', 'store', 'edge', 'audit', 'pages', 'main.ts'],
+    cli: ['crypto', 'config', 'ops', 'store', 'edge', 'audit', 'pages', 'main.ts', 'backup.ts'],
+    'backup.ts': ['config', 'store', 'hub', 'edge'],
     'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
       'web-server.ts',
+      'backup.ts',
       'crypto',
       'protocol',
       'bus',
@@ -64,7 +66,8 @@ export const importRules: ImportRules = {
     ],
     store: ['src/store/testing.ts'],
     client: ['src/client/storage/sql.ts'],
-    edge: ['src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],
+    hub: ['src/hub/put-back.ts'],
+    edge: ['src/edge/put-back.ts', 'src/edge/matrix/index.ts', 'src/edge/matrix/registration.ts'],
   },
   onlyDoor: {
     hub: { mls: ['src/mls/public.ts'] },

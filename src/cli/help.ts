@@ -5,6 +5,8 @@ const general = `silta connects a messenger with Matrix, encrypted from end to e
   silta registration    prints the appservice registration for the homeserver
   silta check           says in plain words what is wrong around it
   silta status          says how the running service is
+  silta backup          copies the embedded database while the service runs
+  silta restore         goes on from a backup, without using a key twice
   silta audit verify    verifies a compliance log, here or elsewhere
   silta audit entries   prints what was looked for in it; export and proof: to hand on
   silta audit key       prints the public key of the compliance log
@@ -79,6 +81,25 @@ since when, what crossed, what was refused or could not be decrypted, and faults
 for programs: the answer of /readyz, and every metric.
 
 It ends with 0 when the service is ready, 1 when it is not, or not wholly, or does not run.
+`
+
+const backup = `silta backup FOLDER [--config FILE]
+
+Copies the embedded database as of one moment into a new folder, of the running service or of one that is
+stopped. Keys are not in it. With PostgreSQL use its own tools.
+
+silta restore [FOLDER] [--config FILE]
+
+Goes on from a backup: puts it in the place of the embedded database (the one that was there is kept
+beside it), or, without a folder, takes the database as it is: one that you have put back yourself. The
+service must not run.
+
+Others have gone on since the backup: devices know messages and keys that the database does not. So no
+number and no key of the time in between is used a second time: the edge's devices enter their rooms
+anew, ghosts get new devices under the identity that they had, one-time keys are made anew, and people
+are shown where messages may be missing. Run it after every restore, before the service starts.
+
+They end with 0 when it is done, 1 when it is not, 2 when the arguments cannot be used.
 `
 
 const auditor = `silta auditor add [--days 90] [--scope log,query] [--config FILE]
@@ -187,6 +208,8 @@ export function help(topic: string | undefined, fields: () => string): string | 
     registration: () => registration,
     check: () => check,
     status: () => status,
+    backup: () => backup,
+    restore: () => backup,
     audit: () => audit,
     auditor: () => auditor,
     pages: () => pages,

@@ -1,5 +1,5 @@
 /**
- * The command line: serve, registration, check, status, audit, auditor, pages, help. It reads arguments, calls what does the work, prints, and gives the
+ * The command line: serve, registration, check, status, backup, restore, audit, auditor, pages, help. It reads arguments, calls what does the work, prints, and gives the
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,6 +22,7 @@ import { eraseSubject } from './audit-erase.ts'
 import { clockInterop } from './audit-interop.ts'
 import { mapSubject } from './audit-map.ts'
 import { proveAuditEntry, readAuditLog, verifyAuditProof } from './audit-reading.ts'
+import { backup, restore } from './backup.ts'
 import { checkSurroundings, type Finding, printFinding } from './check/index.ts'
 import { help } from './help.ts'
 import { printPagesKey, verifyServedPages } from './pages.ts'
@@ -58,6 +59,10 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         return registration(load(values.config, terminal), values.output, terminal)
       case 'check':
         return await check(load(values.config, terminal), terminal)
+      case 'backup':
+        return await backup(load(values.config, terminal).config, topic, terminal)
+      case 'restore':
+        return await restore(load(values.config, terminal).config, topic, terminal)
       case 'status':
         return await printStatus(load(values.config, terminal).config, { json: values.json }, terminal)
       case 'audit':

@@ -2,6 +2,7 @@ import { equalBytes } from '../crypto/index.ts'
 import { accountCalls } from './account/account-calls.ts'
 import { beginLink } from './account/link.ts'
 import { publishManifest } from './account/manifests.ts'
+import { followStorage } from './account/put-back.ts'
 import { register } from './account/register.ts'
 import type { Channel } from './connection/types.ts'
 import type { Context } from './context.ts'
@@ -25,20 +26,21 @@ export async function hasDevice(storage: Storage): Promise<boolean> {
 
 /** Makes an account for the holder of an access token, with this as its first device. Errors: see register.ts. */
 export async function registerPrimary(options: DeviceOptions & { accessToken: string }): Promise<Device> {
-  return createDevice(options, await register(options, options.accessToken))
+  return createNew(options, await register(options, options.accessToken))
 }
 
 /** The device that a storage holds. Errors: no-device. */
 export async function openDevice(options: DeviceOptions): Promise<Device> {
   const self = await options.storage.transaction((tx) => selfRecord.get(tx))
   if (!self) throw new ClientError('no-device')
+  await followStorage(options.storage, options.incarnation ?? 0)
   return createDevice(options, self)
 }
 
 /** A new device of an existing account: shows a code that the primary has to confirm. */
 export function startLink(options: DeviceOptions): { code: string; completed: Promise<Device>; cancel(): void } {
   const { code, completed, cancel } = beginLink(options)
-  const device = completed.then((self) => createDevice(options, self))
+  const device = completed.then((self) => createNew(options, self))
   device.catch(() => {})
   return { code, completed: device, cancel }
 }
@@ -48,7 +50,13 @@ export function startLink(options: DeviceOptions): { code: string; completed: Pr
  * storage and link it goes on where it was broken off.
  */
 export async function joinByInvite(options: DeviceOptions & GuestOptions): Promise<Device> {
-  return createDevice(options, await join(options))
+  return createNew(options, await join(options))
+}
+
+/** A device without rooms: its storage is as its owner says it is. */
+async function createNew(options: DeviceOptions, self: SelfRecord): Promise<Device> {
+  await followStorage(options.storage, options.incarnation ?? 0)
+  return createDevice(options, self)
 }
 
 function createDevice(options: DeviceOptions, self: SelfRecord): Device {
@@ -60,7 +68,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
       if (!channel) return Promise.reject(new ClientError('closed', 'the device is not started'))
       return channel.request(request, requestOptions)
     },
-    online: () => channel?.open === true && !ended.signal.aborted,
+    online: () => channel?.open === true && life.following() && !ended.signal.aborted,
   })
   const workers = createWorkers(context, createAcknowledgements(context))
   context.hooks.invitesLearned = () => enterAwaited(context, workers)

@@ -1,9 +1,10 @@
 import type { RoomId } from '../identity/index.ts'
 import type { GuestEnd } from '../protocol/index.ts'
 import { refillKeyPackages } from './account/key-packages.ts'
+import { followProvider } from './account/put-back.ts'
 import { forgetSentKeys, keepUp, refreshManifest } from './account/upkeep.ts'
 import { backOff, pause } from './connection/pause.ts'
-import type { Channel } from './connection/types.ts'
+import type { Authenticated, Channel } from './connection/types.ts'
 import { type Answer, expect, ProviderRefusal } from './connection/wire.ts'
 import { endOf, parseAddress, parseRoom } from './connection/wire-values.ts'
 import type { Context } from './context.ts'
@@ -21,11 +22,14 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
   ready.promise.catch(() => {})
   let keptUp: Promise<unknown> = Promise.resolve()
   let timer: ReturnType<typeof setTimeout> | undefined
+  /** Whether it is known that provider and device speak of the same groups: nothing is sent before. */
+  let following = false
+  let logins = 0
 
   const fault = (error: unknown) => events.tell('fault', asClientError(error, 'storage'))
   /** Repeats what fails for a reason that passes, while the same log-in holds. */
   const insist = async (work: () => Promise<unknown>) => {
-    for (let failures = 1; context.online(); failures++) {
+    for (let failures = 1; channel()?.open && !signal.aborted; failures++) {
       try {
         return await work()
       } catch (error) {
@@ -56,13 +60,20 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     await context.storage.transaction(eraseAll)
     events.tell('ended', endOf(reason))
   }
-  const upkeep = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
+  const upkeep = async (authenticated: Pick<Authenticated, 'manifestNumber' | 'keyPackages'>) => {
     const renewed = await keepUp(context, authenticated)
     if (!renewed) return unlinked()
     for (const room of renewed) workers.send(room)
     await forgetSentKeys(context)
   }
-  const opened = async (authenticated: { manifestNumber: number; keyPackages: number }) => {
+  const opened = async (authenticated: Authenticated) => {
+    const login = ++logins
+    following = false
+    await insist(async () => {
+      await followProvider(context, authenticated)
+      following = login === logins
+    })
+    if (!following) return
     events.tell('online', true)
     const resume = { case: 'resume', value: { window: settings.deliveryWindow } } as const
     await insist(async () => expect(await context.request(resume), 'done'))
@@ -132,7 +143,7 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
   }
   return {
     listeners: {
-      onOpen(authenticated: { manifestNumber: number; keyPackages: number }) {
+      onOpen(authenticated: Authenticated) {
         keptUp = opened(authenticated).catch(fault)
       },
       onEvent(event: Answer) {
@@ -154,6 +165,7 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
       },
     },
     ready: () => ready.promise,
+    following: () => following,
     end(error: ClientError) {
       clearTimeout(timer)
       ready.reject(error)

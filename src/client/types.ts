@@ -52,6 +52,11 @@ export interface DeviceOptions {
   /** Decoded group states; give many devices of one process the same one, so that idle rooms cost nothing. */
   groupCache?: GroupCache
   steps?: (step: ClientStep) => void | Promise<void>
+  /**
+   * How often the storage was put back from a backup; whoever keeps the storage counts. When it has grown, no key that
+   * was in the backup is used to encrypt: every room is entered anew. 0 when not given.
+   */
+  incarnation?: number
 }
 
 export interface GroupCache {

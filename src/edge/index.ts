@@ -11,7 +11,7 @@ import { recordCache } from '../client/storage/sql.ts'
 import type { Crypto } from '../crypto/index.ts'
 import { toBase64Url } from '../crypto/index.ts'
 import type { Metrics } from '../ops/index.ts'
-import type { Database, Sealer } from '../store/index.ts'
+import { currentIncarnation, type Database, type Sealer } from '../store/index.ts'
 import { edgeInstruments, timedGhosts } from './instruments.ts'
 import { type Appservice, createAppservice } from './matrix/appservice.ts'
 import { openBot } from './matrix/bot.ts'
@@ -142,6 +142,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     onFault: fault('the device of a Matrix user could not be opened'),
     openingAtOnce: portalSettings.openingAtOnce,
     takeOverMs: portalSettings.userLeaseMs,
+    incarnation: await currentIncarnation(database),
   })
 
   const portals = openPortals({

@@ -40,6 +40,7 @@ export function timedGhosts(ghosts: Ghosts, timers: EdgeInstruments['timers']): 
   return {
     ...ghosts,
     encrypt: (...given) => timed('encrypt', ghosts.encrypt(...given)),
+    encryptAll: (...given) => timed('encrypt', ghosts.encryptAll(...given)),
     decrypt: (...given) => timed('decrypt', ghosts.decrypt(...given)),
   }
 }

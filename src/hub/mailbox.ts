@@ -154,7 +154,9 @@ export async function acknowledge(
   // One statement is its own transaction. Where a device's part of a log ends and it has all of it, its mailbox goes.
   const moved = await ctx.database.query<{ room_no: number }>(
     `with told as (
-       select r.no as room_no, least(c.seq, r.next_seq - 1) as seq
+       select r.no as room_no,
+              case when c.seq >= r.lost_after and c.seq < r.lost_before then r.lost_before - 1
+                   else least(c.seq, r.next_seq - 1) end as seq
          from unnest($2::text[], $3::int8[]) as c (room, seq) join hub.room r on r.id = c.room
      ), over as (
        delete from hub.mailbox m using told

@@ -51,8 +51,9 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
     if (device.ended) throw new HubError('ended', { ended: device.ended })
     if (device.unlinked) throw new HubError('unlinked')
     if (closed) throw new HubError('unauthenticated')
-    const { deviceKey: _key, manifestNumber, keyPackages, unlinked: _unlinked, ...asker } = device
-    const value = { account: asker.account, manifestNumber: BigInt(manifestNumber), keyPackages }
+    const { deviceKey: _key, manifestNumber, keyPackages, unlinked: _unlinked, incarnation, ...asker } = device
+    const numbers = { manifestNumber: BigInt(manifestNumber), incarnation: BigInt(incarnation) }
+    const value = { account: asker.account, keyPackages, ...numbers }
     return { case: 'authenticated', value: { ...value, channel: authenticated(asker) } }
   }
 

@@ -70,6 +70,8 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
             seq: BigInt(each.seq),
             joined: each.joined,
             ...(each.other && { other: toStanding(each.other) }),
+            lostAfter: BigInt(each.lostAfter),
+            lostBefore: BigInt(each.lostBefore),
           })),
         },
       }

@@ -642,6 +642,13 @@ export declare type Authenticated = Message<"silta.messenger.v1.Authenticated"> 
    * @generated from field: uint32 key_packages = 4;
    */
   keyPackages: number;
+
+  /**
+   * how often the server's state was put back from a backup
+   *
+   * @generated from field: uint64 incarnation = 5;
+   */
+  incarnation: bigint;
 };
 
 /**
@@ -1476,6 +1483,18 @@ export declare type RoomSummary = Message<"silta.messenger.v1.RoomSummary"> & {
    * @generated from field: silta.messenger.v1.RoomStanding other = 7;
    */
   other: RoomStanding;
+
+  /**
+   * entries between these two are lost: the server was put back; both 0: never
+   *
+   * @generated from field: uint64 lost_after = 8;
+   */
+  lostAfter: bigint;
+
+  /**
+   * @generated from field: uint64 lost_before = 9;
+   */
+  lostBefore: bigint;
 };
 
 /**

@@ -28,6 +28,11 @@ export interface Database extends Queryable {
    * @throws StoreError; whatever `work` throws passes through unchanged.
    */
   transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>
+  /**
+   * Embedded, in a folder: copies the database as of one moment into a folder that does not exist yet; everybody else
+   * waits meanwhile. PostgreSQL has tools of its own for this.
+   */
+  backup?(folder: string): Promise<void>
   /** Waits for running transactions, then closes. Later use is refused with `closed`. */
   close(): Promise<void>
 }

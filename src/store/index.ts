@@ -6,8 +6,11 @@
  * their statements are theirs. It never puts a parameter or a row's value into an error, and it never waits for the
  * network while it holds the embedded database's only connection.
  */
+
+export { backupFolder, replaceFolder } from './backup.ts'
 export type { Database, DatabaseSettings, Queryable, Transaction } from './database.ts'
 export { isStoreError, LeaseLost, StoreError, type StoreErrorCode } from './errors.ts'
+export { beginIncarnation, currentIncarnation } from './incarnation.ts'
 export { type Inspection, inspectPostgres } from './inspect.ts'
 export { acquireLease, assertFence, type Lease, type LeaseRequest, releaseLease, renewLease } from './leases.ts'
 export { lockDirectory } from './lock.ts'

@@ -1,6 +1,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
+import { copyFolder } from './backup.ts'
 import type { Database, DatabaseSettings, Transaction } from './database.ts'
 import { DurableFiles, durableStart } from './durable-files.ts'
 import { fromDriver, StoreError } from './errors.ts'
@@ -50,7 +51,7 @@ export async function openPglite(
     await migrate(session(pglite), settings.migrations)
     // Whoever held a lease held the directory's lock too, and is therefore gone.
     await pglite.query('update lease set held_until = 0')
-    return database(pglite, files, lock, settings)
+    return database(pglite, files, lock, settings, inMemory ? undefined : placeIn(resolve(directory)))
   } catch (error) {
     lock?.[Symbol.dispose]()
     throw fromDriver(error)
@@ -61,9 +62,12 @@ function start(template: Blob | undefined) {
   return template ? { loadDataDir: template } : {}
 }
 
+/** Where the database lies below its folder, which has the lock beside it. */
+const placeIn = (directory: string) => join(directory, 'pg')
+
 /** Made beside its place and moved there when complete, so that a start that is cut short leaves no half database. */
 async function openFolder(directory: string, { template, syncFile }: EmbeddedSettings) {
-  const place = join(directory, 'pg')
+  const place = placeIn(directory)
   if (!existsSync(place)) {
     const beside = join(directory, 'pg.new')
     rmSync(beside, { recursive: true, force: true })
@@ -93,6 +97,7 @@ function database(
   files: DurableFiles | undefined,
   lock: Disposable | undefined,
   settings: DatabaseSettings,
+  place: string | undefined,
 ): EmbeddedDatabase {
   const scope = guard()
   const alone = takeTurns()
@@ -128,6 +133,16 @@ function database(
       lock?.[Symbol.dispose]()
     },
     syncs: () => files?.syncs ?? 0,
+    ...(place && {
+      async backup(folder: string) {
+        scope.outside()
+        // Nothing is written between the checkpoint and the end of the copy.
+        await alone(async () => {
+          await query('checkpoint')
+          await copyFolder(place, folder)
+        })
+      },
+    }),
   }
 }
 

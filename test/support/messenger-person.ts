@@ -5,6 +5,7 @@ import {
   connect,
   type Device,
   memoryStorage,
+  openDevice,
   registerPrimary,
   type Storage,
   startLink,
@@ -54,6 +55,12 @@ export async function newPerson(service: string, name: string, options: PersonOp
   if (options.reachable !== false) await person.device.setReachable('matrix', true)
   if (options.handle !== undefined) await person.device.setHandle(options.handle)
   return person
+}
+
+/** The device anew after its end, on the same storage and connection. */
+export async function reopened({ connection, storage, accessToken }: MessengerPerson): Promise<MessengerPerson> {
+  const given = { connection, storage, crypto: nodeCrypto, mls: nodeMlsProvider(), settings: quickDevice }
+  return begin(await openDevice(given), given, accessToken)
 }
 
 /** A further device of the account, linked by the code that it shows. */

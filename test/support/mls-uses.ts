@@ -16,13 +16,21 @@ export interface MlsLog {
   onFrame(frame: ServerFrame): void
   /** Keeps what opens the sender data of the epochs that the device knows now. */
   noteEpochs(storage: Storage, room: RoomId): Promise<void>
-  /** Epoch, leaf and generation of each application message. */
-  uses(room: RoomId): Promise<string[]>
+  /**
+   * Epoch (by its number, and by its secret: two groups can have the same), leaf and generation of each message.
+   *
+   * @param missed messages of epochs that no noted device was in
+   */
+  uses(room: RoomId, missed?: number): Promise<string[]>
 }
 
 export function mlsLog(): MlsLog {
   const entries = new Map<string, Uint8Array>()
-  const secrets = new Map<bigint, Uint8Array>()
+  const secrets = new Map<bigint, Map<string, Uint8Array>>()
+  const note = (epoch: bigint, secret: Uint8Array) => {
+    const known = secrets.get(epoch) ?? new Map<string, Uint8Array>()
+    secrets.set(epoch, known.set(Buffer.from(secret).toString('hex').slice(0, 12), secret))
+  }
   const { suite } = nodeMlsProvider()
   return {
     onFrame({ body }) {
@@ -39,22 +47,26 @@ export function mlsLog(): MlsLog {
       )
       assert.ok(group && ratchets)
       const state = decodeState({ group, ratchets }) as unknown as ClientState
-      secrets.set(state.groupContext.epoch, state.keySchedule.senderDataSecret)
-      for (const [epoch, { senderDataSecret }] of state.historicalReceiverData) secrets.set(epoch, senderDataSecret)
+      note(state.groupContext.epoch, state.keySchedule.senderDataSecret)
+      for (const [epoch, { senderDataSecret }] of state.historicalReceiverData) note(epoch, senderDataSecret)
     },
-    async uses(room) {
+    async uses(room, missed = 0) {
+      const foreign: string[] = []
       const uses: string[] = []
       for (const [place, bytes] of [...entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
         if (!place.startsWith(`${room} `)) continue
         const message = decodeMlsMessage(bytes, 0)![0]
         if (message.wireformat !== 'mls_private_message') continue
         const { epoch } = message.privateMessage
-        const secret = secrets.get(epoch)
-        assert.ok(secret, `epoch ${epoch} was not noted`)
-        const sender = await decryptSenderData(message.privateMessage, secret, suite)
-        assert.ok(sender)
-        uses.push(`epoch ${epoch} leaf ${sender.leafIndex} generation ${sender.generation}`)
+        let use: string | undefined
+        for (const [name, secret] of secrets.get(epoch) ?? []) {
+          const sender = await decryptSenderData(message.privateMessage, secret, suite).catch(() => undefined)
+          if (sender) use = `epoch ${epoch} (${name}) leaf ${sender.leafIndex} generation ${sender.generation}`
+        }
+        if (use) uses.push(use)
+        else foreign.push(`${epoch}`)
       }
+      assert.equal(foreign.length, missed, `messages of epochs that were not noted: ${foreign}`)
       return uses
     },
   }

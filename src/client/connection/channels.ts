@@ -49,12 +49,18 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
       if (link !== on || !slots.has(slot)) return
       slot.open = { link: on, channel: answer.channel }
       byNumber.set(answer.channel, slot)
-      slot.options.onOpen({ manifestNumber: Number(answer.manifestNumber), keyPackages: answer.keyPackages })
+      const { manifestNumber, keyPackages, incarnation } = answer
+      slot.options.onOpen({
+        manifestNumber: Number(manifestNumber),
+        keyPackages,
+        incarnation: Number(incarnation),
+      })
       for (const waiter of [...slot.waiters]) waiter.resolve(slot.open)
     } catch (failure) {
       const error = asClientError(failure, 'protocol')
       if (link !== on || !slots.has(slot)) return
-      if (!error.retry) return refuse(slot, error)
+      // A provider that was put back from a backup learns of the device when the account's primary comes.
+      if (!error.retry && error.code !== 'unauthenticated') return refuse(slot, error)
       const wait = Math.max(error.retryAfterMs, backOff(failures + 1, settings.reconnectFirst, settings.reconnectMost))
       pause(wait, ended).then(() => begin(slot, on, failures + 1))
     }

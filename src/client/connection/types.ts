@@ -47,6 +47,16 @@ export interface Channel {
   close(): void
 }
 
+/** What the provider says to a device that it has recognised. */
+export interface Authenticated {
+  /** Of the account's newest manifest. */
+  manifestNumber: number
+  /** One-time KeyPackages that are left. */
+  keyPackages: number
+  /** How often the provider's state was put back from a backup. */
+  incarnation: number
+}
+
 export interface ChannelOptions {
   deviceId: string
   /** Signs the bytes that the protocol names for authentication. */
@@ -54,11 +64,14 @@ export interface ChannelOptions {
   /** Looks at the provider's greeting before anything is signed; throws to refuse that provider. */
   admit?(hello: Hello): void
   /** Each time the provider has recognised the device. */
-  onOpen(authenticated: { manifestNumber: number; keyPackages: number }): void
+  onOpen(authenticated: Authenticated): void
   onEvent(event: Answer): void
   /** The link broke; it comes back by itself. */
   onLost(): void
-  /** The provider refused the device (unlinked, for instance), or was refused. The channel stays shut. */
+  /**
+   * The provider refused the device (unlinked, for instance), or was refused. The channel stays shut. A device that the
+   * provider does not know (any more) goes on asking.
+   */
   onRefused(error: ClientError): void
 }
 

@@ -257,6 +257,8 @@ export const ownManifest = single<ManifestRecord>('manifest')
 export const nextManifest = single<NextManifestRecord>('next-manifest')
 /** When callers' keys were last looked through, milliseconds since the epoch. */
 export const lastForgotten = single<{ at: number }>('forgotten')
+/** How often storage and provider were put back from a backup, as this device has followed it. */
+export const incarnations = single<{ storage: number; provider: number }>('incarnations')
 export const ownProfile = single<Profile>('profile')
 /** What holds for the account on all its devices, as they tell each other in the self room. */
 export const accountSettings = single<{ readReceipts?: boolean }>('account-settings')

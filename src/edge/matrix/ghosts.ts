@@ -1,6 +1,6 @@
 import type { Crypto } from '../../crypto/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import type { Database, Sealer } from '../../store/index.ts'
+import { currentIncarnation, type Database, type Sealer } from '../../store/index.ts'
 import { createClaims } from './ghosts/claims.ts'
 import type { Context } from './ghosts/context.ts'
 import { openCryptoStore } from './ghosts/crypto-store.ts'
@@ -65,7 +65,9 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
   const claims = createClaims({ homeserver, attempts: settings.claimAttempts, retryMs: settings.claimRetryMs })
   const inbox = await openInbox({ database, sealer, crypto, settings, isOurs })
   const steps = options.steps ?? (() => {})
-  const context: Context = { database, sealer, crypto, homeserver, claims, inbox, settings, log, steps, isOurs }
+  const incarnation = await currentIncarnation(database)
+  const shared = { database, sealer, crypto, homeserver, settings, log, steps }
+  const context: Context = { ...shared, claims, inbox, isOurs, incarnation }
   const listeners = new Set<(ghost: GhostId, room: string, sessionId: string) => void>()
   const loaded = createLoadedGhosts({
     context,

@@ -67,6 +67,8 @@ export interface MatrixUsersOptions {
   openingAtOnce: number
   /** How often it is looked for devices that nobody has, in ms. */
   takeOverMs: number
+  /** How often the database was put back from a backup. */
+  incarnation: number
   clock: () => number
   steps: Steps
 }
@@ -151,7 +153,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       })
       const { connection, mls, groupCache, clock, steps } = options
       const given = {
-        ...{ connection, storage, crypto, mls, groupCache, clock, steps },
+        ...{ connection, storage, crypto, mls, groupCache, clock, steps, incarnation: options.incarnation },
         capabilities: matrixCapabilities,
         ...(options.settings === undefined ? {} : { settings: options.settings }),
         ...(options.trust === undefined ? {} : { trust: options.trust }),

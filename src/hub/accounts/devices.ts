@@ -8,6 +8,8 @@ export interface KnownDevice extends Asker {
   manifestNumber: number
   keyPackages: number
   unlinked: boolean
+  /** How often the hub's database was put back from a backup. */
+  incarnation: number
   /** Of a guest whose chat is over: why. */
   ended?: GuestEnd
 }
@@ -26,10 +28,12 @@ export async function findDevice(ctx: HubContext, device: string): Promise<Known
     manifest_number: number
     key_packages: number
     ended: GuestEnd | null
+    incarnation: number
   }>(
     `select d.device_id, d.device_key, d.kind, d.unlinked_at, d.account, a.kind as account_kind, a.operator, a.network,
             a.manifest_number, g.ended, (select count(*)::int4 from hub.key_package k
-                                 where k.device_id = d.device_id and not k.last_resort and k.not_after > $2) as key_packages
+                                 where k.device_id = d.device_id and not k.last_resort and k.not_after > $2) as key_packages,
+            (select coalesce(max(i.no), 0) from incarnation i) as incarnation
        from hub.device d join hub.account a on a.address = d.account
        left join hub.guest g on g.device_id = d.device_id where d.device_id = $1`,
     [device, ctx.clock() + ctx.settings.keyPackageMarginMs],
@@ -46,6 +50,7 @@ export async function findDevice(ctx: HubContext, device: string): Promise<Known
     manifestNumber: row.manifest_number,
     keyPackages: row.key_packages,
     unlinked: row.unlinked_at !== null,
+    incarnation: row.incarnation,
     ...(row.ended === null ? {} : { ended: row.ended }),
   }
 }

@@ -20,6 +20,9 @@ export interface RoomSummary {
   joined: boolean
   /** How the other account of a direct or a guest's room has answered, once it has. */
   other: Standing | null
+  /** Entries with numbers between these two are lost, since the database was put back from a backup; 0: it never was. */
+  lostAfter: number
+  lostBefore: number
 }
 
 /** The rooms of the asking account, those that it has left too. */
@@ -28,7 +31,8 @@ export async function listRooms(ctx: HubContext, asker: Asker): Promise<RoomSumm
     `select r.id as room, r.kind, m.standing, r.epoch, r.next_seq - 1 as seq, x.leaf is not null as joined,
             (select o.standing from hub.member o
               where r.kind in ('direct', 'guest') and o.room_no = r.no and o.account <> $1
-                and o.standing <> 'requested' limit 1) as other
+                and o.standing <> 'requested' limit 1) as other,
+            coalesce(r.lost_after, 0) as "lostAfter", coalesce(r.lost_before, 0) as "lostBefore"
        from hub.member m
        join hub.room r on r.no = m.room_no
        left join hub.mailbox x on x.room_no = m.room_no and x.device_id = $2

@@ -18,6 +18,8 @@ export interface Context {
   readonly settings: MatrixSettings
   readonly log: Log
   readonly steps: Steps
+  /** How often the database was put back from a backup: ghosts with a device from before get a new one. */
+  readonly incarnation: number
   /** Whether a Matrix id is in our namespace: a ghost, or the bot. */
   readonly isOurs: (user: string) => boolean
 }

@@ -1,10 +1,11 @@
-import { acquireLease, type Lease, releaseLease, renewLease } from '../../../store/index.ts'
+import { acquireLease, type Database, type Lease, releaseLease, renewLease } from '../../../store/index.ts'
 import { createLocks } from '../locks.ts'
 import type { Context } from './context.ts'
 import type { CryptoStore } from './crypto-store.ts'
 import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
 import { openMachine } from './machine.ts'
+import { bringIdentity, dropDevice } from './put-back.ts'
 import type { GhostId } from './types.ts'
 
 /** The ghosts in memory: loaded when used, closed when idle for long, the least recently used first beyond a limit. */
@@ -143,11 +144,11 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
   const lease = await acquireLease(database, { name: leaseName(mxid), owner, ttlMs: settings.ghostLeaseMs })
   if (!lease) throw new GhostError('lease-lost', true)
   try {
-    const [row] = await database.query<{ device_id: string; store_key: Uint8Array; lists_seen: number }>(
-      'select device_id, store_key, lists_seen from ghost where mxid = $1',
-      [mxid],
-    )
-    if (!row) throw new GhostError('unknown-ghost', false)
+    let row = await rowOf(database, mxid)
+    if (row.incarnation < context.incarnation) {
+      await dropDevice(context, cryptoStore, { mxid, row, lease, incarnation: context.incarnation })
+      row = await rowOf(database, mxid)
+    }
     const storeKey = sealer.open(row.store_key, `ghost|store_key|${mxid}`)
     const store = await cryptoStore.open(mxid, lease, storeKey)
     const readable: Loaded['readable'] = new Map()
@@ -174,9 +175,28 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
       asked: new Set<string>(),
       listsSeen: row.lists_seen,
     }
+    if (row.identity) await bringIdentity(context, ghost, row.identity)
     return { ghost, lease, renewedAt }
   } catch (error) {
     await releaseLease(database, lease).catch(() => {})
     throw error
   }
+}
+
+interface Row {
+  device_id: string
+  store_key: Uint8Array
+  lists_seen: number
+  incarnation: number
+  /** Sealed: of a ghost whose new device is not signed yet. */
+  identity: Uint8Array | null
+}
+
+async function rowOf(database: Database, mxid: GhostId): Promise<Row> {
+  const [row] = await database.query<Row>(
+    'select device_id, store_key, lists_seen, incarnation, identity from ghost where mxid = $1',
+    [mxid],
+  )
+  if (!row) throw new GhostError('unknown-ghost', false)
+  return row
 }

@@ -8,7 +8,7 @@ import { type MachineRequest, masquerade, sendRequest } from './requests.ts'
 import type { GhostId } from './types.ts'
 
 /** Shown to other users as the name of a ghost's device. */
-const deviceName = 'Silta'
+export const deviceName = 'Silta'
 
 export interface GhostRow {
   readonly mxid: GhostId
@@ -32,7 +32,7 @@ export const botAccount = 'bot' as AccountAddress
  * not be readable from an id.
  */
 export async function claimRow(
-  { database, sealer, crypto, homeserver }: Context,
+  { database, sealer, crypto, homeserver, incarnation }: Context,
   account: AccountAddress,
   localpart: { prefix: string } | { whole: string },
 ): Promise<GhostRow> {
@@ -42,12 +42,10 @@ export async function claimRow(
   const mxid = `@${name}:${homeserver.domain}`
   const storeKey = sealer.seal(crypto.randomBytes(32), `ghost|store_key|${mxid}`)
   try {
-    await database.query('insert into ghost (mxid, account, device_id, store_key) values ($1, $2, $3, $4)', [
-      mxid,
-      account,
-      hex(crypto.randomBytes(5)).toUpperCase(),
-      storeKey,
-    ])
+    await database.query(
+      'insert into ghost (mxid, account, device_id, store_key, incarnation) values ($1, $2, $3, $4, $5)',
+      [mxid, account, hex(crypto.randomBytes(5)).toUpperCase(), storeKey, incarnation],
+    )
   } catch (error) {
     // Somebody else was first.
     if (!isStoreError(error, 'conflict')) throw error
@@ -70,8 +68,11 @@ export async function registerGhost({ homeserver }: Context, row: GhostRow): Pro
 /**
  * Uploads device keys and cross-signing keys and signs the device, in the order that the homeserver needs. May be
  * repeated, also over a crash: the machine keeps its identity and gives the same requests again.
+ *
+ * @param published the homeserver has the cross-signing keys, so that only this device is signed: they are signed by the
+ *   ghost's former device, which the homeserver no longer knows, and would be refused
  */
-export async function crossSign(context: Context, ghost: Loaded): Promise<void> {
+export async function crossSign(context: Context, ghost: Loaded, { published = false } = {}): Promise<void> {
   const { homeserver } = context
   const as = masquerade(ghost.machine)
   await flush(context, ghost)
@@ -80,7 +81,7 @@ export async function crossSign(context: Context, ghost: Loaded): Promise<void> 
     await sendRequest(homeserver, ghost.machine, bootstrap.uploadKeysRequest as MachineRequest)
   const keys = JSON.parse(bootstrap.uploadSigningKeysRequest.body) as { master_key: SigningKey }
   await refuseForeignIdentity(context, ghost, keys.master_key)
-  await homeserver.call('POST', '/_matrix/client/v3/keys/device_signing/upload', { as, body: keys })
+  if (!published) await homeserver.call('POST', '/_matrix/client/v3/keys/device_signing/upload', { as, body: keys })
   const signatures = bootstrap.uploadSignaturesRequest as unknown as MachineRequest
   const answer = await homeserver.call('POST', '/_matrix/client/v3/keys/signatures/upload', {
     as,

@@ -1,0 +1,53 @@
+/**
+ * Backups: one is made of the running service, and the service goes on from one that was put back, when others have seen
+ * more than the database knows. Beside main the only place that knows several modules' tables, by one function of each.
+ */
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { Config, Secrets } from './config/index.ts'
+import { putBackEdge } from './edge/put-back.ts'
+import { putBackHub } from './hub/put-back.ts'
+import { beginIncarnation, type Database, isStoreError, openDatabase } from './store/index.ts'
+
+const wanted = z.strictObject({ folder: z.string().max(4096).startsWith('/') })
+
+/** POST /backup, for the operator's own socket: copies the embedded database into a new folder of this machine. */
+export function backupRoutes(database: Database): Hono {
+  return new Hono().post('/backup', async (c) => {
+    const asked = wanted.safeParse(await c.req.json().catch(() => undefined))
+    if (!asked.success) return c.json({ title: 'a folder is needed' }, 400)
+    if (!database.backup) return c.json({ title: 'the database is not embedded' }, 409)
+    try {
+      await database.backup(asked.data.folder)
+      return c.json({})
+    } catch (error) {
+      if (!isStoreError(error)) throw error
+      return c.json({ title: error.message }, 409)
+    }
+  })
+}
+
+/**
+ * Begins a new incarnation, in one transaction: no number that was given since the backup is given again, and no key that
+ * was in the backup is used to encrypt.
+ *
+ * @returns the number of the incarnation, 1 for the first
+ * @throws StoreError, also when the service has the embedded database open
+ */
+export async function goOnFromBackup(config: Config, secrets: Pick<Secrets, 'databaseUrl'>): Promise<number> {
+  const database = await openDatabase({
+    url: secrets.databaseUrl,
+    directory: join(config.dataDirectory, 'database'),
+    connections: 1,
+  })
+  try {
+    return await database.transaction(async (tx) => {
+      await putBackHub(tx)
+      await putBackEdge(tx)
+      return beginIncarnation(tx)
+    })
+  } finally {
+    await database.close()
+  }
+}

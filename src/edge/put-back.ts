@@ -1,0 +1,13 @@
+import type { Transaction } from '../store/index.ts'
+
+/**
+ * Adapts the edge's tables after its database was put back from a backup.
+ *
+ * What waited then was carried in the time that is lost, so far as it could be: to send it again would show people old
+ * messages twice, under keys that are gone. Devices and ghosts adapt themselves with their next use: the one enters its
+ * rooms anew, the other gets a new cross-signed device (`incarnation` in both). A ghost that was being made is made anew.
+ */
+export async function putBackEdge(tx: Transaction): Promise<void> {
+  for (const table of ['appservice_event', 'portal_outbox', 'ghost_inbox']) await tx.query(`delete from ${table}`)
+  await tx.query("delete from ghost where not ready and account <> 'bot'")
+}
