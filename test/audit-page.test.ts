@@ -186,6 +186,12 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
       .filter({ hasText: 'rival.example' })
       .nth(1)
     assert.match((await row.textContent())!, /4,000/)
+    // Whoever comes back to this view finds it, and the entries in the other.
+    await page.reload()
+    await chart.waitFor()
+    await page.getByRole('link', { name: 'Events' }).click()
+    await entries(page).first().waitFor()
+    await page.getByRole('link', { name: 'Parity' }).click()
     await page.getByRole('combobox', { name: 'Figure' }).selectOption('Refused, share')
     await page.getByRole('img', { name: 'Refused, share, by day' }).waitFor()
     assert.deepEqual(faults, [])

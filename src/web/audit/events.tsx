@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { facetsOf, subjectMembers } from '../../audit/reading/index.ts'
 import { Icon } from '../parts/icons.tsx'
 import type { ProvenEntry, Question } from './log-client.ts'
@@ -10,6 +10,7 @@ const formats = { csv: 'CSV', ocsf: 'OCSF', ndjson: 'JSON lines' } as const
 export function Events({ session }: { session: Session }) {
   const { entries, next, busy, problem } = session
   const none = entries.value.length === 0
+  useEffect(() => void session.begin(), [session])
   return (
     <>
       <Filter session={session} />

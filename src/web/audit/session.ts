@@ -93,21 +93,21 @@ export function openSession({ base, host }: { base: string; host: string }) {
   const open = (credential: string, key: string) =>
     during(async (isCurrent) => {
       const log = openLogClient({ key, credential: credential.trim(), store, base })
-      // Set first: what is wrong from here on is wrong with the log.
       const verified = await openVerified(log)
+      const schema = await log.schema()
       if (!isCurrent()) return
-      descriptions.value = readDescriptions(await log.schema())
+      descriptions.value = readDescriptions(schema)
       localStorage.setItem(keyItem, key.trim())
       sessionStorage.setItem(credentialItem, credential.trim())
       checkpoint.value = verified
-      void load()
+      // Last: from here on the views ask for what they show.
+      client.value = log
     })
   const openVerified = async (log: LogClient) => {
     try {
-      const verified = await log.refresh()
-      client.value = log
-      return verified
+      return await log.refresh()
     } catch (error) {
+      // A log by this key that does not hold is shown as that, with what proves it.
       if (error instanceof LogError && error.code !== 'unsigned') client.value = log
       throw error
     }
@@ -146,6 +146,10 @@ export function openSession({ base, host }: { base: string; host: string }) {
       entries.value = []
       next.value = undefined
       return load()
+    },
+    /** The newest entries, when none are there yet. */
+    begin: async () => {
+      if (entries.value.length === 0) await load()
     },
     more: () => load(true),
     again: () =>
