@@ -228,6 +228,11 @@ describe('a group of the messenger and Matrix', { skip: await synapseMissing() }
     await untilSeen(alice, matrixRoom, /powers in this room were set/)
     await until('a power that has a counterpart', async () => (await power(bens)) === 50)
 
+    // Who can read does not change in silence.
+    await alice.sendState(matrixRoom, 'm.room.join_rules', { join_rule: 'public' })
+    await untilSeen(alice, matrixRoom, /for invited people again/)
+    assert.equal((await alice.state(matrixRoom, 'm.room.join_rules'))?.join_rule, 'invite')
+
     // Removed: by a Matrix user, by a member of the messenger; and back.
     await alice.kick(matrixRoom, eves)
     await untilRoles(ana, room, names, { ana: 'owner', ben: 'admin', alice: 'owner', carol: 'member' })

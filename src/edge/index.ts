@@ -35,7 +35,7 @@ import { matrixResolver } from './portals/resolve.ts'
 import { thirdParty } from './portals/third-party.ts'
 
 export type { MatrixSettings } from './matrix/settings.ts'
-export { beginningSteps, type EdgeStep, matrixSteps } from './matrix/steps.ts'
+export { beginningSteps, type EdgeStep, groupSteps, matrixSteps } from './matrix/steps.ts'
 export { matrixCapabilities } from './matrix/translate/index.ts'
 export type { PortalSettings } from './portals/index.ts'
 
@@ -107,7 +107,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
 
   // The embedded database is open in one process only, so whoever held a lease in it is gone.
   if (database.dialect === 'pglite')
-    await database.query(`update lease set held_until = 0 where name like 'matrix user %'`)
+    await database.query(`update lease set held_until = 0 where name like 'matrix user %' or name like 'ghost %'`)
   const instruments = edgeInstruments(options.metrics, { database, clock })
   const homeserver = openHomeserver({
     ...options.homeserver,

@@ -39,8 +39,14 @@ export interface EdgeWorld extends AsyncDisposable {
   readonly logged: unknown[]
 }
 
-export async function edgeWorld(synapse: TestSynapse): Promise<EdgeWorld> {
-  const provider = await testProvider()
+/** What the edge needs of a homeserver: a Synapse, or one in memory. */
+export type Homeserver = Pick<TestSynapse, 'url' | 'registration' | 'appservicePort'>
+
+export async function edgeWorld(
+  synapse: Homeserver,
+  settings: Parameters<typeof testProvider>[0] = {},
+): Promise<EdgeWorld> {
+  const provider = await testProvider(settings)
   const database = await freshDatabase('pglite')
   const operator = 'bridge.example'
   const { registration } = synapse

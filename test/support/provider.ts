@@ -21,7 +21,7 @@ import {
 } from '../../src/client/index.ts'
 import { readText } from '../../src/content/index.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
-import { openHub } from '../../src/hub/index.ts'
+import { type HubSettings, openHub } from '../../src/hub/index.ts'
 import { openGateway } from '../../src/messenger/index.ts'
 import { nodeMlsProvider } from '../../src/mls/provider-node.ts'
 import { inProcessPipe } from '../../src/protocol/in-process-pipe.ts'
@@ -73,7 +73,7 @@ const quickDevice = {
   logWait: 2_000,
 }
 
-export async function testProvider(settings: { clock?: () => number } = {}) {
+export async function testProvider(settings: { clock?: () => number; hub?: Partial<HubSettings> } = {}) {
   const database = await freshDatabase()
   const mls = await nodeMlsProvider()
   const providerKeyPair = nodeCrypto.generateKeyPair()
@@ -88,6 +88,7 @@ export async function testProvider(settings: { clock?: () => number } = {}) {
     providerKeyPair,
     subjectKey: nodeCrypto.randomBytes(32),
     clock,
+    ...(settings.hub && { settings: settings.hub }),
   })
   const gateway = openGateway({ hub, crypto: nodeCrypto, clock, verifyToken: async (token) => JSON.parse(token) })
   const opened = new Set<{ connection: Connection; close?: () => Promise<void> }>()

@@ -17,7 +17,19 @@ export const matrixSteps = [
 /** Points at which a conversation begins that a Matrix user invited a ghost for; once in each. */
 export const beginningSteps = ['matrix.joined', 'matrix.begun'] as const
 
-export type EdgeStep = (typeof matrixSteps)[number] | (typeof beginningSteps)[number] | ClientStep
+/** Changes of groups: noted from Matrix, made in the messenger, made on Matrix; a Matrix room made. */
+export const groupSteps = [
+  'matrix.group.noted',
+  'matrix.group.committed',
+  'matrix.group.followed',
+  'matrix.group.made',
+] as const
+
+export type EdgeStep =
+  | (typeof matrixSteps)[number]
+  | (typeof beginningSteps)[number]
+  | (typeof groupSteps)[number]
+  | ClientStep
 
 /** Called at these points, so that a test may stop the process between two of them. */
 export type Steps = (step: EdgeStep) => void | Promise<void>

@@ -62,6 +62,8 @@ export const words = {
   },
   levelsReset: () =>
     'The powers in this room were set to what they are in the group: owners, admins (50) and members (0). Other values have no counterpart there.',
+  closedAgain: () =>
+    'This room is for invited people again, and read by nobody else: so it was promised to the members on the other messenger.',
   notPossible: () =>
     'The group on the messenger has changed, and I may not do the same here. Make me an admin of this room (power 100).',
   notInGroup: () =>

@@ -107,7 +107,13 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, onEvent }: 
     },
     invite(id: string, by: string, user: string): void {
       requireJoined(roomOf(id), by)
+      const now = roomOf(id).members.get(user)
+      if (now === 'join' || now === 'ban') throw new Refusal(403, 'M_FORBIDDEN')
       membership(id, user, 'invite', by)
+    },
+    ban(id: string, user: string, by: string): void {
+      requireJoined(roomOf(id), by)
+      membership(id, user, 'ban', by)
     },
     leave(id: string, user: string, by = user): void {
       membership(id, user, 'leave', by)

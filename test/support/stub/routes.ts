@@ -96,6 +96,10 @@ export function stubRoutes({ rooms, keys, users, names, domain, onPing }: Routes
         case 'kick':
           rooms.leave(room, String(body.user_id), user)
           return {}
+        case 'unban':
+          if (rooms.roomOf(room).members.get(String(body.user_id)) !== 'ban') throw new Refusal(403, 'M_FORBIDDEN')
+          rooms.leave(room, String(body.user_id), user)
+          return {}
         case 'event': {
           const found = rooms.roomOf(room).timeline.find((event) => event.event_id === type)
           if (!found) throw new Refusal(404, 'M_NOT_FOUND')

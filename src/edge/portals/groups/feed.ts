@@ -57,6 +57,7 @@ async function takeState(context: PortalContext, group: GroupPortal, stored: Sto
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(group.id))
   })
+  await context.steps('matrix.group.noted')
   const { stateKey, content } = stored
   if (stored.type === 'm.room.member' && content.membership === 'join' && stateKey && !isOurs(stateKey)) {
     const user = await users.find(stateKey)

@@ -47,9 +47,18 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     }),
   )
 
-  device.on('group', ({ room, seq }, tx) =>
+  device.on('group', ({ room, seq, left, removed }, tx) =>
     inGroup(tx, room, async (sql, group) => {
-      if (await groups.claim(sql, group.id, seq)) await outbox.add(sql, group.id, 'members', '')
+      if (!(await groups.claim(sql, group.id, seq))) return
+      await outbox.add(sql, group.id, 'members', '')
+      for (const gone of [...left, ...removed]) {
+        const mxid = (await context.users.mxidOf(sql, gone)) ?? ''
+        if (!group.state.leaving[mxid]) continue
+        await groups.change(sql, group.id, (state) => {
+          const { [mxid]: _, ...leaving } = state.leaving
+          return { ...state, leaving }
+        })
+      }
     }),
   )
 

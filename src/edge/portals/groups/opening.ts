@@ -40,6 +40,7 @@ export async function makeGroupRoom(context: PortalContext, group: GroupPortal, 
   if (group.making === undefined) await database.transaction((tx) => portals.update(tx, group.id, { making }))
   const found = group.making === undefined ? undefined : await findMarked(context, bot, making)
   const matrixRoom = found ?? (await homeserver.createRoom(as, groupRoom(view.name, making)))
+  await context.steps('matrix.group.made')
   await database.transaction(async (tx) => {
     await portals.update(tx, group.id, { matrixRoom, making: undefined, posture: undefined })
     tx.afterCommit(() => context.wakeRoom(matrixRoom))

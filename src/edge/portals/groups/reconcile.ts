@@ -6,8 +6,8 @@ import { words } from '../words.ts'
 import { compare, type Difference, giveUp } from './merge.ts'
 import { type GroupState, matrixSide, messengerSide, settled } from './state.ts'
 import type { GroupPortal } from './table.ts'
-import { moveMember, nameRoom, type RuledRoom, setLevels, showNames } from './to-matrix.ts'
-import { type Attempt, carryOver } from './to-messenger.ts'
+import { closeRoom, moveMember, nameRoom, type RuledRoom, setLevels, showNames } from './to-matrix.ts'
+import { type Attempt, carryOver, leaveMessenger } from './to-messenger.ts'
 import { type MessengerView, viewOf } from './view.ts'
 
 /**
@@ -43,6 +43,7 @@ export async function reconcile(context: PortalContext, id: number): Promise<Mes
       return view
     }
     const attempt = await carryOver(context, open, view, next as Difference & { to: 'messenger' })
+    await context.steps('matrix.group.committed')
     if (attempt === 'waiting') waiting = new Set([...waiting, nameOf(next)])
     else await noteAttempt(context, open, next, attempt, isGhost, bot)
   }
@@ -117,6 +118,7 @@ async function follow(
   const failed: Record<string, string> = {}
   const attempt = async (name: string, seen: string, work: () => Promise<boolean>) => {
     if (unmapped[name] === seen || !(await work())) failed[name] = seen
+    await context.steps('matrix.group.followed')
   }
   // Ghosts first: whoever comes finds the group as it is.
   const moves = differences.flatMap((one) => (one.what === 'come' || one.what === 'go' ? [one] : []))
@@ -126,8 +128,7 @@ async function follow(
     const invited = one.what === 'come' ? view.present.get(one.who) : undefined
     // Whom the homeserver will not have invited reads nothing, and takes no part.
     if (invited !== undefined && nameOf(one) in failed) {
-      const { device } = invited.user
-      await (invited.standing === 'requested' ? device.decline(group.room) : device.leave(group.room))
+      await leaveMessenger(context, group, invited)
     }
   }
   const called = group.state.matrix.name
@@ -142,18 +143,20 @@ async function follow(
     if (set === 'set' && byMember && !onlyRoles) await tell(context, group.id, words.levelsReset())
     return set !== undefined
   })
+  const { joinRule = '', visibility = '' } = group.state.matrix
+  await attempt('closed', `${joinRule} ${visibility}`, async () => {
+    const set = await closeRoom(context, room, group.state.matrix)
+    if (set === 'set') await tell(context, group.id, words.closedAgain())
+    return set !== undefined
+  })
   const names = new Map<string, string>()
   for (const [who, { account }] of Object.entries(view.members)) {
     const name = group.state.names[account]
-    const joined = group.state.matrix.members[who]?.membership === 'join'
-    if (isGhost(who) && joined && name !== undefined && group.state.shown[who] !== name) names.set(who, name)
+    const place = group.state.matrix.members[who]
+    if (isGhost(who) && place?.membership === 'join' && name !== undefined && place.name !== name) names.set(who, name)
   }
-  const shown = await showNames(context, room, names)
-  await change(context, group.id, (state) => ({
-    ...state,
-    shown: { ...state.shown, ...shown },
-    unmapped: failed,
-  }))
+  await showNames(context, room, names)
+  await change(context, group.id, (state) => ({ ...state, unmapped: failed }))
   if (Object.entries(failed).some(([name, seen]) => unmapped[name] !== seen))
     await tell(context, group.id, words.notPossible())
 }

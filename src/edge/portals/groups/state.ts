@@ -11,6 +11,8 @@ export interface MatrixPlace {
   readonly by: string
   /** Who invited them, as long as they are there. */
   readonly inviter?: string
+  /** What they are called in this room. */
+  readonly name?: string
 }
 
 /** What a member of the messenger was asked, and by whose device. */
@@ -45,10 +47,10 @@ export interface GroupState {
   readonly base: Base
   /** What members of the messenger call themselves. */
   readonly names: Readonly<Record<string, string>>
-  /** What their ghosts are called in the room. */
-  readonly shown: Readonly<Record<string, string>>
   /** Ghosts that wait until their account has answered whether it wants to be added. */
   readonly asked: Readonly<Record<string, Question>>
+  /** Matrix users whose device has left, until the log says so too: their leaf goes with somebody's next commit. */
+  readonly leaving: Readonly<Record<string, true>>
   /** Differences that Matrix does not let us remove, as they were told. */
   readonly unmapped: Readonly<Record<string, string>>
 }
@@ -57,7 +59,7 @@ export const newState: GroupState = {
   events: 0,
   base: { name: '', members: {} },
   names: {},
-  shown: {},
+  leaving: {},
   asked: {},
   unmapped: {},
 }
@@ -89,7 +91,8 @@ export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'state
         : membership === 'join' && before && there(before.membership)
           ? before.inviter
           : undefined
-    const place = { membership, by: sender, ...(inviter && { inviter }) }
+    const name = text(content.displayname)
+    const place = { membership, by: sender, ...(inviter && { inviter }), ...(name && { name }) }
     return { ...matrix, members: { ...matrix.members, [stateKey]: place } }
   }
   if (stateKey !== '') return matrix

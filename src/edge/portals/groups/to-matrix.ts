@@ -87,20 +87,39 @@ export async function setLevels(
 
 const plain = (content: Json) => JSON.parse(JSON.stringify(content))
 
-/** Calls ghosts in the room what their accounts call themselves. Gives the names that are shown now. */
+/**
+ * A room of a group is for invited people, and read by nobody else: what was said in the messenger of who can read must
+ * stay true. Set back where somebody changed it.
+ * @returns whether something was; undefined when the homeserver will not have it
+ */
+export async function closeRoom(
+  context: PortalContext,
+  { matrixRoom, bot }: RuledRoom,
+  { joinRule, visibility }: NonNullable<GroupState['matrix']>,
+): Promise<'same' | 'set' | undefined> {
+  const open = joinRule !== undefined && joinRule !== 'invite'
+  const readable = visibility === 'world_readable'
+  if (!open && !readable) return 'same'
+  const done = await allowed(async () => {
+    const as = await asGhost(context, bot)
+    const put = (type: string, content: Json) => context.homeserver.putState(as, matrixRoom, type, '', content)
+    if (open) await put('m.room.join_rules', { join_rule: 'invite' })
+    if (readable) await put('m.room.history_visibility', { history_visibility: 'invited' })
+  })
+  return done ? 'set' : undefined
+}
+
+/** Calls ghosts in the room what their accounts call themselves. Elsewhere they have no name. */
 export async function showNames(
   context: PortalContext,
   { matrixRoom }: RuledRoom,
   names: ReadonlyMap<string, string>,
-): Promise<Record<string, string>> {
-  const shown: Record<string, string> = {}
+): Promise<void> {
   for (const [ghost, displayname] of names) {
     const content = { membership: 'join', displayname }
     const as = await asGhost(context, ghost as GhostId)
     await allowed(() => context.homeserver.putState(as, matrixRoom, 'm.room.member', ghost, content))
-    shown[ghost] = displayname
   }
-  return shown
 }
 
 /** False when the homeserver refuses and would refuse again. */

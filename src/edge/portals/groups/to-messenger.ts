@@ -6,7 +6,7 @@ import type { MatrixUser } from '../users.ts'
 import type { Difference } from './merge.ts'
 import type { GroupState, MatrixPlace } from './state.ts'
 import type { GroupPortal } from './table.ts'
-import type { MessengerView } from './view.ts'
+import type { MessengerView, Present } from './view.ts'
 
 /**
  * What became of a change that somebody made on Matrix: `done`, or refused and therefore taken back there; `waiting`: a
@@ -151,9 +151,20 @@ async function remove(context: PortalContext, group: OpenGroup, view: MessengerV
   }
   if (leaving === undefined) return { refused: 'no-member' }
   // Whoever is out of the Matrix room reads nothing any more, whether or not the one who sent them away might do so.
-  const { device } = leaving.user
-  await (leaving.standing === 'requested' ? device.decline(group.room) : device.leave(group.room))
+  await leaveMessenger(context, group, leaving)
   return 'done'
+}
+
+/** Takes a Matrix user's device out of the messenger's group. */
+export async function leaveMessenger(
+  context: PortalContext,
+  { id, room }: Pick<OpenGroup, 'id' | 'room'>,
+  { user: { account, mxid, device }, standing }: Present,
+): Promise<void> {
+  await owned(context, account, (tx) =>
+    context.groups.change(tx, id, (state) => ({ ...state, leaving: { ...state.leaving, [mxid]: true } })),
+  )
+  await (standing === 'requested' ? device.decline(room) : device.leave(room))
 }
 
 /** A name as the messenger takes it: one line, up to 400 bytes. */

@@ -57,7 +57,7 @@ export async function viewOf(context: PortalContext, group: GroupPortal): Promis
 /** `gone`: who has left. `coming`: a device has a group that the provider has not taken yet. */
 async function presentIn(
   context: PortalContext,
-  { id, room }: GroupPortal,
+  { id, room, state }: GroupPortal,
 ): Promise<{ present: Map<string, Present>; gone: Set<string>; coming: boolean }> {
   const { groups, users, database } = context
   const present = new Map<string, Present>()
@@ -68,8 +68,10 @@ async function presentIn(
     const info = room && (await user.device.room(room))
     coming ||= info === undefined
     const standing = info?.standing
-    if (standing === 'left' || standing === 'declined') gone.add(user.mxid)
-    else if (info?.joined && standing) present.set(user.mxid, { user, standing })
+    const left = standing === 'left' || standing === 'declined'
+    // Said of somebody who was added again it is of before: their device is about to hear of it.
+    if (left && state.leaving[user.mxid]) gone.add(user.mxid)
+    else if (!left && info?.joined && standing) present.set(user.mxid, { user, standing })
   }
   return { present, gone, coming }
 }
