@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import type { BuiltPages } from '../../src/pages/index.ts'
 import { licences, packagesIn } from '../support/licences.ts'
+import { briefErrors } from './brief-errors.ts'
 import { compactCodecs } from './compact-codecs.ts'
 import { guestOnly } from './guest-only.ts'
 
@@ -110,7 +111,7 @@ async function bundle(checkout: string, file: string): Promise<Pick<Asset, 'byte
     jsx: 'automatic',
     jsxImportSource: 'preact',
     minify: true,
-    plugins: [...(basename(dirname(file)) === 'guest' ? [guestOnly] : []), compactCodecs],
+    plugins: [...(basename(dirname(file)) === 'guest' ? [guestOnly, briefErrors] : []), compactCodecs],
     charset: 'utf8',
     legalComments: 'none',
     define: { 'process.env.NODE_ENV': '"production"' },

@@ -10,6 +10,11 @@ const refuse = "() => { throw new Error('not in this page') }"
  */
 const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'account/companions.ts': { sendContactsIfOwed: nothing, receiveFromPrimary: 'async () => false' },
+  'account/own-devices.ts': {
+    setReadReceipts: `async ${refuse}`,
+    tellOwnDevices: nothing,
+    receiveFromOwnDevice: 'async () => false',
+  },
   'account/link.ts': { confirmLink: refuse, beginLink: refuse },
   // The page has words of its own, in five languages.
   'explanations.ts': { explanations: '{}' },
@@ -25,6 +30,12 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     invitesIn: '() => undefined',
     shareInvites: nothing,
   },
+  'rooms/capabilities.ts': {
+    capabilitiesOf: `async ${refuse}`,
+    noteCapabilities: nothing,
+    tellCapabilitiesIfOwed: nothing,
+  },
+  'rooms/group-state.ts': { noteGroup: nothing, tellGroup: nothing },
   'rooms/group-calls.ts': { groupCalls: '() => ({})' },
   'rooms/group-commit.ts': { commitChange: nothing },
   'rooms/reach.ts': { directRoom: `async ${refuse}`, makeGroup: `async ${refuse}`, selfRoom: nothing },

@@ -15,6 +15,7 @@ process.on('message', (message: ToService) => {
 })
 
 const service = await startService(loadConfig().config, {
+  ...(process.env.SILTA_TEST_PAGES && { pages: process.env.SILTA_TEST_PAGES }),
   steps(step) {
     if (step !== deaths?.step || --deaths.after > 0) return
     process.kill(process.pid, 'SIGKILL')

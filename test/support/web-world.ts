@@ -39,9 +39,10 @@ export interface Visitor {
   readonly faults: string[]
 }
 
-/** Built once for all tests of a process. */
 let built: Promise<string> | undefined
-function builtPages(): Promise<string> {
+
+/** The folder of the pages, built once for all tests of a process. */
+export function builtPages(): Promise<string> {
   built ??= (async () => {
     const directory = mkdtempSync(join(tmpdir(), 'silta-web-'))
     process.once('exit', () => rmSync(directory, { recursive: true, force: true }))
@@ -86,6 +87,7 @@ export async function webWorld(
     async visitor(options = {}) {
       const context = await browser.newContext({ locale: 'en-GB', ...options })
       const page = await context.newPage()
+      page.setDefaultTimeout(patienceMs)
       const faults: string[] = []
       page.on('pageerror', (error) => faults.push(String(error)))
       page.on('console', (message) => message.type() === 'error' && faults.push(message.text()))
@@ -109,6 +111,9 @@ export async function webWorld(
   }
 }
 
+/** A busy machine is no defect. */
+const patienceMs = 120_000
+
 /** What a person does on the page of a guest, by what is to be read there in English. */
 export const guestDoes = {
   button: (page: Page, name: string) => page.getByRole('button', { name, exact: true }),
@@ -126,7 +131,8 @@ export const guestDoes = {
     await guestDoes.field(page, 'Write a message').fill(text)
     await guestDoes.button(page, 'Send').click()
   },
-  reads: (page: Page, text: string) => page.locator('.log .text').getByText(text, { exact: true }).waitFor(),
+  reads: (page: Page, text: string) =>
+    page.locator('.log .text').getByText(text, { exact: true }).waitFor({ timeout: patienceMs }),
 }
 
 /** The one room of this host with a guest that is joined, once there is one. */

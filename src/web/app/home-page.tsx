@@ -35,7 +35,8 @@ export function HomePage({ home }: { home: Home }) {
   const close = () => setOpen(undefined)
   return (
     <div class={chosen ? 'app open' : 'app'}>
-      <section class="side" aria-label={say('list.title')}>
+      {/* Without a chat beside it, the list is what the page is about. */}
+      <section class="side" role={chosen ? undefined : 'main'} aria-label={say('list.title')}>
         <header class="head">
           <div class="who">
             <h1>{say('list.title')}</h1>

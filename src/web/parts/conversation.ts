@@ -200,6 +200,8 @@ export async function openConversation(device: Device, storage: Storage, id: Roo
       const after = rest.findLastIndex(({ seq }) => seq < entry.seq) + 1
       batch(() => {
         placed.value = [...rest.slice(0, after), entry, ...rest.slice(after)]
+        // Nothing goes away above while somebody reads.
+        if (rest.length >= limit.value) limit.value++
         if ('id' in entry) waiting.value = waiting.value.filter((each) => each.id !== entry.id)
         if (unseen(entry)) newAfter.value ??= own.value.seenSeq
       })

@@ -8,7 +8,10 @@ import { say, setLanguage, words } from './language.ts'
 export function Card({ title, children }: { title: string; children?: ComponentChildren }) {
   const heading = useRef<HTMLHeadingElement>(null)
   // A new state is a new page to whoever hears it.
-  useEffect(() => heading.current?.focus(), [title])
+  useEffect(() => {
+    const field = document.activeElement?.closest('form')
+    if (!field) heading.current?.focus()
+  }, [title])
   return (
     <main class="card-page">
       <section class="card">

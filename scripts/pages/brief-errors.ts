@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs'
+import type { Plugin } from 'esbuild'
+
+/** In our own code an error has a code, and after it a sentence for whoever develops. */
+const ownSentence = /(new \w*(?:Error|Refusal)\(\s*'[\w-]+'),\s*'(?:[^'\\]|\\.)*'/g
+/** In packages it has a sentence alone, as a literal or put together of values. */
+const foreignSentence = /\bnew (\w*Error)\([^()]*\)/g
+
+/**
+ * Leaves out sentences that only developers read: some thirty kilobytes. Classes and codes of errors stay, which is all
+ * that the page goes by; in a server's process, and in the other pages, the sentences are there.
+ */
+export const briefErrors: Plugin = {
+  name: 'brief errors',
+  setup(build) {
+    build.onLoad({ filter: /\/src\/(?:client|mls|identity|content|cbor|crypto|protocol)\/[^?]*\.ts$/ }, ({ path }) => ({
+      contents: withoutSentences(readFileSync(path, 'utf8')),
+      loader: 'ts',
+    }))
+    build.onLoad({ filter: /\/node_modules\/(?:ts-mls|@noble\/\w+)\/.*\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace(foreignSentence, 'new $1()'),
+      loader: 'js',
+    }))
+  },
+}
+
+/** `new MlsError('unsupported', 'why')` keeps its code, and what else it is given in its place. */
+export function withoutSentences(source: string): string {
+  return source.replace(ownSentence, "$1, ''")
+}
