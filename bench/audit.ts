@@ -10,24 +10,26 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import {
+  anEvent,
   emptyFrontier,
   encodeBundle,
   encodeVerifier,
   type Frontier,
   grow,
   leafHash,
+  openParity,
   partialTiles,
+  readLogAt,
   rootOf,
   signCheckpoint,
   type TileName,
+  testAudit,
+  testSequencer,
+  testSigner,
   tilePath,
   tileWidth,
   verifyLog,
-} from '../src/audit/log/index.ts'
-import { openParity } from '../src/audit/parity.ts'
-import { readLogAt } from '../src/audit/place.ts'
-import { testSigner } from '../src/audit/testing/log.ts'
-import { anEvent, testAudit, testSequencer } from '../src/audit/testing/world.ts'
+} from '../src/audit/testing/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { type Database, openDatabase } from '../src/store/index.ts'
 import { findPostgres, startPostgres } from '../test/support/postgres.ts'

@@ -54,7 +54,7 @@ export const importRules: ImportRules = {
     'src/client/storage/sql.ts': ['store'],
   },
   doors: {
-    audit: ['src/audit/log/index.ts', 'src/audit/reading/index.ts'],
+    audit: ['src/audit/log/index.ts', 'src/audit/reading/index.ts', 'src/audit/testing/index.ts'],
     crypto: ['src/crypto/node.ts', 'src/crypto/web.ts', 'src/crypto/bytes.ts'],
     protocol: ['src/protocol/pipe.ts', 'src/protocol/in-process-pipe.ts', 'src/protocol/compact.ts'],
     mls: [

@@ -31,6 +31,17 @@ test('the log is served to whoever has a credential, as long as it is good', asy
   assert.match(tile.headers.get('cache-control')!, /immutable/)
   assert.deepEqual(new Uint8Array(await tile.arrayBuffer()), log.get('tile/entries/001.p/44'))
 
+  // Who has it already is told so.
+  const again = (path: string, etag: string) =>
+    app.request(path, { headers: { authorization: `Bearer ${one.credential}`, 'if-none-match': etag } })
+  for (const [path, answer] of [
+    ['/audit/checkpoint', checkpoint],
+    ['/audit/tile/entries/001.p/44', tile],
+  ] as const) {
+    assert.equal((await again(path, answer.headers.get('etag')!)).status, 304)
+    assert.equal((await again(path, '"another"')).status, 200)
+  }
+
   for (const path of ['tile/entries/007', 'tile/0/1', 'tile/0/..%2f..%2fcheckpoint', 'tile/checkpoint', 'other'])
     assert.equal((await get(`/audit/${path}`, one.credential)).status, 404, path)
   for (const path of ['checkpoint', 'tile/entries/000', 'other']) {

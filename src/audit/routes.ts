@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { type Context, Hono } from 'hono'
 import type { Credentials } from './credentials.ts'
 import { encodeVerifier, type NoteVerifier, parseTilePath, type ReadFile } from './log/index.ts'
@@ -24,7 +25,10 @@ export function logRoutes({ read, credentials, verifiers = [] }: LogRoutesOption
     const refused = allows(c, credentials, 'log')
     if (refused) return refused
     const bytes = path === undefined ? undefined : await read(path)
-    return bytes ? c.body(Buffer.from(bytes), 200, headers) : problem(c, 'not-found')
+    if (!bytes) return problem(c, 'not-found')
+    const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`
+    const known = (c.req.header('if-none-match') ?? '').split(/\s*,\s*/).includes(etag)
+    return known ? c.body(null, 304, { ...headers, etag }) : c.body(Buffer.from(bytes), 200, { ...headers, etag })
   }
   routes.get('/checkpoint', (c) =>
     serve(c, 'checkpoint', { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-cache' }),
