@@ -18,27 +18,32 @@ export async function openLink(
   onReady: (payload: Uint8Array) => void,
 ): Promise<{ stop: () => void; forMs: number }> {
   checkRendezvous(rendezvous)
+  const holder = ctx.crypto.randomBytes(16)
   const until = await ctx.database.transaction(async (tx) => {
-    const [open] = await tx.query<{ expires_at: number }>(
-      'select expires_at from hub.link where rendezvous = $1 and expires_at > $2',
-      [rendezvous, ctx.clock()],
+    // Whoever comes back has the time that was left when they were here first.
+    const [open] = await tx.query<{ ends_at: number }>(
+      `update hub.link set holder = $3, expires_at = coalesce(ends_at, expires_at)
+        where rendezvous = $1 and expires_at > $2 returning expires_at as ends_at`,
+      [rendezvous, ctx.clock(), holder],
     )
-    if (open) return open.expires_at
+    if (open) return open.ends_at
     const [all] = await tx.query<{ count: number }>(
-      'select count(*)::int4 as count from (select from hub.link limit $1) as open',
-      [ctx.settings.links],
+      'select count(*)::int4 as count from (select from hub.link where expires_at > $2 limit $1) as open',
+      [ctx.settings.links, ctx.clock()],
     )
     if ((all?.count ?? 0) >= ctx.settings.links) throw new HubError('unavailable')
     const expires = ctx.clock() + ctx.settings.linkMs
     await tx.query(
-      `insert into hub.link (rendezvous, expires_at) values ($1, $2)
-        on conflict (rendezvous) do update set payload = null, expires_at = excluded.expires_at`,
-      [rendezvous, expires],
+      `insert into hub.link (rendezvous, expires_at, ends_at, holder) values ($1, $2, $2, $3)
+        on conflict (rendezvous) do update
+          set payload = null, expires_at = excluded.expires_at, ends_at = excluded.ends_at, holder = excluded.holder`,
+      [rendezvous, expires, holder],
     )
     return expires
   })
   let waiting = true
   const stop = () => {
+    if (waiting) ctx.later(() => leave(ctx, rendezvous, holder))
     waiting = false
     end()
   }
@@ -48,7 +53,8 @@ export async function openLink(
       [rendezvous, ctx.clock()],
     )
     if (!row?.payload || !waiting) return
-    stop()
+    waiting = false
+    end()
     onReady(row.payload)
   }
   const end = ctx.bus.subscribe(topicOf(rendezvous), () => {
@@ -56,6 +62,17 @@ export async function openLink(
   })
   await look()
   return { stop, forMs: until - ctx.clock() }
+}
+
+/**
+ * Nobody waits there any more: the place is soon free, unless the same one is back by then. Otherwise whoever connects again
+ * and again would take all of them for ten minutes.
+ */
+async function leave(ctx: HubContext, rendezvous: Uint8Array, holder: Uint8Array): Promise<void> {
+  await ctx.database.query(
+    `update hub.link set expires_at = least(expires_at, $3) where rendezvous = $1 and holder = $2 and payload is null`,
+    [rendezvous, holder, ctx.clock() + ctx.settings.linkLeftMs],
+  )
 }
 
 /** Hands the payload to whoever waits at the rendezvous, once. Errors: malformed, too-large, not-found. */

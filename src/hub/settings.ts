@@ -51,6 +51,8 @@ export interface HubSettings {
   idempotencyMs: number
   /** How long a new device's rendezvous lasts: the code is shown on a screen and scanned at once. */
   linkMs: number
+  /** How long a rendezvous is kept for a device that was cut off while it waited: as long as it takes to connect again. */
+  linkLeftMs: number
   /** What a primary hands to a new device: keys and addresses, sealed. */
   linkBytes: number
   /** Rendezvous open at once, in all: they need no account, so their number must be bounded. */
@@ -120,6 +122,7 @@ export const defaultHubSettings: HubSettings = {
   retentionMs: 30 * day,
   idempotencyMs: 30 * day,
   linkMs: 10 * minute,
+  linkLeftMs: 30 * second,
   linkBytes: 64 * 1024,
   links: 10_000,
   readEntries: 32,
