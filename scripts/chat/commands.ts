@@ -47,7 +47,7 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/block [N], /unblock [N]', 'take no more messages from that person, or take them again'],
   ['/leave [N]', 'leave a conversation'],
   ['/reply N TEXT', 'answer the message with that number'],
-  ['/group NAME [: WHOM, WHOM …]', 'make a group, of people who have let you write to them'],
+  ['/group NAME [: WHOM, WHOM …]', 'make a group, of people who have let you write to them, and of Matrix ids'],
   ['/add WHOM, /remove WHOM, /rename NAME', 'change the group that is open'],
   ['/members, /role WHOM owner|admin|member', 'who is in it; what somebody may do in it'],
   ['/posture, /safety', 'who can read this conversation; the number to compare with the other person'],
