@@ -14,7 +14,7 @@ import { synapseMissing, type TestSynapse, testSynapse } from './support/synapse
 
 /** Many at once at first, then ever slower: some steps are taken once for all that waits. */
 const pauseMs = (number: number) => 20 * number
-const mostMessages = 40
+const mostMessages = 80
 /** Restart, back-off of the homeserver and of the device, and a slow machine. */
 const patienceMs = 60_000
 
