@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeLink } from '../src/client/guests/link.ts'
 import {
   type Connection,
   connect,
@@ -12,9 +13,11 @@ import {
   webSocketPipe,
 } from '../src/client/index.ts'
 import { textMessage } from '../src/content/index.ts'
+import { toBase64Url } from '../src/crypto/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import { nodeMlsProvider } from '../src/mls/provider-node.ts'
 import { openDatabase } from '../src/store/index.ts'
+import { filesIn, searchFor } from './support/canaries.ts'
 import { type MessengerPerson, newPerson } from './support/messenger-person.ts'
 import { listen, testProvider } from './support/provider.ts'
 import { startTestService, type TestService } from './support/service.ts'
@@ -64,6 +67,10 @@ describe('a service that is killed', () => {
   let service: TestService
   let anna: MessengerPerson
   const connections = new Set<Connection>()
+  /** Links that guests came by, and how they are called. */
+  const links: string[] = []
+  const name = `Mia ${toBase64Url(nodeCrypto.randomBytes(6))}`
+  const hostName = `Anna ${toBase64Url(nodeCrypto.randomBytes(6))}`
 
   before(async () => {
     service = await startTestService({})
@@ -85,8 +92,11 @@ describe('a service that is killed', () => {
     const quick = { reconnectFirst: 20, reconnectMost: 200 }
     const connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`), quick)
     connections.add(connection)
+    links.push(link)
+    // Whoever looks at the page beforehand, a person or a machine.
+    for (const method of ['GET', 'HEAD']) await fetch(link, { method }).catch(() => undefined)
     const storage = memoryStorage()
-    const options = { connection, storage, crypto: nodeCrypto, mls: nodeMlsProvider(), link, name: 'Mia' }
+    const options = { connection, storage, crypto: nodeCrypto, mls: nodeMlsProvider(), link, name }
     for (;;) {
       try {
         const device = await joinByInvite(options)
@@ -122,7 +132,7 @@ describe('a service that is killed', () => {
 
   for (const step of ['hub.guest.entered', 'hub.accepted'] as const)
     test(`at ${step}, while somebody comes in: they are in once, and the link is used up`, async () => {
-      const { link } = await anna.device.createInvite()
+      const { link } = await anna.device.createInvite({ base: service.url, name: hostName })
       await service.dieAt(step)
       const coming = come(link)
       await service.ended()
@@ -141,7 +151,7 @@ describe('a service that is killed', () => {
     ['hub.guest.blocked', (_: string, mia: Guest) => anna.device.block(mia.device.address), 'blocked'],
   ] as const)
     test(`at ${step}: the chat is over for both, and nothing is left of it in the browser`, async () => {
-      const { link, id } = await anna.device.createInvite()
+      const { link, id } = await anna.device.createInvite({ base: service.url })
       const mia = await come(link)
       await talk(mia, `before ${step}`)
       await service.dieAt(step)
@@ -156,7 +166,7 @@ describe('a service that is killed', () => {
     // On a busy machine a chat may be over before its guest is quite in: then with more time.
     let killed: Guest | undefined
     for (let idleMs = 1500; !killed; idleMs *= 2) {
-      const { link } = await anna.device.createInvite({ idleMs })
+      const { link } = await anna.device.createInvite({ base: service.url, idleMs })
       await service.dieAt('hub.guest.ended')
       const coming = come(link).catch(() => undefined)
       await service.ended()
@@ -165,7 +175,7 @@ describe('a service that is killed', () => {
     }
     await over(killed, 'idle')
 
-    const { link } = await anna.device.createInvite({ idleMs: 5_000 })
+    const { link } = await anna.device.createInvite({ base: service.url, idleMs: 5_000 })
     const due = await come(link)
     await service.kill()
     await sleep(5_000)
@@ -189,7 +199,21 @@ describe('a service that is killed', () => {
       assert.ok(ended.length >= 4)
     } finally {
       await database.close()
-      await service.start()
     }
+  })
+
+  test('has written nowhere what only the two may know, and no link into its log', async () => {
+    assert.ok(links.length > 4 && service.output.length > 0)
+    const decoded = links.map((link) => decodeLink(nodeCrypto, link))
+    const search = searchFor([
+      ...decoded.map(({ secret }) => ({ name: 'a secret', value: secret })),
+      ...links.map((link) => ({ name: 'a fragment', value: link.split('#')[1]! })),
+      ...[name, hostName, ...anna.heard.texts].map((value) => ({ name: 'what was said', value })),
+      { name: 'a link that can be found', value: decoded[0]!.invite },
+    ])
+    const found = [...filesIn(service.dataDirectory)].flatMap(([path, bytes]) => search(path, bytes))
+    assert.deepEqual([...new Set(found.map((each) => each.name))], ['a link that can be found'])
+    const logged = searchFor(decoded.map(({ invite }) => ({ name: 'a link', value: invite })))('log', service.output)
+    assert.deepEqual([...logged, ...search('log', service.output)], [])
   })
 })
