@@ -249,8 +249,9 @@ function searchEverything(dialect: 'pglite' | 'postgres', missing: string | fals
         const text = await silta('audit', 'export', '--format', format, '--log', folder, '--key', key)
         assert.match(text, /network\.opted-in|account\.created/)
         assert.deepEqual(find(format, Buffer.from(text)), [])
-        // Nothing of the form of an address: of a person, a Matrix user, a machine.
-        assert.doesNotMatch(text, /@|mimi:|\+\d{6,}|\b\d{1,3}(\.\d{1,3}){3}\b|[\da-f]{0,4}::[\da-f]/i)
+        // Nothing of the form of an address: of a person, a Matrix user, a machine. The log's own keys are digits by chance.
+        const aboutPeople = text.replaceAll(/[\w.-]+\/audit[\w/]*\+[\da-f]{8}\+[\w+/=]+/g, '')
+        assert.doesNotMatch(aboutPeople, /@|mimi:|\+\d{6,}|\b\d{1,3}(\.\d{1,3}){3}\b|[\da-f]{0,4}::[\da-f]/i)
       }
     })
 
