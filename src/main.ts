@@ -144,6 +144,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     pseudonymKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), pseudonymKeyLabel, 32),
     logKeys: { keys: secrets.auditKeys, signCommand: config.audit.signCommand, signKey: config.audit.signKey },
     policy: secrets.auditPolicy,
+    bucket: secrets.auditStore,
     provider: config.provider.domain,
     networks: ['matrix'],
     dataDirectory: config.dataDirectory,

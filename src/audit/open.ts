@@ -10,10 +10,11 @@ import { openInterop } from './interop.ts'
 import { noteLogKeys } from './log-keys.ts'
 import { operatorRoutes } from './operator-routes.ts'
 import { openParity } from './parity.ts'
-import { readFromFolder } from './place.ts'
+import { openPublishedFiles } from './published.ts'
 import { openIndexer, queryRoutes } from './query/index.ts'
 import { openRefusals } from './refusals.ts'
 import { logRoutes } from './routes.ts'
+import { openS3Files, type S3Bucket } from './s3.ts'
 import type { AuditStep } from './sequence.ts'
 import { openSequencer } from './sequencer.ts'
 import type { SequencerError } from './sequencer-errors.ts'
@@ -35,6 +36,8 @@ export interface ComplianceLogOptions {
   readonly logKeys: Omit<LogKeys, 'origin'>
   /** A C2SP tlog-policy that names the witnesses to ask. */
   readonly policy?: string | undefined
+  /** Where the log is published; without it, in a folder of the data directory. */
+  readonly bucket?: S3Bucket | undefined
   /** The provider's domain. */
   readonly provider: string
   readonly networks: readonly string[]
@@ -86,6 +89,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const { database, crypto, pseudonymKey, owner, onFault } = options
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const folder = join(options.dataDirectory, logFolder)
+  const files = options.bucket ? openS3Files(crypto, options.bucket) : openPublishedFiles(folder)
   const [signer, ...moreSigners] = logSigners(crypto, { origin: originOf(options.provider), ...options.logKeys })
   if (!signer) throw new TypeError('nothing signs the compliance log')
   const verifiers = [signer, ...moreSigners].map((each) => each.verifier)
@@ -93,7 +97,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const witnesses = options.policy === undefined ? [] : witnessesOf(crypto, options.policy)
   const indexer = openIndexer({ database, origin: signer.verifier.name, onFault })
   const sequencer = openSequencer({
-    ...{ database, crypto, audit, signer, moreSigners, witnesses, folder, owner, onFault },
+    ...{ database, crypto, audit, signer, moreSigners, witnesses, folder, files, owner, onFault },
     async steps(step) {
       await options.steps?.(step)
       if (step === 'audit.sequenced') indexer.wake()
@@ -106,7 +110,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     await erasure.finish()
     return known
   }
-  const read = (path: string) => readFromFolder(folder, path)
+  const { read } = files
   const auditors = watchAuditors(join(options.dataDirectory, auditorsFile))
   const admissions = await openAdmissions({ database, audit, auditors, onFault })
   const credentials = openCredentials(crypto, { auditors, admitted: admissions.admitted })

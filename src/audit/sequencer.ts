@@ -2,7 +2,7 @@ import type { Crypto } from '../crypto/index.ts'
 import { acquireLease, type Database, isStoreError, type Lease, releaseLease, renewLease } from '../store/index.ts'
 import type { Audit } from './events.ts'
 import { type Frontier, haveSigned, type RemoteSigner } from './log/index.ts'
-import { openPublishedFiles } from './published.ts'
+import { openPublishedFiles, type PublishedFiles } from './published.ts'
 import { type AuditStep, Behind, cosignAgain, type Sequencing, sequence } from './sequence.ts'
 import { SequencerError } from './sequencer-errors.ts'
 import { logRow, takeUp } from './take-up.ts'
@@ -19,8 +19,9 @@ export interface SequencerOptions {
   readonly witnesses?: readonly Witness[]
   /** Milliseconds after which a cosignature that is missing is asked for again. */
   readonly witnessAgainMs?: number
-  /** Where the log is published. */
+  /** Where the log is published: a folder, or files elsewhere. */
   readonly folder: string
+  readonly files?: PublishedFiles | undefined
   /** Names this process in the lease. */
   readonly owner: string
   /** Milliseconds after which another process may go on for one that does not answer. 15 s: longer than any pause of a healthy one. */
@@ -52,7 +53,7 @@ export function openSequencer(options: SequencerOptions): Sequencer {
   const { verifier } = signer
   const signers = [signer, ...(options.moreSigners ?? [])]
   const trust = { logs: signers.map((each) => each.verifier), witnesses: [], witnessed: () => true }
-  const place = { database, crypto, verifier, trust, files: openPublishedFiles(options.folder) }
+  const place = { database, crypto, verifier, trust, files: options.files ?? openPublishedFiles(options.folder) }
   const witnesses = openWitnesses({
     ...{ crypto, witnesses: options.witnesses ?? [], onFault: options.onFault },
     read: place.files.read,

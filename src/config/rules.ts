@@ -25,6 +25,13 @@ function checkPairs({ database, matrix, tokens, audit }: ConfigFile): ConfigProb
       problem: 'is missing: issuer and jwksUrl belong together.',
       advice: "Write both: the iss claim of your accounts' tokens, and where its public keys are.",
     })
+  const store = [audit.s3Endpoint, audit.s3Bucket, audit.s3Region, audit.s3KeyFile]
+  if (store.includes(undefined) && store.some((each) => each !== undefined))
+    problems.push({
+      path: 'audit.s3Endpoint',
+      problem: 'is not complete: s3Endpoint, s3Bucket, s3Region and s3KeyFile belong together.',
+      advice: 'Write all four, or none to publish the log in the data directory.',
+    })
   if ((audit.signCommand === undefined) !== (audit.signKey === undefined))
     problems.push({
       path: audit.signCommand === undefined ? 'audit.signCommand' : 'audit.signKey',

@@ -94,6 +94,24 @@ const audit = part(
         'File that names the witnesses which cosign the log, with their URLs: a C2SP tlog-policy, the same that auditors verify with (silta audit verify --policy).',
       example: '/etc/silta/audit-policy',
     }).optional(),
+    s3Endpoint: httpUrl({
+      about:
+        'An S3-compatible store in which the log is published instead of a folder in the data directory. It has to know conditional writes (If-None-Match, If-Match).',
+      example: 'https://s3.eu-central-1.amazonaws.com',
+    }).optional(),
+    s3Bucket: text('the name of a bucket', /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, {
+      about:
+        'Bucket of that store, for this log alone. The service needs to read and to write objects, not to delete them.',
+      example: 'example-chat-audit',
+    }).optional(),
+    s3Region: text('the name of a region', /^[a-z0-9-]{1,40}$/, {
+      about: "The store's region, as its signatures want it.",
+      example: 'eu-central-1',
+    }).optional(),
+    s3KeyFile: path({
+      about: 'File with the access key id and the secret access key of that store, a line each.',
+      example: '/run/secrets/audit-s3.key',
+    }).optional(),
     subjectKeysFile: path({
       about:
         'File with the keys that tell whose a pseudonym in the compliance log is. An erasure destroys keys in it, so it must be writable, lie apart from the database, and be in no backup that is kept longer than erased data may last. Made when it is not there; in the data directory when not given.',

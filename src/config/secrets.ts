@@ -15,9 +15,30 @@ export interface Secrets {
   readonly auditKeys: readonly Uint8Array[]
   /** The text of the file that names the witnesses of the compliance log. */
   readonly auditPolicy: string | undefined
+  /** The S3-compatible store of the compliance log, when there is one. */
+  readonly auditStore: AuditStore | undefined
   /** Ed25519 seed of the trial issuer, 32 bytes; undefined when it is off. */
   readonly trialIssuerKey: Uint8Array | undefined
   readonly matrix: { readonly asToken: string; readonly hsToken: string } | undefined
+}
+
+/** A bucket, and who may write to it. */
+export interface AuditStore {
+  readonly endpoint: string
+  readonly bucket: string
+  readonly region: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+function auditStore(
+  { s3Endpoint, s3Bucket, s3Region, s3KeyFile }: ConfigFile['audit'],
+  named: (path: string, file: string) => string | undefined,
+): AuditStore | undefined {
+  if (s3Endpoint === undefined || s3Bucket === undefined || s3Region === undefined || s3KeyFile === undefined)
+    return undefined
+  const [accessKeyId = '', secretAccessKey = ''] = (named('audit.s3KeyFile', s3KeyFile) ?? '').split(/\s+/)
+  return { endpoint: s3Endpoint, bucket: s3Bucket, region: s3Region, accessKeyId, secretAccessKey }
 }
 
 /** Whether the built-in issuer is on: unless it was turned off or this is production. */
@@ -134,6 +155,7 @@ function read(config: ConfigFile, crypto: Crypto, mayMake: (name: string) => boo
     sealingKeys: keys('sealing.keyFile', sealingText),
     providerKey: key('provider.keyFile', providerText),
     auditKeys,
+    auditStore: auditStore(audit, named),
     auditPolicy: audit.policyFile === undefined ? undefined : named('audit.policyFile', audit.policyFile),
     trialIssuerKey: trialIssuerIsOn(config) ? key('tokens.trial', kept('trial-issuer.key')) : undefined,
     matrix: matrix && {
