@@ -11,7 +11,7 @@ export function chromiumMissing(): string | false {
 }
 
 /** Without a sandbox of its own, since test machines are often containers; only pages of our own are opened. */
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath,
     args: [
@@ -20,6 +20,7 @@ export function launchChromium(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   })
 }
