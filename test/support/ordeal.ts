@@ -292,6 +292,18 @@ async function fillWorld(
     const room = await one.person.device.createGroup({ name: `Group ${number}`, members })
     const matrixRoom = await roomOnMatrix(one.person, room, `greeting of ${one.name}`)
     await until('the group', async () => (await other.person.device.room(room))?.joined === true, patienceMs)
+    // What somebody writes on Matrix before they are in the group there is told them as not sent.
+    const hello = `g${number}-hello`
+    await until(
+      `what ${user.user} says in the group`,
+      async () => {
+        if ([one.name, other.name].every((name) => heard.get(name)?.has(hello))) return true
+        await user.send(matrixRoom, `${hello} 1`)
+        await sleep(1_000)
+        return false
+      },
+      patienceMs,
+    )
     one.rooms.push(room)
     const [makes, joins, user0] = [one.name, other.name, user.user]
     lanes.push({ name: `g${number}-a`, say: sayAs(one.person, room), readers: [joins, user0], sent: 0 })
