@@ -9,6 +9,13 @@ const refuse = "() => { throw new Error('not in this page') }"
  * guest's page small. What is put in its place does what the function does for a guest.
  */
 const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  // Nobody adds a guest to anything: no KeyPackages, no Welcome.
+  'account/key-packages.ts': { refillKeyPackages: nothing },
+  'rooms/enter.ts': { receiveWelcome: nothing },
+  'rooms/create.ts': { claim: `async ${refuse}` },
+  'account/person-calls.ts': { personCalls: '() => ({})' },
+  // A browser's storage is not put back from backups.
+  'account/put-back.ts': { followStorage: nothing },
   'account/companions.ts': { sendContactsIfOwed: nothing, receiveFromPrimary: 'async () => false' },
   'account/own-devices.ts': {
     setReadReceipts: `async ${refuse}`,

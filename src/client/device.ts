@@ -2,6 +2,7 @@ import { equalBytes } from '../crypto/index.ts'
 import { accountCalls } from './account/account-calls.ts'
 import { beginLink } from './account/link.ts'
 import { publishManifest } from './account/manifests.ts'
+import { personCalls } from './account/person-calls.ts'
 import { followStorage } from './account/put-back.ts'
 import { register } from './account/register.ts'
 import type { Channel } from './connection/types.ts'
@@ -102,7 +103,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     life.end(error)
     await workers.ended()
   }
-  const account = accountCalls(context, workers)
+  const person = personCalls(context, workers)
   const room = roomCalls(context, workers)
   return {
     address: self.address,
@@ -114,12 +115,13 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     ready: life.ready,
     close,
     [Symbol.asyncDispose]: close,
-    ...account,
+    ...accountCalls(context),
+    ...person,
     ...room,
     ...groupCalls(context, workers),
     ...inviteCalls(context, workers),
     extendChat: endings.extend,
-    conversationWith: async (target) => room.createDirectRoom(await account.lookUp(target)),
+    conversationWith: async (target) => room.createDirectRoom(await person.lookUp(target)),
   }
 }
 

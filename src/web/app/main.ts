@@ -7,7 +7,6 @@ import { webMlsProvider } from '../../mls/provider-web.ts'
 import { connectHome, eraseDatabase, missing, serviceClock } from '../parts/environment.ts'
 import { speak } from '../parts/language.ts'
 import { UnfitCard } from '../parts/page.tsx'
-import * as english from '../texts/en.ts'
 import { AppPage } from './app-page.tsx'
 import { openClient } from './client.ts'
 
@@ -17,7 +16,7 @@ const as = /^[\w.-]{1,32}$/.exec(new URLSearchParams(location.search).get('as') 
 const database = as ? `silta app ${as}` : 'silta app'
 
 async function start(): Promise<void> {
-  await speak({ ...english.parts, ...english.app })
+  await speak()
   if (missing()) return render(h(UnfitCard, { why: 'old' }), root)
   const clock = await serviceClock()
   const client = openClient({

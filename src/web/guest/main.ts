@@ -6,7 +6,6 @@ import { webMlsProvider } from '../../mls/provider-web.ts'
 import { connectHome, eraseDatabase, looksPrivate, missing, serviceClock } from '../parts/environment.ts'
 import { speak } from '../parts/language.ts'
 import { UnfitCard } from '../parts/page.tsx'
-import * as english from '../texts/en.ts'
 import { GuestPage } from './guest-page.tsx'
 import { openVisitRecords } from './records.ts'
 import { inOneTab } from './tabs.ts'
@@ -18,7 +17,7 @@ const invite = /^\/g\/([\w-]{22})\/?$/.exec(location.pathname)?.[1] ?? ''
 const root = document.getElementById('page')!
 
 async function start(): Promise<void> {
-  await speak({ ...english.parts, ...english.guest })
+  await speak()
   if (missing()) return show(h(UnfitCard, { why: 'old' }))
   const records = await openVisitRecords().catch(() => undefined)
   if (!records) return show(h(UnfitCard, { why: 'storage' }))

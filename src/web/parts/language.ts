@@ -9,29 +9,32 @@ import {
   wordsIn,
 } from '../texts/index.ts'
 
-/** The words of the page. English until another language has been fetched. */
+/** The words of the page: none until `speak` has fetched them. */
 export const words = signal(wordsIn('en', {}))
 
 export const say = (key: TextKey, values?: Values): string => words.value.say(key, values)
 
-let english: Partial<Texts> = {}
+/** Before the texts are asked for once more, in ms: somebody is looking at an empty page. */
+const retry = 2000
 
-/** Begins with the texts that are in the page's own script, then in the language of the browser. */
-export async function speak(own: Partial<Texts>): Promise<void> {
-  english = own
+/**
+ * Speaks the language of the browser, or English when its texts do not come. Without words nothing can be shown, so it
+ * asks until there are some; meanwhile the page says what stands in its HTML.
+ */
+export async function speak(): Promise<void> {
   const { language, locale } = chooseLanguage(navigator.languages ?? [])
-  await setLanguage(language, locale)
+  while (!((await setLanguage(language, locale)) || (await setLanguage('en'))))
+    await new Promise((resolve) => setTimeout(resolve, retry))
 }
 
-export async function setLanguage(language: Language, locale: string = language): Promise<void> {
-  const texts = language === 'en' ? english : await fetchTexts(language)
-  if (!texts) {
-    words.value = wordsIn('en', english)
-    return
-  }
-  words.value = wordsIn(language, { ...english, ...texts }, locale)
+/** Whether it could: otherwise the words stay what they are. */
+export async function setLanguage(language: Language, locale: string = language): Promise<boolean> {
+  const texts = await fetchTexts(language)
+  if (!texts) return false
+  words.value = wordsIn(language, texts, locale)
   document.documentElement.lang = language
   document.documentElement.dir = directionOf(language)
+  return true
 }
 
 /** The page names a file for each language, with what it must be. Undefined: it did not come. */
