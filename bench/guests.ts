@@ -11,8 +11,11 @@ import {
 import { textMessage } from '../src/content/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import { nodeMlsProvider } from '../src/mls/provider-node.ts'
+import { chromiumMissing } from '../test/support/chromium.ts'
 import { newPerson } from '../test/support/messenger-person.ts'
 import { stubHomeserver } from '../test/support/stub/index.ts'
+import { builtPages } from '../test/support/web-world.ts'
+import { measureGuestPage } from './guest-page.ts'
 import type { BenchOptions } from './options.ts'
 import { startMeasured } from './service.ts'
 import { median, quantile } from './statistics.ts'
@@ -24,8 +27,25 @@ export interface Guests {
   readonly resident: number
   readonly heap: number
   /** From sending off the name to the provider's acceptance of the first encrypted message, ms. */
-  readonly firstMessage: { readonly p50: number; readonly p95: number; readonly of: number }
+  readonly firstMessage: Times
+  /** The same on the guest's page in Chromium; undefined where there is none. */
+  readonly onPage?: Times
 }
+
+interface Times {
+  readonly p50: number
+  readonly p95: number
+  readonly of: number
+}
+
+const timesOf = (times: readonly number[]): Times => ({
+  p50: median(times),
+  p95: quantile(times, 0.95),
+  of: times.length,
+})
+
+/** Visits in Chromium. */
+const visits = 15
 
 /** Links that an account may have open. */
 const linksOfHost = 100
@@ -36,7 +56,7 @@ const atOnce = 8
 export async function measureGuests(options: BenchOptions, progress: (line: string) => void): Promise<Guests> {
   const wanted = options.quick ? 100 : 5_000
   await using stub = await stubHomeserver({ keep: false, keepEvents: 10 })
-  await using service = await startMeasured(stub, undefined)
+  await using service = await startMeasured(stub, undefined, { SILTA_TEST_PAGES: await builtPages() })
   const closing: (() => Promise<unknown>)[] = []
   const cache = groupCache(64)
   const mls = nodeMlsProvider()
@@ -51,12 +71,14 @@ export async function measureGuests(options: BenchOptions, progress: (line: stri
     })
     return device
   }
+  // A secure context, as the page demands.
+  const base = service.url.replace('127.0.0.1', 'localhost')
   /** A host with links for so many. */
   const host = async (number: number, links: number): Promise<string[]> => {
     const person = await newPerson(service.url, `host-${number}`, { reachable: false })
     closing.push(() => person.close())
     const made: string[] = []
-    for (let each = 0; each < links; each++) made.push((await person.device.createInvite()).link)
+    for (let each = 0; each < links; each++) made.push((await person.device.createInvite({ base })).link)
     return made
   }
 
@@ -74,9 +96,11 @@ export async function measureGuests(options: BenchOptions, progress: (line: stri
       times.push(performance.now() - began)
     }
     progress(`guests: a first message is accepted after ${median(times).toFixed(0)} ms (median)`)
+    const onPage = chromiumMissing() ? undefined : timesOf(await measureGuestPage(await host(1, visits)))
+    if (onPage) progress(`guests: on the page in Chromium after ${onPage.p50.toFixed(0)} ms (median)`)
 
     const links: string[] = []
-    for (let number = 1; links.length < wanted; number++)
+    for (let number = 2; links.length < wanted; number++)
       links.push(...(await host(number, Math.min(linksOfHost, wanted - links.length))))
     // The hosts are there before and after; what is counted are the guests.
     const before = await service.memory()
@@ -95,7 +119,8 @@ export async function measureGuests(options: BenchOptions, progress: (line: stri
       idle: wanted,
       resident: (after.memory - before.memory) / wanted,
       heap: (after.heap - before.heap) / wanted,
-      firstMessage: { p50: median(times), p95: quantile(times, 0.95), of: times.length },
+      firstMessage: timesOf(times),
+      ...(onPage && { onPage }),
     }
   } finally {
     for (const close of closing.reverse()) await close()

@@ -105,10 +105,12 @@ function memoryLines({ steps }: Memory): string[] {
   return ['', '## Memory', '', ...table(['messages', 'resident MB', 'heap MB'], rows)]
 }
 
-function guestLines({ idle, resident, heap, firstMessage: { p50, p95, of } }: Guests): string[] {
+function guestLines({ idle, resident, heap, firstMessage, onPage }: Guests): string[] {
   const kilobytes = (bytes: number) => short(bytes / 1000)
-  const row = [idle, kilobytes(resident), kilobytes(heap), `${short(p50)} / ${short(p95)} (${of})`]
-  const head = ['idle guests', 'resident KB each', 'heap KB each', 'first message p50 / p95 ms (of)']
+  const times = ({ p50, p95, of }: Guests['firstMessage']) => `${short(p50)} / ${short(p95)} (${of})`
+  const row = [idle, kilobytes(resident), kilobytes(heap), times(firstMessage), onPage ? times(onPage) : '']
+  const first = 'first message p50 / p95 ms (of)'
+  const head = ['idle guests', 'resident KB each', 'heap KB each', `SDK in Node: ${first}`, `Chromium: ${first}`]
   return ['', '## Guests', '', ...table(head, [row])]
 }
 

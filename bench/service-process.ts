@@ -14,6 +14,7 @@ const tell = (message: FromMeter) => process.send!(message)
 const noLimit = 1_000_000
 const begun = performance.now()
 const service = await startService(loadConfig().config, {
+  ...(process.env.SILTA_TEST_PAGES && { pages: process.env.SILTA_TEST_PAGES }),
   gateway: {
     requestsPerSecond: noLimit,
     requestBurst: noLimit,

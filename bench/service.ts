@@ -32,7 +32,12 @@ export interface MeasuredService extends AsyncDisposable {
 
 const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
 
-export async function startMeasured(stub: StubHomeserver, databaseUrl: string | undefined): Promise<MeasuredService> {
+/** `environment`: more of it, for this service. */
+export async function startMeasured(
+  stub: StubHomeserver,
+  databaseUrl: string | undefined,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<MeasuredService> {
   const folder = mkdtempSync(join(tmpdir(), 'silta-bench-'))
   const { registration } = stub
   const configuration: Record<string, string> = {
@@ -49,6 +54,7 @@ export async function startMeasured(stub: StubHomeserver, databaseUrl: string | 
     SILTA_LOG_LEVEL: process.env.SILTA_TEST_LOG ? 'info' : 'error',
     SILTA_PARENT: String(process.pid),
     ...(databaseUrl === undefined ? {} : { SILTA_DATABASE_URL: databaseUrl }),
+    ...environment,
   }
   let child: ChildProcess
   let ended: Promise<unknown>
