@@ -23,6 +23,8 @@ const service = await startService(loadConfig().config, {
     commitsPerMinute: noLimit,
     commitBurst: noLimit,
     lookUpsPerMinute: noLimit,
+    strangerRequestsPerMinute: noLimit,
+    guestRequestsPerMinute: noLimit,
   },
 })
 const session = new Session()
