@@ -18,6 +18,7 @@ export async function backup(config: Config, folder: string | undefined, termina
     const answer = await askOperator(join(config.dataDirectory, operatorSocketFile), {
       path: '/backup',
       body: { folder: to },
+      waitMs: 0,
     })
     if (answer === undefined) await backupFolder(join(config.dataDirectory, 'database'), to)
     else if (answer.status !== 200) {

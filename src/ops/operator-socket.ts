@@ -62,15 +62,23 @@ export interface OperatorAnswer {
   readonly body: Record<string, unknown>
 }
 
+export interface OperatorQuestion {
+  readonly method?: string
+  readonly path: string
+  readonly body?: object
+  /** Longest silence, ms; 0: what is asked for takes as long as it takes. */
+  readonly waitMs?: number
+}
+
 /** Asks the running service. Undefined when there is none at this socket. */
 export function askOperator(
   file: string,
-  { method = 'POST', path, body = {} }: { method?: string; path: string; body?: object },
+  { method = 'POST', path, body = {}, waitMs = askMs }: OperatorQuestion,
 ): Promise<OperatorAnswer | undefined> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' }
     const asked = request(
-      { socketPath: file, path, method, headers, timeout: askMs, agent: false },
+      { socketPath: file, path, method, headers, timeout: waitMs, agent: false },
       async (response) => {
         const parts: Buffer[] = []
         let bytes = 0

@@ -40,6 +40,7 @@ export async function verifyPages(
   if (!signature || !crypto.verify(key, signedBytes(manifest), signature))
     return { problems: ['the manifest is not signed by this key'], files: 0, digest }
   const { provider, pages, assets } = JSON.parse(new TextDecoder().decode(manifest)) as PagesManifest
+  if (!pages['/g/']) problems.push('the manifest does not name the page for guests')
   const trial = Object.values(pageKinds).some((kind) => kind.trial && pages[kind.path])
   if (built && !equalBytes(pagesManifest(built, { provider, trial }), manifest))
     problems.push('the manifest is not that of the build it is compared with')

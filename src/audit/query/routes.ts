@@ -80,6 +80,8 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
           ? problem(c, 'unknown-parameter', 'See /audit/v1/openapi.json for those there are.')
           : problem(c, 'bad-parameter', String(issue?.path[0] ?? ''))
       }
+      // Of what is streamed nobody would take anything, and its slot would never be free again.
+      if (c.req.raw.method === 'HEAD') return c.body(null, 200, { 'cache-control': 'no-store' })
       const streams = name === 'export'
       const done = slots[streams ? 'exports' : 'questions']()
       if (!done) return problem(c, 'busy')

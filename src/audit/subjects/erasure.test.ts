@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -88,7 +88,26 @@ onBothDialects('an erasure', (fresh) => {
     await log.linked(alice, 'phone')
     const seen = (await entries(database)).filter(({ type }) => type === 'device.linked').map(({ account }) => account)
     assert.equal(new Set(seen).size, 3)
+    // A device that the log has never seen before.
+    await log.linked(alice, 'laptop')
+    await log.linked(alice, 'laptop')
+    const devices = (await entries(database)).filter(({ type }) => type === 'device.linked').map(({ device }) => device)
+    assert.equal(new Set(devices).size, 5)
     assert.deepEqual(await backup(database), [])
+  })
+
+  test('leaves no file from which keys that are destroyed later could be made again', async () => {
+    await using database = await fresh()
+    const log = await opened(database)
+    const leftOver = `${log.subjectKeysFile}.new-0123456789ab`
+    copyFileSync(log.subjectKeysFile, leftOver)
+    await opened(database, log.subjectKeysFile)
+    assert.equal(existsSync(leftOver), false)
+    await log.linked(alice, 'phone')
+    copyFileSync(log.subjectKeysFile, leftOver)
+    await log.begin(alice)
+    await log.finish()
+    assert.equal(existsSync(leftOver), false)
   })
 
   test('that is interrupted is finished by the next start, once', async () => {

@@ -6,6 +6,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -13,7 +14,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type Crypto, fromBase64Url, toBase64Url, toHex } from '../../crypto/index.ts'
 import { type KeyTree, keyAt, leafOf, newKeyTree, withoutLeaves } from './key-tree.ts'
 
@@ -73,7 +74,7 @@ export function openSubjectKeys(crypto: Crypto, file: string): SubjectKeys {
   if (!statSync(file, { throwIfNoEntry: false })) {
     const root = crypto.randomBytes(32)
     create(file, format({ id: toHex(crypto.sha256(root)).slice(0, 16), destroyed: 0, tree: newKeyTree(root) }))
-  }
+  } else removeLeftOver(file)
   current()
   return {
     get id() {
@@ -134,6 +135,7 @@ function create(file: string, text: string): void {
 }
 
 function replace(file: string, text: string): void {
+  removeLeftOver(file)
   const old = openSync(file, 'r+')
   try {
     renameSync(writeBeside(file, text), file)
@@ -147,9 +149,40 @@ function replace(file: string, text: string): void {
 }
 
 function writeBeside(file: string, text: string): string {
-  const beside = `${file}.new-${randomBytes(6).toString('hex')}`
-  writeFileSync(beside, text, { mode: 0o600, flag: 'wx', flush: true })
+  const beside = `${file}${besideMark}${randomBytes(6).toString('hex')}`
+  try {
+    writeFileSync(beside, text, { mode: 0o600, flag: 'wx', flush: true })
+  } catch (error) {
+    shred(beside)
+    throw error
+  }
   return beside
+}
+
+const besideMark = '.new-'
+
+/**
+ * What a write that was cut short has left: seeds from which keys that are destroyed later could be made again.
+ */
+function removeLeftOver(file: string): void {
+  const folder = dirname(file)
+  for (const name of readdirSync(folder))
+    if (name.startsWith(`${basename(file)}${besideMark}`)) shred(join(folder, name))
+}
+
+function shred(path: string): void {
+  try {
+    const left = openSync(path, 'r+')
+    try {
+      writeSync(left, new Uint8Array(fstatSync(left).size), 0, undefined, 0)
+      fsyncSync(left)
+    } finally {
+      closeSync(left)
+    }
+    rmSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
 }
 
 function syncFolder(path: string): void {

@@ -52,7 +52,9 @@ export function openPseudonyms({ crypto, key, subjectKeys }: PseudonymOptions): 
       const digest = digestOf(kind, name)
       const fresh = toBase64Url(crypto.randomBytes(16))
       const sealingKey = subjectKeys.keyOf(digest)
-      if (!sealingKey) return fresh
+      // What belongs to somebody erased is not to be kept either, also when it is new.
+      const forgotten = owner !== undefined && !subjectKeys.keyOf(digestOf('account', owner))
+      if (!sealingKey || forgotten) return fresh
       const known = await find(tx, digest, sealingKey)
       if (known !== undefined) return known
       await tx.query(
