@@ -70,6 +70,8 @@ export async function sendAll(context: Context, room: RoomId, waits: Waits): Pro
         outcome = await attemptNext(context, room, next, async (work) => {
           found = await look(work)
         })
+      // The transaction that it was looked for in may have been undone: then what it encrypted was never durable.
+      if (outcome !== 'done') found = undefined
     } catch (error) {
       found = undefined
       outcome = { again: asClientError(error, 'storage') }

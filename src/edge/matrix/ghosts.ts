@@ -77,7 +77,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       for (const listener of listeners) listener(ghost, room, sessionId)
     },
   })
-  /** A ghost's device has one id for good. */
+  /** A ghost's device has one id for as long as the database is not put back from a backup. */
   const deviceIds = new Map<GhostId, string>()
   const accounts = createLocks()
   const behind = new Set<Promise<void>>()
@@ -158,6 +158,8 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       if (known !== undefined) return known
       const row = await ghostRow(database, 'mxid', mxid)
       if (!row) throw new GhostError('unknown-ghost', false)
+      // Its device is about to be replaced: with its next use, at the latest when inboxes are read after the start.
+      if (row.incarnation < incarnation) return use(mxid, async ({ machine }) => machine.device)
       if (deviceIds.size >= deviceIdLimit) deviceIds.clear()
       deviceIds.set(mxid, row.device_id)
       return row.device_id

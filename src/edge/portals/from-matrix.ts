@@ -222,10 +222,15 @@ async function tellOnce(context: PortalContext, tx: Transaction, portal: Portal,
   tx.afterCommit(() => context.wake(portal.id))
 }
 
-/** Keys may have come for messages that placeholders stand for: each is put in its placeholder's place. */
-export async function replacePlaceholders(context: PortalContext, portal: OpenPortal): Promise<void> {
+/**
+ * Keys may have come for messages that placeholders stand for: each is put in its placeholder's place.
+ *
+ * @param author Matrix id of whose messages they are, where a room has several: the portal speaks as one of them
+ */
+export async function replacePlaceholders(context: PortalContext, portal: OpenPortal, author?: string): Promise<void> {
   const { late, database, ghosts, users } = context
-  const waiting = await late.of(database, portal.id)
+  const all = await late.of(database, portal.id)
+  const waiting = author === undefined ? all : all.filter(({ event }) => event.sender === author)
   if (waiting.length === 0 || portal.room === undefined) return
   const { device } = await users.byAccount(portal.account)
   for (const { eventId, placeholder, event } of waiting) {

@@ -65,7 +65,10 @@ export interface OutboxTable {
   held(on: Queryable, portal: number): Promise<{ id: number; outcome: Outcome }[]>
   /** Portals that have something waiting. */
   portals(on: Queryable): Promise<number[]>
-  clear(on: Queryable, portal: number): Promise<void>
+  /** Drops what waits, up to an item; all of it when none is named. */
+  clear(on: Queryable, portal: number, last?: number): Promise<void>
+  /** The newest item's id; 0 when nothing waits. */
+  last(on: Queryable, portal: number): Promise<number>
 }
 
 export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
@@ -148,8 +151,18 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
       )
       return rows.map((row) => row.portal)
     },
-    async clear(on, portal) {
-      await on.query('delete from portal_outbox where portal = $1', [portal])
+    async clear(on, portal, last) {
+      await on.query('delete from portal_outbox where portal = $1 and ($2::int8 is null or id <= $2)', [
+        portal,
+        last ?? null,
+      ])
+    },
+    async last(on, portal) {
+      const [row] = await on.query<{ last: number | null }>(
+        'select max(id) as last from portal_outbox where portal = $1',
+        [portal],
+      )
+      return row?.last ?? 0
     },
   }
 }

@@ -15,10 +15,14 @@ export interface GhostRow {
   readonly account: AccountAddress
   readonly device_id: string
   readonly ready: boolean
+  readonly incarnation: number
 }
 
 export async function ghostRow(on: Queryable, by: 'account' | 'mxid', value: string): Promise<GhostRow | undefined> {
-  const rows = await on.query<GhostRow>(`select mxid, account, device_id, ready from ghost where ${by} = $1`, [value])
+  const rows = await on.query<GhostRow>(
+    `select mxid, account, device_id, ready, incarnation from ghost where ${by} = $1`,
+    [value],
+  )
   return rows[0]
 }
 

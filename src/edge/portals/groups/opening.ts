@@ -130,6 +130,8 @@ export async function endGroup(context: PortalContext, group: GroupPortal): Prom
   const { ghosts, homeserver, groups, portals, outbox, database } = context
   const { matrixRoom } = group
   const { matrix, messenger } = group.state
+  // Leaving takes its time; what comes meanwhile, when somebody is added again, is for the room after this one.
+  const last = await outbox.last(database, group.id)
   if (!group.ended) await database.transaction((tx) => portals.update(tx, group.id, { state: 'ended' }))
   if (matrixRoom !== undefined) {
     const bot = await ghosts.ensureBot()
@@ -145,7 +147,7 @@ export async function endGroup(context: PortalContext, group: GroupPortal): Prom
   }
   await database.transaction(async (tx) => {
     // Where somebody was added meanwhile it goes on, with a new room.
-    await outbox.clear(tx, group.id)
+    await outbox.clear(tx, group.id, last)
     await portals.update(tx, group.id, { matrixRoom: undefined, making: undefined, posture: undefined })
     await groups.change(tx, group.id, ({ names }) => ({ ...newState, names }))
   })

@@ -69,10 +69,12 @@ async function goOn(context: PortalContext, id: number, found: MessengerView, ke
   const posture = JSON.stringify(view.posture)
   if (posture !== group.posture && !(await outbox.has(database, id, 'posture')))
     await database.transaction((tx) => outbox.add(tx, id, 'posture', posture))
-  for (const { user, standing } of view.present.values()) {
-    if (standing !== 'accepted') continue
+  const accepted = [...view.present.values()].filter(({ standing }) => standing === 'accepted')
+  // Each says what they have said themselves.
+  for (const { user } of keysCame ? accepted : [])
+    await replacePlaceholders(context, await portalFor(context, group, user), user.mxid)
+  for (const { user } of accepted) {
     const portal = await portalFor(context, group, user)
-    if (keysCame) await replacePlaceholders(context, portal)
     await tellHeld(context, portal)
     await showCapabilities(context, portal)
     await tellRead(context, portal)
