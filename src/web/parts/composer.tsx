@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Conversation } from './conversation.ts'
 import { Icon } from './icons.tsx'
 import { say } from './language.ts'
@@ -36,10 +36,11 @@ export function Composer({
     const around = element.offsetHeight - element.clientHeight + 20
     element.style.height = `${Math.min(element.scrollHeight, line * lines + around)}px`
   }, [draft])
-  useEffect(() => {
+  // In the layout's turn, not after the paint: what is typed at once on seeing the field is not lost.
+  useLayoutEffect(() => {
     if (!onTouch()) field.current?.focus()
   }, [conversation])
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (answering) field.current?.focus()
   }, [answering])
 
