@@ -69,7 +69,7 @@ const withAuditors = async ({ database, audit }: Scene, change: (file: string, i
   const { auditor } = addAuditor(crypto, file, { forMs: day })
   for (const act of [() => undefined, change]) {
     act(file, auditor.id)
-    const admissions = await openAdmissions({ database, audit, auditors: () => readAuditors(file), onFault })
+    const admissions = await openAdmissions({ database, crypto, audit, auditors: () => readAuditors(file), onFault })
     await admissions.close()
   }
 }
@@ -83,7 +83,7 @@ const mapped = async ({ world, database, audit, pseudonyms }: Scene) => {
   const { account } = await world.device()
   const file = newPath()
   const [one, two] = [1, 2].map(() => addAuditor(crypto, file, { forMs: day, scopes: ['resolve'] }).credential)
-  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
   const mapping = openMapping({ database, crypto, pseudonyms, credentials, audit })
   await mapping.request(account.address, one!)
   await mapping.approve(account.address, two!)

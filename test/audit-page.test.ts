@@ -102,7 +102,7 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
   before(async () => {
     database = await freshDatabase()
     await append(someEvents())
-    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
     world = await webWorld({
       app(app) {
         app.route('/', queryRoutes({ database, crypto, verifier, read, credentials }))

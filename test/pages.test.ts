@@ -11,7 +11,7 @@ import { buildPages } from '../scripts/pages/build.ts'
 import { run } from '../src/cli/index.ts'
 import { toBase64Url } from '../src/crypto/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
-import { openPages, PagesError } from '../src/pages/index.ts'
+import { openPages, PagesError, verifyPages } from '../src/pages/index.ts'
 import { chromiumMissing, launchChromium } from './support/chromium.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'silta-pages-'))
@@ -178,6 +178,33 @@ describe('silta pages verify', () => {
     const { code, printed } = await verify(provider.url)
     assert.deepEqual([code, printed], [1, 'the manifest is not signed by this key\n'])
   })
+})
+
+test('silta pages verify reads no more of an answer than any page has, and waits for none for ever', async () => {
+  let sent = 0
+  const endless = new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      sent += 65_536
+      controller.enqueue(new Uint8Array(65_536))
+    },
+  })
+  const app = openPages({ ...options, directory })!
+  const server = createServer(
+    getRequestListener((request) => {
+      const { pathname } = new URL(request.url)
+      return pathname.endsWith('.js') ? new Response(endless) : app.request(request.url)
+    }),
+  )
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const verdict = () => verifyPages(nodeCrypto, { base: url, key: keys.publicKey, answerMs: 60_000 })
+  assert.match((await verdict()).problems.join(), /\.js is longer than 4194304 bytes/)
+  assert.ok(sent < 64 * 1024 * 1024)
+  await assert.rejects(verifyPages(nodeCrypto, { base: url, key: keys.publicKey, answerMs: 0 }), {
+    name: 'TimeoutError',
+  })
+  server.closeAllConnections()
+  server.close()
 })
 
 describe('in Chromium', { skip: chromiumMissing() }, () => {

@@ -66,8 +66,18 @@ export function revokeAuditor(file: string, id: string): boolean {
 
 export interface Credentials {
   /** Whose the credential is and what it is good for; undefined when it is none, or none any more. */
-  holderOf(credential: string): { readonly id: string; readonly scopes: readonly Scope[] } | undefined
+  holderOf(credential: string): Holder | undefined
 }
+
+export interface Holder {
+  readonly id: string
+  readonly scopes: readonly Scope[]
+  /** It stands in the file otherwise than it was admitted, and is good for nothing. */
+  readonly changed?: boolean
+}
+
+/** What the log tells of somebody who stands in the file: nothing, the same, or something else. */
+export type Admitted = 'no' | 'yes' | 'changed'
 
 const nobody: readonly Auditor[] = []
 
@@ -86,8 +96,8 @@ export function watchAuditors(file: string): () => readonly Auditor[] {
 export interface CredentialsOptions {
   /** Those in the file, as it is now: what changes there counts from the next question on. */
   auditors(): readonly Auditor[]
-  /** Whether the log tells of this auditor. */
-  admitted(id: string): boolean
+  /** Whether the log tells of this auditor as it stands there. */
+  admitted(auditor: Auditor): Admitted
   /** Milliseconds since the epoch. */
   readonly clock?: (() => number) | undefined
 }
@@ -103,7 +113,11 @@ export function openCredentials(
       // By hash: how long the comparison takes tells nothing about the credential.
       const hash = hashOf(crypto, credential)
       const known = auditors().find(({ credentialHash, notAfter }) => credentialHash === hash && clock() < notAfter)
-      return known && admitted(known.id) ? { id: known.id, scopes: known.scopes ?? usualScopes } : undefined
+      const state = known && admitted(known)
+      if (!known || state === 'no') return undefined
+      return state === 'changed'
+        ? { id: known.id, scopes: [], changed: true }
+        : { id: known.id, scopes: known.scopes ?? usualScopes }
     },
   }
 }

@@ -14,6 +14,7 @@ export {
   decodeProof,
   encodeVerifier,
   LogError,
+  openEarlier,
   parsePolicy,
   parseVerifier,
   verifyLog,

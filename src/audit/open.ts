@@ -8,7 +8,7 @@ import { openCredentials, watchAuditors } from './credentials.ts'
 import { type Audit, openAudit } from './events.ts'
 import { openInterop } from './interop.ts'
 import { noteLogKeys } from './log-keys.ts'
-import { operatorRoutes } from './operator-routes.ts'
+import { type Erased, operatorRoutes } from './operator-routes.ts'
 import { openParity } from './parity.ts'
 import { openPublishedFiles } from './published.ts'
 import { openIndexer, queryRoutes } from './query/index.ts'
@@ -59,11 +59,10 @@ export interface ComplianceLog extends Audit {
   /** Notes the configuration, when it is another than at the last start. */
   configured(fields: ReadonlyMap<string, unknown>): Promise<void>
   /**
-   * Forgets for good who the pseudonyms of an account and its devices are.
-   *
-   * @returns false when the log does not know the account, or no longer
+   * Forgets for good who the pseudonyms of an account and its devices are. What was begun and not done is carried out by
+   * the next one, or by the next start.
    */
-  erase(account: string): Promise<boolean>
+  erase(account: string): Promise<Erased>
   /** The pseudonym of an account; undefined when it has none, or none any more. */
   pseudonymOf(account: string): Promise<string | undefined>
   /** How many entries are not in the tree yet; counted up to 10,000. */
@@ -105,14 +104,20 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   })
   const refusals = openRefusals({ database, audit, onFault })
   const parity = openParity({ database, audit, onFault })
-  const erase = async (account: string) => {
+  const erase = async (account: string): Promise<Erased> => {
     const known = await database.transaction((tx) => erasure.begin(tx, account))
-    await erasure.finish()
-    return known
+    try {
+      await erasure.finish()
+      return known ? 'erased' : 'not-known'
+    } catch (error) {
+      // The intent is committed: whatever was asked of it now, it stands, and the next attempt carries it out.
+      onFault(error)
+      return known ? 'begun' : 'not-known'
+    }
   }
   const { read } = files
   const auditors = watchAuditors(join(options.dataDirectory, auditorsFile))
-  const admissions = await openAdmissions({ database, audit, auditors, onFault })
+  const admissions = await openAdmissions({ database, crypto, audit, auditors, onFault })
   const credentials = openCredentials(crypto, { auditors, admitted: admissions.admitted })
   return {
     append: audit.append,
@@ -127,6 +132,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     operatorRoutes: operatorRoutes({
       erase,
       mapping: openMapping({ database, crypto, pseudonyms, credentials, audit }),
+      changedAuditors: () => admissions.changed,
       interop: openInterop({ database, crypto, record: audit.record }),
     }),
     async waiting() {

@@ -6,9 +6,19 @@ import type { Mapping } from './subjects/mapping.ts'
 export interface OperatorRoutesOptions {
   readonly mapping: Mapping
   readonly interop: Interop
-  /** @returns false when the log does not know the account */
-  erase(account: string): Promise<boolean>
+  /** Ids of auditors that stand in their file otherwise than they were admitted. */
+  changedAuditors(): readonly string[]
+  erase(account: string): Promise<Erased>
 }
+
+/**
+ * What came of asking for an erasure.
+ *
+ * - erased: nobody can tell any more
+ * - begun: it is in the log and in the database, and the file of keys could not be rewritten yet
+ * - not-known: the log does not know the account, or no longer
+ */
+export type Erased = 'erased' | 'begun' | 'not-known'
 
 const subject = z.strictObject({ account: z.string().max(512) })
 const mapped = z.strictObject({ account: z.string().max(512), credential: z.string().max(128) })
@@ -20,12 +30,14 @@ const answered = z.strictObject({
 })
 
 /** What the operator's commands ask of the running service, over its own socket. */
-export function operatorRoutes({ erase, mapping, interop }: OperatorRoutesOptions): Hono {
+export function operatorRoutes({ erase, mapping, interop, changedAuditors }: OperatorRoutesOptions): Hono {
   const routes = new Hono().basePath('/audit')
   routes.post('/erase', async (c) => {
     const asked = subject.safeParse(await c.req.json().catch(() => undefined))
     if (!asked.success) return c.json({ title: 'an account is needed' }, 400)
-    return (await erase(asked.data.account)) ? c.json({}) : c.json({ title: 'not known' }, 404)
+    const erased = await erase(asked.data.account)
+    if (erased === 'not-known') return c.json({ title: 'not known' }, 404)
+    return erased === 'begun' ? c.json({ title: 'begun, and not done yet' }, 202) : c.json({})
   })
   for (const step of ['request', 'approve'] as const)
     routes.post(`/map/${step}`, async (c) => {
@@ -48,5 +60,6 @@ export function operatorRoutes({ erase, mapping, interop }: OperatorRoutesOption
     return answer === 'answered' ? c.json({}) : c.json({ code: answer }, 400)
   })
   routes.post('/interop/list', async (c) => c.json({ requests: await interop.list() }))
+  routes.post('/auditors', (c) => c.json({ changed: changedAuditors() }))
   return routes
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LogError, mostEntryBytes, type ReadFile, tileWidth } from './log/index.ts'
 
 /** Largest file of a log: a bundle of 256 entries, each with its length in front. */
@@ -7,26 +8,67 @@ const mostBytes = tileWidth * (mostEntryBytes + 2)
 /** One file of some kilobytes, at most 16 MB: longer means that nobody answers. */
 const timeoutMs = 30_000
 
+/** What passes is asked again after so long; a log of a million entries is eight thousand files. */
+const againMs = [500, 2_000, 5_000]
+
 /**
  * Reads a log in a folder, or at an http(s) URL, which is its prefix. `token` is the auditor's credential; it is sent to
- * that URL only, never after a redirect.
+ * that URL only, never after a redirect. What it gives throws LogError `unreadable` where it cannot tell whether there is
+ * such a file.
  */
 export function readLogAt(place: string, token?: string): ReadFile {
-  if (!/^https?:\/\//.test(place)) return (path) => readFromFolder(place, path)
+  if (!/^https?:\/\//.test(place))
+    return (path) =>
+      readFromFolder(place, path).catch((error: NodeJS.ErrnoException) => {
+        throw new LogError('unreadable', `${path} cannot be read (${error.code ?? error.name})`)
+      })
   const prefix = place.endsWith('/') ? place : `${place}/`
+  const ask = (path: string) => fetchFile(new URL(path, prefix), path, token)
   return async (path) => {
-    const response = await fetch(new URL(path, prefix), {
+    for (const pause of againMs) {
+      const answer = await ask(path)
+      if (!answer.passes) return settled(answer)
+      await sleep(pause)
+    }
+    return settled(await ask(path))
+  }
+}
+
+type Fetched = { readonly bytes: Uint8Array | undefined; readonly passes?: false } | Failed
+interface Failed {
+  readonly passes: boolean
+  readonly error: LogError
+}
+
+function settled(answer: Fetched): Uint8Array | undefined {
+  if ('error' in answer) throw answer.error
+  return answer.bytes
+}
+
+async function fetchFile(url: URL, path: string, token: string | undefined): Promise<Fetched> {
+  const failed = (passes: boolean, why: string) => ({ passes, error: new LogError('unreadable', `${path} ${why}`) })
+  try {
+    const response = await fetch(url, {
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
-    }).catch((error: Error) => {
-      throw new LogError('missing', `${path} cannot be fetched (${error.name})`)
     })
-    if (response.status === 200) return readBounded(response, path)
+    if (response.status === 200) return { bytes: await readBounded(response, path) }
     await response.body?.cancel()
-    if (response.status === 404) return undefined
-    throw new LogError('missing', `${path} was answered with status ${response.status}`)
+    if (response.status === 404) return { bytes: undefined }
+    const passes = response.status === 429 || response.status >= 500
+    return failed(passes, `was answered with status ${response.status}${hints[response.status] ?? ''}`)
+  } catch (error) {
+    if (error instanceof LogError) throw error
+    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
+    // Where nobody listens, nobody will in five seconds; a connection that broke off is another matter.
+    return failed(cause?.code !== 'ECONNREFUSED', `cannot be fetched (${cause?.code ?? (error as Error).name})`)
   }
+}
+
+const hints: Readonly<Record<number, string>> = {
+  401: ': the credential is missing, unknown or over',
+  403: ': the credential is not for the log itself (scope log)',
 }
 
 /** A file below a folder; undefined when there is none. */

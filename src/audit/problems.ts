@@ -4,6 +4,10 @@ import type { Context } from 'hono'
 export const problems = {
   unauthorized: { status: 401, title: 'An auditor’s credential is needed' },
   'out-of-scope': { status: 403, title: 'This credential is not for that' },
+  'credential-changed': {
+    status: 403,
+    title: 'This credential is not as the log tells: the operator has to revoke it and to add a new one',
+  },
   'not-found': { status: 404, title: 'There is nothing of that name in this log' },
   'unknown-parameter': { status: 400, title: 'There is no such parameter' },
   'bad-parameter': { status: 400, title: 'A parameter cannot be read' },

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { utf8 } from '../crypto/index.ts'
+import { fromUtf8, utf8 } from '../crypto/index.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
 import { freshDatabase } from '../store/testing.ts'
 import { tilePath, verifyLog } from './log/index.ts'
@@ -32,6 +32,8 @@ const bucket = (more: Partial<S3Bucket> = {}): S3Bucket => {
 /** An object store in this process: it checks each signature anew, and knows conditional writes. */
 async function openStandIn() {
   const objects = new Map<string, Buffer>()
+  /** How often each path is still to be answered with 409, and whether the other write has put the same meanwhile. */
+  const conflicts = new Map<string, { left: number; with?: Buffer }>()
   const etagOf = (bytes: Buffer) => `"${createHash('sha256').update(bytes).digest('hex')}"`
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = []
@@ -44,6 +46,11 @@ async function openStandIn() {
     if (!isSigned(request, body)) return answer(403)
     const there = objects.get(request.url!)
     if (request.method === 'GET') return there ? answer(200, there) : answer(404)
+    const conflict = conflicts.get(request.url!)
+    if (conflict && conflict.left-- > 0) {
+      if (conflict.with) objects.set(request.url!, conflict.with)
+      return answer(409)
+    }
     const [none, match] = [request.headers['if-none-match'], request.headers['if-match']]
     if ((none === '*' && there) || (match !== undefined && (!there || etagOf(there) !== match))) return answer(412)
     objects.set(request.url!, body)
@@ -55,7 +62,7 @@ async function openStandIn() {
     server.closeAllConnections()
     server.close()
   }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, conflicts, close }
 }
 
 /** Signature Version 4 as a server reads it: from the header alone, and the secret. */
@@ -99,6 +106,9 @@ for (const [kind, open] of Object.entries(kinds))
       for (const size of [0, 5, 5]) assert.equal(await (await files.stage(note(size), size)).publish(), true)
       assert.equal(await late.publish(), false)
       assert.deepEqual(await files.read('checkpoint'), note(5))
+      const cosigned = utf8(`${fromUtf8(note(5))}cosigned\n`)
+      assert.equal(await (await files.stage(cosigned, 5)).publish(), true)
+      assert.equal(await (await files.stage(note(5), 5)).publish(), false)
     })
 
     test('is made by the sequencer, and verifies', async () => {
@@ -123,4 +133,22 @@ test('an object store that refuses, or is not there, is a fault with a code', as
       name: 'S3Error',
       code: 'object-store',
     })
+})
+
+test('another write under way is waited for, and then compared by what it has put', async () => {
+  const own = bucket()
+  const files = openS3Files(crypto, own)
+  const path = (index: number) => `/${own.bucket}/${tilePath({ level: 0, index, width: 256 })}`
+  const tile = (index: number) => ({ name: { level: 0, index, width: 256 } as const, bytes: utf8(`tile ${index}`) })
+  standIn.conflicts.set(path(0), { left: 2 })
+  standIn.conflicts.set(path(1), { left: 1, with: Buffer.from('tile 1') })
+  assert.equal(await files.put([tile(0), tile(1)]), true)
+  assert.deepEqual(await files.read(tilePath(tile(0).name)), utf8('tile 0'))
+  standIn.conflicts.set(path(2), { left: 1, with: Buffer.from('another') })
+  assert.equal(await files.put([tile(2)]), false)
+  // One that does not pass is a fault of the store, no difference of the log.
+  standIn.conflicts.set(path(3), { left: 1000 })
+  await assert.rejects(files.put([tile(3)]), { name: 'S3Error', status: 409 })
+  standIn.conflicts.set(`/${own.bucket}/checkpoint`, { left: 2 })
+  assert.equal(await (await files.stage(utf8('test\n5\nroot\n'), 5)).publish(), true)
 })

@@ -17,7 +17,8 @@ export interface PublishedFiles {
   put(files: readonly { name: TileName; bytes: Uint8Array }[]): Promise<boolean>
   /**
    * Writes the checkpoint of so many entries beside its place, durably. `publish` then moves it there, durably too, and
-   * gives false when a checkpoint of more entries is there: somebody has gone on meanwhile.
+   * gives false when a checkpoint of more entries is there, or of as many with more signatures: somebody has gone on
+   * meanwhile.
    */
   stage(checkpoint: Uint8Array, size: number): Promise<{ publish(): Promise<boolean> }>
   /** Deletes the partial forms of tiles that are full by now (C2SP tlog-tiles allows it: the full one serves instead). */
@@ -52,7 +53,7 @@ export function openPublishedFiles(folder: string): PublishedFiles {
         async publish() {
           // In one go: a process that was stopped for minutes has lost its transaction, and must not put an old one in the
           // place of a new one.
-          if (statedSize(readIfThere(place)) > size) {
+          if (outdone(readIfThere(place), { checkpoint, size })) {
             rmSync(beside)
             return false
           }
@@ -72,6 +73,15 @@ export function openPublishedFiles(folder: string): PublishedFiles {
 export function statedSize(checkpoint: Uint8Array | undefined): number {
   const [, size = ''] = checkpoint ? fromUtf8(checkpoint).split('\n') : []
   return /^\d{1,15}$/.test(size) ? Number(size) : -1
+}
+
+/** Whether what is there must not be replaced by this one. Signatures and cosignatures are only ever added to one size. */
+export function outdone(
+  there: Uint8Array | undefined,
+  { checkpoint, size }: { checkpoint: Uint8Array; size: number },
+): boolean {
+  const stated = statedSize(there)
+  return stated > size || (stated === size && (there?.length ?? 0) > checkpoint.length)
 }
 
 function readIfThere(path: string): Uint8Array | undefined {

@@ -15,7 +15,11 @@ test('the log is served to whoever has a credential, as long as it is good', asy
   const file = join(home, 'auditors.json')
   let now = 1_800_000_000_000
   const log = buildLog(testEntries(300))
-  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true, clock: () => now })
+  const credentials = openCredentials(crypto, {
+    auditors: watchAuditors(file),
+    admitted: () => 'yes',
+    clock: () => now,
+  })
   const app = logRoutes({ read: async (path) => log.get(path), credentials })
   const get = (path: string, credential?: string) =>
     app.request(path, credential === undefined ? {} : { headers: { authorization: `Bearer ${credential}` } })

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Crypto, equalBytes, toHex, utf8 } from '../crypto/index.ts'
 import { tilePath } from './log/index.ts'
-import { type PublishedFiles, statedSize } from './published.ts'
+import { outdone, type PublishedFiles } from './published.ts'
 
 /** A bucket of an S3-compatible store, addressed by path. */
 export interface S3Bucket {
@@ -14,6 +15,8 @@ export interface S3Bucket {
 
 /** A tile or bundle is at most 16 MB, and mostly some kilobytes. */
 const answerMs = 30_000
+/** A write that met another one under way is repeated after so long: some hundred milliseconds in all, then it is a fault. */
+const conflictPausesMs = [50, 100, 200, 400]
 
 /** The store did not do what it was asked. `status` 0: it was not reached. */
 class S3Error extends Error {
@@ -50,16 +53,23 @@ export function openS3Files(crypto: Crypto, bucket: S3Bucket): PublishedFiles {
     if (response.status !== 200) throw await failed(response)
     return { bytes: new Uint8Array(await response.arrayBuffer()), etag: response.headers.get('etag') ?? '' }
   }
-  /** @returns false when the condition does not hold */
+  /**
+   * 409 says that another write of the key was under way, and nothing of how that ended: the condition is tried again.
+   *
+   * @returns false when the condition does not hold
+   */
   const put = async (key: string, body: Uint8Array, condition: Record<string, string>): Promise<boolean> => {
-    const response = await send({ method: 'PUT', key, body, headers: condition })
-    if (response.status === 412 || response.status === 409) {
+    for (let attempt = 0; ; attempt++) {
+      const response = await send({ method: 'PUT', key, body, headers: condition })
+      if (response.ok || response.status === 412) {
+        await response.body?.cancel()
+        return response.ok
+      }
+      const pause = response.status === 409 ? conflictPausesMs[attempt] : undefined
+      if (pause === undefined) throw await failed(response)
       await response.body?.cancel()
-      return false
+      await sleep(pause)
     }
-    if (!response.ok) throw await failed(response)
-    await response.body?.cancel()
-    return true
   }
   return {
     read: async (path) => (await get(path))?.bytes,
@@ -69,7 +79,9 @@ export function openS3Files(crypto: Crypto, bucket: S3Bucket): PublishedFiles {
           const key = tilePath(name)
           if (await put(key, bytes, { 'if-none-match': '*' })) return true
           const there = await get(key)
-          return there !== undefined && equalBytes(there.bytes, bytes)
+          // There was something a moment ago: that is the store's trouble, and says nothing about the log.
+          if (!there) throw new S3Error(404)
+          return equalBytes(there.bytes, bytes)
         }),
       )
       return !same.includes(false)
@@ -78,7 +90,7 @@ export function openS3Files(crypto: Crypto, bucket: S3Bucket): PublishedFiles {
       return {
         async publish() {
           const there = await get('checkpoint')
-          if (statedSize(there?.bytes) > size) return false
+          if (outdone(there?.bytes, { checkpoint, size })) return false
           // Whoever has published since then is not overwritten, however long this process was stopped here.
           return put('checkpoint', checkpoint, there ? { 'if-match': there.etag } : { 'if-none-match': '*' })
         },

@@ -8,5 +8,6 @@ export function allows(c: Context, credentials: Credentials, scope: Scope | unde
   const [, credential = ''] = /^Bearer +(\S+)$/i.exec(c.req.header('authorization') ?? '') ?? []
   const holder = credentials.holderOf(credential)
   if (!holder) return problem(c, 'unauthorized')
+  if (holder.changed) return problem(c, 'credential-changed')
   return holder.scopes.includes(scope) ? undefined : problem(c, 'out-of-scope')
 }

@@ -1,4 +1,4 @@
-import { assertFence, type Lease, type Queryable } from '../store/index.ts'
+import { assertFence, type Lease, type Queryable, type Transaction } from '../store/index.ts'
 import {
   encodeBundle,
   type Frontier,
@@ -42,8 +42,7 @@ export class Behind extends Error {
 
 /**
  * Puts what waits into the log, at most a batch. In this order, each durable before the next: entries get their places,
- * for good; the tiles are written, which follow from the places alone; the checkpoint is signed, stored and published in
- * one transaction under the fence. So whoever signs, signs a beginning of one and the same sequence.
+ * for good; the tiles are written, which follow from the places alone; the checkpoint is signed, published, and stored. So whoever signs, signs a beginning of one and the same sequence.
  *
  * @returns the new right edge; the one that was given when nothing waits
  * @throws SequencerError, LeaseLost, Behind
@@ -114,8 +113,6 @@ async function bodiesAt(on: Queryable, first: number, end: number): Promise<Uint
 /**
  * Signed and cosigned before the transaction, since a key or a witness may lie behind the network: what is signed follows
  * from places that were given for good, so it is a beginning of the log whatever happens here meanwhile.
- *
- * Invariant: what is published is never behind what the database has as signed, since it is published before the commit.
  */
 async function publish(on: Sequencing, frontier: Frontier): Promise<void> {
   const tree = { size: frontier.size, root: rootOf(on.crypto, frontier) }
@@ -132,22 +129,32 @@ export async function cosignAgain(on: Sequencing, frontier: Frontier): Promise<v
     await putCheckpoint(on, note, frontier.size, (signed) => signed === frontier.size)
 }
 
+/**
+ * The fence is checked before and after, and what is published is awaited between the two: a slow disk or bucket holds up
+ * this log, and nobody else who needs the database. Whoever has lost the lease in between does no harm: `publish` never puts
+ * a checkpoint in the place of one with more entries, and any two are of one sequence, since places are given once.
+ *
+ * Invariant: what the database has as signed is published.
+ */
 async function putCheckpoint(
   { database, lease, verifier, files, step }: Sequencing,
   note: Uint8Array,
   size: number,
   follows: (signedSize: number | null) => boolean,
 ): Promise<void> {
-  await database.transaction(async (tx) => {
-    await assertFence(tx, lease.name, lease.fence)
-    const { signed_size } = await logRow(tx, verifier.name)
-    if (!follows(signed_size)) throw new Behind()
-    await tx.query('update audit.log set signed_size = $2, checkpoint = $3 where origin = $1', [
-      ...[verifier.name, size, note],
-    ])
-    const staged = await files.stage(note, size)
-    await step('audit.checkpoint-staged')
-    if (!(await staged.publish())) throw new Behind()
-    await step('audit.checkpoint-published')
-  })
+  const fenced = (work?: (tx: Transaction) => Promise<unknown>) =>
+    database.transaction(async (tx) => {
+      await assertFence(tx, lease.name, lease.fence)
+      const { signed_size } = await logRow(tx, verifier.name)
+      if (!follows(signed_size)) throw new Behind()
+      await work?.(tx)
+    })
+  const staged = await files.stage(note, size)
+  await fenced()
+  await step('audit.checkpoint-staged')
+  if (!(await staged.publish())) throw new Behind()
+  await step('audit.checkpoint-published')
+  await fenced((tx) =>
+    tx.query('update audit.log set signed_size = $2, checkpoint = $3 where origin = $1', [verifier.name, size, note]),
+  )
 }

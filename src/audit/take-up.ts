@@ -94,10 +94,10 @@ async function publishAgain(
   } catch (cause) {
     throw cause instanceof LogError ? new SequencerError('published-behind', { cause }) : cause
   }
-  await database.transaction(async (tx) => {
-    await assertFence(tx, lease.name, lease.fence)
-    await (await files.stage(note, signed.size)).publish()
-  })
+  const staged = await files.stage(note, signed.size)
+  await database.transaction((tx) => assertFence(tx, lease.name, lease.fence))
+  // Outside of the transaction, which a slow bucket would hold open. Not put where somebody has gone on meanwhile.
+  await staged.publish()
 }
 
 export async function logRow(on: Queryable, origin: string): Promise<LogRow> {

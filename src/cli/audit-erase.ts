@@ -16,11 +16,13 @@ export async function eraseSubject(config: Config, address: string | undefined, 
     return exit.well
   }
   terminal.err(
-    answer === undefined
-      ? 'The service does not run with this data directory. It has to: the erasure is an entry of the log.\n'
-      : answer.status === 404
-        ? 'The log does not know this account, or no longer.\n'
-        : `The service has refused it (status ${answer.status}).\n`,
+    answer?.status === 202
+      ? 'Begun, and in the log, but not done: the file of subjects’ keys could not be rewritten, and the log of the service says why. Ask again when that is mended; a start of the service carries it out too.\n'
+      : answer === undefined
+        ? 'The service does not run with this data directory. It has to: the erasure is an entry of the log.\n'
+        : answer.status === 404
+          ? 'The log does not know this account, or no longer.\n'
+          : `The service has refused it (status ${answer.status}).\n`,
   )
   return exit.failed
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
@@ -47,7 +49,45 @@ test('silta audit verify gives a verdict, and names the first bad entry', async 
 test('silta audit verify says what is missing on the command line', async () => {
   assert.deepEqual((await verify()).code, 2)
   assert.match((await verify('--log', folder, '--key', key, '--earlier', join(folder, 'none'))).said, /cannot be read/)
-  assert.match((await verify('--log', folder, '--key', 'nonsense')).said, /NOT hold \(malformed\)/)
+  const nonsense = await verify('--log', folder, '--key', 'nonsense')
+  assert.deepEqual([nonsense.code, /--key cannot be used/.test(nonsense.said)], [2, true])
+  const notOne = await verify('--log', folder, '--key', key, '--earlier', join(folder, 'key'))
+  assert.deepEqual([notOne.code, /--earlier cannot be used/.test(notOne.said)], [2, true])
+})
+
+test('what could not be read gets no verdict, and an exit code of its own', async () => {
+  const files = buildLog(testEntries(3))
+  let status = 401
+  const server = createServer((request, response) => {
+    const bytes = files.get(request.url!.slice(1))
+    response.writeHead(status === 200 && !bytes ? 404 : status).end(status === 200 ? bytes : undefined)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const none = async (place: string) => {
+    const { code, out, err } = await silta('audit', 'verify', '--log', place, '--key', key)
+    assert.deepEqual([code, out], [3, ''])
+    assert.match(err, /could not be read, so there is no verdict/)
+    return err
+  }
+  try {
+    for (status of [401, 403])
+      assert.match(await none(url), new RegExp(`checkpoint was answered with status ${status}: the`))
+    status = 200
+    assert.equal((await verify('--log', url, '--key', key)).code, 0)
+    // What the signed checkpoint promises is a matter of the log.
+    files.delete('tile/entries/000.p/3')
+    const bad = await verify('--log', url, '--key', key)
+    assert.deepEqual([bad.code, /does NOT hold \(missing\)/.test(bad.said)], [1, true])
+    // What passes is asked for again.
+    status = 503
+    setTimeout(() => (status = 200), 100)
+    assert.equal((await verify('--log', url, '--key', key)).code, 1)
+  } finally {
+    server.close()
+  }
+  await none(url)
+  await none(join(folder, 'nothing'))
 })
 
 const silta = async (...argv: string[]) => {

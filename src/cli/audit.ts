@@ -14,7 +14,8 @@ import {
 } from '../audit/index.ts'
 import { type Config, lookAtSecrets } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
-import { type LogArguments, openLogArguments, progressOn, readFileOf, withVerdict } from './log-arguments.ts'
+import { askOperator, operatorSocketFile } from '../ops/index.ts'
+import { type LogArguments, openLogArguments, progressOn, readEarlier, withVerdict } from './log-arguments.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
 export interface AuditArguments extends LogArguments {
@@ -25,9 +26,10 @@ export interface AuditArguments extends LogArguments {
 /** `silta audit verify`: a verdict in plain words, and where the first bad entry is. @returns the exit code */
 export async function verifyAuditLog(given: AuditArguments, terminal: Terminal): Promise<number> {
   return withVerdict(terminal, async () => {
+    const log = openLogArguments(given, 'verify')
     const { origin, size, root } = await verifyLog(nodeCrypto, {
-      ...openLogArguments(given, 'verify'),
-      earlier: given.earlier === undefined ? undefined : new Uint8Array(readFileOf(given.earlier)),
+      ...log,
+      earlier: readEarlier(given.earlier, log.verifier),
       onProgress: progressOn(terminal),
     })
     const continues = given.earlier === undefined ? '' : ' It continues the earlier checkpoint.'
@@ -58,12 +60,12 @@ function scopeOf(name: string): Scope {
 }
 
 /** `silta auditor add | list | revoke ID`: who may read the log. The running service follows at once. */
-export function manageAuditors(
+export async function manageAuditors(
   config: Config,
   [command, id]: readonly (string | undefined)[],
   { days, scope }: { days: string; scope?: string | undefined },
   terminal: Terminal,
-): number {
+): Promise<number> {
   const file = join(config.dataDirectory, auditorsFile)
   const until = (at: number) => new Date(at).toISOString().slice(0, 10)
   switch (command) {
@@ -77,10 +79,19 @@ export function manageAuditors(
       terminal.err(`Auditor ${auditor.id}, until ${until(auditor.notAfter)}. The credential is not shown again.\n`)
       return exit.well
     }
-    case 'list':
-      for (const auditor of readAuditors(file))
-        terminal.out(`${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? usualScopes).join()}\n`)
+    case 'list': {
+      // Of a service that does not run nobody knows what it has admitted.
+      const socket = join(config.dataDirectory, operatorSocketFile)
+      const changed = (await askOperator(socket, { path: '/audit/auditors', body: {} }))?.body.changed
+      for (const auditor of readAuditors(file)) {
+        const line = `${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? usualScopes).join()}`
+        const refused = Array.isArray(changed) && changed.includes(auditor.id)
+        terminal.out(
+          `${line}${refused ? '  REFUSED: changed since it was admitted; revoke it and add a new one' : ''}\n`,
+        )
+      }
       return exit.well
+    }
     case 'revoke':
       if (id !== undefined && revokeAuditor(file, id)) return exit.well
       terminal.err('There is no auditor of that id; silta auditor list shows them.\n')

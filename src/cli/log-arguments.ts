@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { LogError, parsePolicy, parseVerifier, readLogAt } from '../audit/index.ts'
+import { LogError, openEarlier, parsePolicy, parseVerifier, readLogAt } from '../audit/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
@@ -14,19 +14,40 @@ export interface LogArguments {
   readonly tokenFile?: string | undefined
 }
 
-/** Opens the log that was named. @throws Unusable, LogError */
+/** Opens the log that was named. @throws Unusable */
 export function openLogArguments({ log, key, policy, tokenFile }: LogArguments, command: string) {
   if (log === undefined || (key === undefined) === (policy === undefined))
     throw new Unusable(`silta audit ${command} needs --log URL|FOLDER and either --key KEY|FILE or --policy FILE`)
   return {
     read: readLogAt(log, tokenFile === undefined ? undefined : readText(tokenFile)),
-    verifier: policy === undefined ? readKey(key!) : parsePolicy(nodeCrypto, readFileOf(policy).toString('utf8')),
+    verifier: policy === undefined ? readKey(key!) : readPolicy(policy),
   }
 }
 
-/** A log's key, or the one in a file. @throws LogError */
+/** A log's key, or the one in a file. @throws Unusable */
 export function readKey(given: string) {
-  return parseVerifier(nodeCrypto, existsSync(given) ? readText(given) : given)
+  return usable('--key', () => parseVerifier(nodeCrypto, existsSync(given) ? readText(given) : given))
+}
+
+const readPolicy = (file: string) =>
+  usable('--policy', () => parsePolicy(nodeCrypto, readFileOf(file).toString('utf8')))
+
+/** A checkpoint that was kept from an earlier time. @throws Unusable */
+export function readEarlier(file: string | undefined, verifier: Parameters<typeof openEarlier>[2]) {
+  if (file === undefined) return undefined
+  const note = new Uint8Array(readFileOf(file))
+  usable('--earlier', () => openEarlier(nodeCrypto, note, verifier))
+  return note
+}
+
+/** What the auditor has given is not what a log is judged for. */
+function usable<T>(option: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error
+    throw new Unusable(`${option} cannot be used: ${error.message}`)
+  }
 }
 
 /** Often enough to see that it goes on. */
@@ -43,7 +64,7 @@ export function progressOn(terminal: Terminal): (done: number, of: number) => vo
 
 /**
  * Runs what reads a log; of one that does not hold it says why and names the first bad entry. The verdict goes to `say`:
- * to standard error where entries go to standard output.
+ * to standard error where entries go to standard output. What could not be read gets no verdict.
  *
  * @returns the exit code
  */
@@ -56,6 +77,10 @@ export async function withVerdict(
     return await work()
   } catch (error) {
     if (!(error instanceof LogError)) throw error
+    if (error.code === 'unreadable') {
+      terminal.err(`The log could not be read, so there is no verdict: ${error.message}.\n`)
+      return exit.unread
+    }
     const { first, last } = error.entries ?? {}
     const where = first === undefined ? '' : first === last ? ` Entry ${first}.` : ` Entries ${first} to ${last}.`
     say(`The log does NOT hold (${error.code}): ${error.message}.${where}\n`)

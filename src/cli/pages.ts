@@ -32,7 +32,8 @@ export async function verifyServedPages(given: PagesArguments, terminal: Termina
     terminal.out(`The pages are what the provider has signed: ${files} files, manifest ${digest}.\n`)
     return exit.well
   } catch (error) {
-    if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error
+    const timedOut = error instanceof DOMException && error.name === 'TimeoutError'
+    if (!(timedOut || error instanceof TypeError || error instanceof SyntaxError)) throw error
     terminal.out(`The pages cannot be read: ${error.message}\n`)
     return exit.failed
   }

@@ -14,6 +14,10 @@ export interface PagesVerdict {
 
 /** Larger answers are not read: pages are small. */
 const mostBytes = 4 * 1024 * 1024
+/** Some megabytes, over a slow line: longer means that nobody answers. */
+const usualAnswerMs = 30_000
+/** Pages and assets that a manifest may name: a few dozen. More are not asked for. */
+const mostFiles = 500
 
 /**
  * Fetches a provider's pages as a stranger would, and compares them with the manifest that the provider's key signed, and
@@ -24,14 +28,21 @@ const mostBytes = 4 * 1024 * 1024
  */
 export async function verifyPages(
   crypto: Crypto,
-  { base, key, built }: { base: string; key: Uint8Array; built?: BuiltPages | undefined },
+  {
+    base,
+    key,
+    built,
+    answerMs = usualAnswerMs,
+  }: { base: string; key: Uint8Array; built?: BuiltPages | undefined; answerMs?: number },
 ): Promise<PagesVerdict> {
   const problems: string[] = []
   const get = async (path: string) => {
-    const response = await fetch(new URL(path, base), { redirect: 'error' })
-    const bytes = new Uint8Array(await response.arrayBuffer())
-    if (!response.ok || bytes.length > mostBytes) problems.push(`${shown(path)} is not served (${response.status})`)
-    return { response, bytes }
+    // Its end counts for what is read of the answer too.
+    const response = await fetch(new URL(path, base), { redirect: 'error', signal: AbortSignal.timeout(answerMs) })
+    const bytes = await readBounded(response)
+    if (!response.ok) problems.push(`${shown(path)} is not served (${response.status})`)
+    else if (!bytes) problems.push(`${shown(path)} is longer than ${mostBytes} bytes`)
+    return { response, bytes: bytes ?? new Uint8Array() }
   }
   const { bytes: manifest } = await get(manifestPath)
   const signature = decode(new TextDecoder().decode((await get(signaturePath)).bytes).trim())
@@ -44,6 +55,8 @@ export async function verifyPages(
   const trial = Object.values(pageKinds).some((kind) => kind.trial && pages[kind.path])
   if (built && !equalBytes(pagesManifest(built, { provider, trial }), manifest))
     problems.push('the manifest is not that of the build it is compared with')
+  if (Object.keys(pages).length + Object.keys(assets).length > mostFiles)
+    return { problems: ['the manifest names more files than any build has'], files: 0, digest }
   const compare = (path: string, bytes: Uint8Array, { sha256 }: { sha256: string }) => {
     if (toBase64Url(crypto.sha256(bytes)) !== sha256) problems.push(`${shown(path)} is not what the manifest says`)
   }
@@ -58,6 +71,19 @@ export async function verifyPages(
   }
   for (const [path, facts] of Object.entries(assets)) compare(path, (await get(path)).bytes, facts)
   return { problems, files: Object.keys(pages).length + Object.keys(assets).length, digest }
+}
+
+/** Undefined when there is more than that. */
+async function readBounded(response: Response): Promise<Uint8Array | undefined> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of response.body ?? []) {
+    bytes += part.length
+    // Leaving the loop ends the answer.
+    if (bytes > mostBytes) return undefined
+    parts.push(part)
+  }
+  return new Uint8Array(Buffer.concat(parts))
 }
 
 /** A path from the network, fit for a terminal. */

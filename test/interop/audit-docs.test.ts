@@ -50,7 +50,7 @@ describe('an auditor with curl and Go', { skip: inCi ? false : missing }, () => 
     }
     const file = join(home, 'auditors.json')
     const { credential } = addAuditor(crypto, file, { forMs: 3_600_000 })
-    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
     const read = (path: string) => readFromFolder(folder, path)
     const app = new Hono()
       .route('/', queryRoutes({ database, crypto, verifier, read, credentials }))

@@ -12,6 +12,7 @@
  * - root-mismatch: the entries do not give the root that was signed
  * - bad-proof: a proof does not lead to the root
  * - inconsistent: a later checkpoint does not continue an earlier one
+ * - unreadable: a file could not be fetched or opened. It says nothing about the log
  */
 export type LogErrorCode =
   | 'malformed'
@@ -25,6 +26,7 @@ export type LogErrorCode =
   | 'root-mismatch'
   | 'bad-proof'
   | 'inconsistent'
+  | 'unreadable'
 
 /** Indices of entries, both included. */
 export interface EntryRange {

@@ -24,4 +24,4 @@ export { proveConsistency, proveInclusion, verifyConsistency, verifyInclusion } 
 export { openTiles, type ReadFile, readFrontier, type TileReader } from './reader.ts'
 export { encodeBundle, mostEntryBytes, parseTilePath, type TileName, tilePath, tileWidth } from './tiles.ts'
 export { readVerifiedLeaves, readVerifiedRange } from './verified-range.ts'
-export { type VerifyOptions, verifyLog } from './verify.ts'
+export { openEarlier, type VerifyOptions, verifyLog } from './verify.ts'

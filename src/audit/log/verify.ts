@@ -31,9 +31,9 @@ export interface VerifyOptions {
 export async function verifyLog(crypto: Crypto, options: VerifyOptions): Promise<Checkpoint> {
   const { read, verifier, earlier, onProgress, onEntry } = options
   const note = await read('checkpoint')
-  if (!note) throw new LogError('missing', 'there is no checkpoint')
+  if (!note) throw new LogError('unreadable', 'there is no log: it has no checkpoint')
   const checkpoint = openCheckpoint(crypto, note, verifier)
-  const older = earlier && openCheckpoint(crypto, earlier, withoutWitnesses(policyOf(verifier)))
+  const older = earlier && openEarlier(crypto, earlier, verifier)
   if (older && older.size > checkpoint.size) throw new LogError('inconsistent', 'the log has become shorter')
   const tiles = openTiles(crypto, read, checkpoint.size)
   let frontier: Frontier = emptyFrontier
@@ -55,6 +55,11 @@ export async function verifyLog(crypto: Crypto, options: VerifyOptions): Promise
     verifyConsistency(crypto, proof, { older, newer: checkpoint })
   }
   return checkpoint
+}
+
+/** A checkpoint of an earlier time, maybe of one when no witness was asked for. @throws LogError */
+export function openEarlier(crypto: Crypto, note: Uint8Array, verifier: NoteVerifier | LogPolicy): Checkpoint {
+  return openCheckpoint(crypto, note, withoutWitnesses(policyOf(verifier)))
 }
 
 async function compareLeaves(tiles: TileReader, index: number, leaves: readonly Uint8Array[]): Promise<void> {

@@ -127,7 +127,7 @@ describe('the auditors’ API', () => {
     const database = await freshDatabase()
     await put(database, entries)
     const file = join(home, `auditors-${++count}.json`)
-    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+    const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
     const { verifier } = testSigner
     const app = queryRoutes({ database, crypto, verifier, credentials, read: async (path) => files.get(path) })
     const credential = (granted: readonly Scope[] = scopes) =>

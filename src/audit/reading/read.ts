@@ -71,6 +71,6 @@ export async function proofOf(
 
 async function openLogAt(crypto: Crypto, { read, verifier }: { read: ReadFile; verifier: NoteVerifier | LogPolicy }) {
   const note = await read('checkpoint')
-  if (!note) throw new LogError('missing', 'there is no checkpoint')
+  if (!note) throw new LogError('unreadable', 'there is no log: it has no checkpoint')
   return { note, checkpoint: openCheckpoint(crypto, note, verifier) }
 }

@@ -18,7 +18,7 @@ test('a person’s pseudonym is told when two agree, with entries of it; after a
   const options = { database, crypto, pseudonymKey: crypto.sha256(), subjectKeysFile, networks: ['matrix'] }
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const file = join(home, 'auditors.json')
-  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => true })
+  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
   const add = (scope: 'resolve' | 'log') => addAuditor(crypto, file, { forMs: 3_600_000, scopes: [scope] })
   const [anna, ben, carl] = [add('resolve'), add('resolve'), add('log')]
   let now = Date.now()

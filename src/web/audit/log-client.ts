@@ -15,7 +15,7 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '../../audit/log/index.ts'
-import { type EntryJson, readEntry } from '../../audit/reading/index.ts'
+import { type EntryFilter, type EntryJson, facetsOf, matches, readEntry } from '../../audit/reading/index.ts'
 import { equalBytes, utf8 } from '../../crypto/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
 
@@ -161,13 +161,23 @@ export function openLogClient(options: { key: string; credential: string; store:
     /** What shows somebody else that two checkpoints contradict each other: both, as they were served. */
     evidence: (): string => `${store.read(verifier.name)?.note ?? ''}\n${new TextDecoder().decode(served)}`,
 
-    /** A page of entries, each proven. @throws LogError, RefusedError */
-    async find(question: Question, cursor?: string): Promise<EntriesPage> {
+    /**
+     * A page of entries, each proven; `after` is the last one of the page before. An answer with one twice, or with one that
+     * was not asked for, would be added up wrongly: nothing of it is taken.
+     *
+     * @throws LogError, RefusedError
+     */
+    async find(question: Question, cursor?: string, after?: ProvenEntry): Promise<EntriesPage> {
       const query = new URLSearchParams({ limit: pageSize, order: 'newest', ...question, format: 'ndjson' })
       if (cursor !== undefined) query.set('cursor', cursor)
       const response = await ask(`v1/entries?${query}`)
       const lines = (await response.text()).split('\n').filter(Boolean)
       const given = lines.map((line) => splitLine(line, verifier.name))
+      checkOrder(given, query.get('order') === 'newest', after)
+      const filter = filterOf(question)
+      for (const { text } of given)
+        if (!matches(facetsOf(readEntry(utf8(text))), filter))
+          throw new LogError('malformed', 'an answer has an entry that was not asked for')
       const within = await treeWith(Math.max(0, ...given.map(({ index }) => index)))
       const entries: ProvenEntry[] = []
       for (let at = 0; at < given.length; at += provenAtOnce) {
@@ -211,4 +221,17 @@ function splitLine(line: string, log: string): { index: number; text: string } {
   if (!Number.isSafeInteger(index) || !line.startsWith(before) || !line.endsWith('}'))
     throw new LogError('malformed', 'an answer is not of this log')
   return { index: index as number, text: line.slice(before.length, -1) }
+}
+
+/** Each further on than the one before. @throws LogError malformed */
+function checkOrder(given: readonly { index: number }[], newest: boolean, after: { index: number } | undefined): void {
+  const all = after ? [after, ...given] : given
+  for (const [at, { index }] of all.entries())
+    if (at > 0 && (newest ? index >= all[at - 1]!.index : index <= all[at - 1]!.index))
+      throw new LogError('malformed', 'an answer repeats entries, or has them in another order')
+}
+
+function filterOf({ from, to, type, provider, pseudonym, outcome }: Question): EntryFilter {
+  const time = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text))
+  return { from: time(from), to: time(to), type, provider, pseudonym, outcome }
 }

@@ -84,7 +84,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
     during(async (isCurrent) => {
       const log = client.value
       if (!log) return
-      const page = await log.find(question.value, more ? next.value : undefined)
+      const page = await (more ? log.find(question.value, next.value, entries.value.at(-1)) : log.find(question.value))
       if (!isCurrent()) return
       entries.value = more ? [...entries.value, ...page.entries] : page.entries
       next.value = page.next
@@ -164,7 +164,7 @@ export function openSession({ base, host }: { base: string; host: string }) {
           proven.value = 0
           let cursor: string | undefined
           for (let pages = 0; pages < mostFigurePages && isCurrent(); pages++) {
-            const page = await client.value!.find({ limit: figuresAtOnce, ...question }, cursor)
+            const page = await client.value!.find({ limit: figuresAtOnce, ...question }, cursor, found.at(-1))
             found.push(...page.entries)
             cursor = page.next
             proven.value = found.length
