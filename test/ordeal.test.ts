@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { runOrdeal } from './support/ordeal.ts'
+import { runOrdeal } from './support/ordeal/index.ts'
 
 // The long one is `npm run test:long`.
 test('killed at random moments, with a homeserver that comes and goes: all arrives once, in order, decrypted', async () => {
@@ -11,6 +11,7 @@ test('killed at random moments, with a homeserver that comes and goes: all arriv
     groups: 1,
     messagesEach: 10,
     database: 'pglite',
+    homeserver: 'stub',
     seed,
     print: (line) => console.log(`seed ${seed}: ${line}`),
   })

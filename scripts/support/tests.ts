@@ -29,6 +29,8 @@ export async function runTests(
 ): Promise<Totals> {
   const totals: Totals = { passed: 0, failures: [], skips: [], files: [] }
   if (files.length === 0 || signal?.aborted) return totals
+  // Each test file, and each service that it starts, is a process that loads the same modules: they are compiled once.
+  process.env.NODE_COMPILE_CACHE ??= join(root, '.cache', 'compiled')
   const printed = new Map<string, string>()
   const counts = new Map<string, number>()
   const finished = new Map<string, number>()

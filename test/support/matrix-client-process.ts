@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ClientEvent,
   createClient,
+  EventStatus,
   type MatrixClient,
   type MatrixEvent,
   MatrixEventEvent,
@@ -18,16 +19,26 @@ import {
 import { logger } from 'matrix-js-sdk/lib/logger.js'
 import { endWithParent } from '../../scripts/support/end-with-parent.ts'
 import { serveJson } from './json-process.ts'
-import type { ClientMessage, Formatted } from './matrix-client.ts'
+import type { ClientMessage, Formatted, SendOptions } from './matrix-client.ts'
 
 endWithParent()
 ;(logger as unknown as { setLevel(level: string): void }).setLevel('silent')
 // Standard output is for answers.
 for (const name of ['log', 'info', 'debug', 'trace'] as const) console[name] = () => {}
 
+interface StartOptions {
+  readonly url: string
+  readonly name: string
+  readonly password: string
+  readonly autoJoin: boolean
+  readonly timelineLimit: number
+}
+
 let client: MatrixClient
 let storageKey: [string, Uint8Array<ArrayBuffer>] | undefined
 const seen: MatrixEvent[] = []
+/** What could not be sent, by its transaction id. */
+const unsent = new Map<string, MatrixEvent>()
 const changed = new EventTarget()
 const change = () => changed.dispatchEvent(new Event('change'))
 
@@ -65,8 +76,17 @@ async function view(event: MatrixEvent): Promise<ClientMessage> {
 const decrypted = (event: MatrixEvent) =>
   !event.isEncrypted() || (!!event.getClearContent() && !event.isDecryptionFailure())
 
+/** A homeserver that is away for a moment must not leave the invitation unanswered. */
+async function join(room: string): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    const answer = await client.joinRoom(room).catch(() => undefined)
+    if (answer || client.getRoom(room)?.getMyMembership() !== 'invite') return
+    await sleep(1000)
+  }
+}
+
 serveJson({
-  async start({ url, name, password, autoJoin }: { url: string; name: string; password: string; autoJoin: boolean }) {
+  async start({ url, name, password, autoJoin, timelineLimit }: StartOptions) {
     const identifier = { type: 'm.id.user', user: name }
     const login = await createClient({ baseUrl: url }).loginRequest({ type: 'm.login.password', identifier, password })
     const { user_id: userId, device_id: deviceId, access_token: accessToken } = login
@@ -92,11 +112,15 @@ serveJson({
       change()
     })
     client.on(ClientEvent.Sync, change)
+    client.on(RoomEvent.LocalEchoUpdated, (event) => {
+      const txnId = event.getTxnId()
+      if (event.status === EventStatus.NOT_SENT && txnId !== undefined) unsent.set(txnId, event)
+    })
     client.on(RoomEvent.MyMembership, (room, membership) => {
-      if (membership === 'invite' && autoJoin) void client.joinRoom(room.roomId).catch(() => {})
+      if (membership === 'invite' && autoJoin) void join(room.roomId)
       change()
     })
-    await client.startClient({ initialSyncLimit: 50 })
+    await client.startClient({ initialSyncLimit: timelineLimit })
     await until(90_000, () => client.isInitialSyncComplete(), 'the first sync')
     return { user: userId, device: deviceId }
   },
@@ -144,13 +168,25 @@ serveJson({
       .filter((room) => room.getMyMembership() === 'join')
       .map((room) => room.roomId),
   setDisplayName: (name: string) => client.setDisplayName(name).then(() => null),
-  async send(room: string, message: string | Formatted, { replyTo, txnId }: { replyTo?: string; txnId?: string }) {
+  async send(room: string, message: string | Formatted, { replyTo, txnId, insist }: SendOptions) {
     const text = typeof message === 'string' ? { body: message } : { body: message.body }
     const formatted =
       typeof message === 'string' ? {} : { format: 'org.matrix.custom.html', formatted_body: message.html }
     const relation = replyTo === undefined ? {} : { 'm.relates_to': { 'm.in_reply_to': { event_id: replyTo } } }
     const content = { msgtype: MsgType.Text, ...text, ...formatted, ...relation }
-    return (await client.sendEvent(room, 'm.room.message' as never, content as never, txnId)).event_id
+    const id = txnId ?? client.makeTxnId()
+    for (;;) {
+      try {
+        const failed = unsent.get(id)
+        const sent = failed
+          ? client.resendEvent(failed, client.getRoom(room)!)
+          : client.sendEvent(room, 'm.room.message' as never, content as never, id)
+        return (await sent).event_id
+      } catch (error) {
+        if (!insist || !unsent.has(id)) throw error
+        await sleep(300)
+      }
+    }
   },
   async sendRaw(room: string, type: string, content: object) {
     return (await client.sendEvent(room, type as never, content as never)).event_id

@@ -29,6 +29,13 @@ export interface Formatted {
   readonly html: string
 }
 
+export interface SendOptions {
+  readonly replyTo?: string
+  readonly txnId?: string
+  /** Tries again until the homeserver answers, as people do who see "not sent"; false unless said otherwise. */
+  readonly insist?: boolean
+}
+
 /** matrix-js-sdk with its Rust cryptography, in a process of its own: an independent device of an independent user. */
 export interface MatrixClient extends AsyncDisposable {
   readonly user: string
@@ -61,7 +68,7 @@ export interface MatrixClient extends AsyncDisposable {
   joined(): Promise<string[]>
   setDisplayName(name: string): Promise<void>
   /** Gives the event id. */
-  send(room: string, message: string | Formatted, options?: { replyTo?: string; txnId?: string }): Promise<string>
+  send(room: string, message: string | Formatted, options?: SendOptions): Promise<string>
   sendRaw(room: string, type: string, content: object): Promise<string>
   /** All messages of the room that came from others or from itself, in the order of the timeline. */
   messages(room: string): Promise<ClientMessage[]>
@@ -100,13 +107,15 @@ export interface MatrixClientOptions {
   readonly password?: string
   /** Accepts invitations by itself; true unless said otherwise. */
   readonly autoJoin?: boolean
+  /** Events of a room that one sync may bring at most (50); what is more leaves a gap in what is seen. */
+  readonly timelineLimit?: number
 }
 
 const program = fileURLToPath(new URL('./matrix-client-process.ts', import.meta.url))
 
 /** Registers the user, signs in with a new device, cross-signs it and starts to sync: two to three seconds. */
 export async function startMatrixClient(options: MatrixClientOptions): Promise<MatrixClient> {
-  const { synapse, name, password = 'a password', autoJoin = true } = options
+  const { synapse, name, password = 'a password', autoJoin = true, timelineLimit = 50 } = options
   await synapse.registerUser(name, password)
   const { call, stop } = startJsonProcess(process.execPath, [program])
   const { user, device } = await call<{ user: string; device: string }>('start', {
@@ -114,6 +123,7 @@ export async function startMatrixClient(options: MatrixClientOptions): Promise<M
     name,
     password,
     autoJoin,
+    timelineLimit,
   })
   return {
     user,

@@ -20,17 +20,17 @@ export async function megolmUses(
   for (let from: string | undefined, page = 0; page < 50; page++) {
     const { chunk, end } = await homeserver.messages({ user: ghost }, room, from)
     for (const { sender, type, content } of chunk)
-      if (sender === ghost && type === 'm.room.encrypted') uses.push(useOf(content as Record<string, unknown>))
+      if (sender === ghost && type === 'm.room.encrypted') uses.push(megolmUse(content as Record<string, unknown>))
     if (end === undefined) return uses
     from = end
   }
   throw new Error('the room has more pages than were read')
 }
 
-/** Megolm specification §Message format: version, 0x08, the index as a varint. */
-function useOf(content: Record<string, unknown>): MegolmUse {
+/** What the content of an encrypted event used up (Megolm specification §Message format: version, 0x08, a varint). */
+export function megolmUse(content: Record<string, unknown>): MegolmUse {
   const ciphertext = String(content.ciphertext)
-  const bytes = Buffer.from(ciphertext, 'base64')
+  const bytes = Buffer.from(ciphertext.slice(0, 20), 'base64')
   assert.equal(bytes[1], 0x08)
   let index = 0
   for (let at = 2, shift = 0; ; at++, shift += 7) {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
 
 /** A PostgreSQL server of its own for one test process. */
 export interface PostgresServer {
@@ -16,6 +17,10 @@ export interface PostgresServer {
   interrupt(): Promise<void>
   /** Starts it again at the same address, with its data. */
   resume(): Promise<void>
+  /** Whether it runs: a full disk ends it. */
+  readonly running: boolean
+  /** Ends all connections, as a failover or an administrator does. @returns how many */
+  cut(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -37,11 +42,12 @@ export function findPostgres(): string | undefined {
  * the user `postgres`, or to `nobody` where there is none. It is stopped by its process id, and killed with this process.
  *
  * @param more further settings, `name=value`
+ * @param within where its folder is made
  */
-export async function startPostgres(more: readonly string[] = []): Promise<PostgresServer> {
+export async function startPostgres(more: readonly string[] = [], within = tmpdir()): Promise<PostgresServer> {
   const binaries = findPostgres()
   if (!binaries) throw new Error('PostgreSQL is not installed: no initdb in /usr/lib/postgresql or PATH')
-  const folder = mkdtempSync(join(tmpdir(), 'silta-postgres-'))
+  const folder = mkdtempSync(join(within, 'silta-postgres-'))
   const user = ordinaryUser()
   if (user) chownSync(folder, user.uid, user.gid)
   const data = join(folder, 'data')
@@ -71,7 +77,7 @@ export async function startPostgres(more: readonly string[] = []): Promise<Postg
     started.unref()
   }
   const interrupt = async () => {
-    if (!server || server.exitCode !== null) return
+    if (!server || server.exitCode !== null || server.signalCode !== null) return
     const gone = once(server, 'exit')
     server.ref()
     server.kill('SIGQUIT')
@@ -83,6 +89,20 @@ export async function startPostgres(more: readonly string[] = []): Promise<Postg
     folder,
     interrupt,
     resume,
+    get running() {
+      return server !== undefined && server.exitCode === null && server.signalCode === null
+    },
+    async cut() {
+      const client = new Client({ connectionString: url })
+      await client.connect()
+      try {
+        const all =
+          'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname is not null'
+        return (await client.query(all)).rowCount ?? 0
+      } finally {
+        await client.end()
+      }
+    },
     async stop() {
       process.off('exit', killWithUs)
       await interrupt()

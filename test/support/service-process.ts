@@ -1,4 +1,5 @@
 // The process of service.ts: the whole service, configured by the environment, which dies where it is told to.
+import { flushCompileCache } from 'node:module'
 import { endWithParent } from '../../scripts/support/end-with-parent.ts'
 import { loadConfig } from '../../src/config/index.ts'
 import { startService } from '../../src/main.ts'
@@ -25,3 +26,5 @@ const service = await startService(loadConfig().config, {
 })
 process.on('SIGTERM', async () => process.exit((await service.stop('SIGTERM')) ? 0 : 1))
 tell({ url: service.url })
+// What was compiled is kept for the next one (where NODE_COMPILE_CACHE says so): most of these do not come to their end.
+flushCompileCache()

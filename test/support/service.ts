@@ -47,6 +47,8 @@ export interface ServiceOptions {
   readonly synapse?: Pick<TestSynapse, 'url' | 'registration' | 'appservicePort'>
   /** More of the configuration, as environment variables. */
   readonly environment?: Readonly<Record<string, string>>
+  /** Where its folder is made. */
+  readonly within?: string
 }
 
 export type ToService = { readonly dieAt: { step: ServiceStep; after: number } }
@@ -56,8 +58,9 @@ const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
 const stopMs = 10_000
 
 /** Starts it with an empty folder, which goes when it is disposed of: three to five seconds. */
-export async function startTestService({ synapse, environment = {} }: ServiceOptions): Promise<TestService> {
-  const dataDirectory = mkdtempSync(join(tmpdir(), 'silta-service-'))
+export async function startTestService(options: ServiceOptions): Promise<TestService> {
+  const { synapse, environment = {}, within = tmpdir() } = options
+  const dataDirectory = mkdtempSync(join(within, 'silta-service-'))
   const matrix = synapse && {
     SILTA_MATRIX_HOMESERVER_URL: synapse.url,
     SILTA_MATRIX_DOMAIN: synapse.registration.domain,

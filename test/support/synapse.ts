@@ -15,6 +15,13 @@ export interface TestSynapse extends Synapse, AsyncDisposable {
   readonly appservicePort: number
   /** Its database and its log. */
   readonly folder: string
+  /** SIGKILL; what it has stays. */
+  interrupt(): Promise<void>
+  /** Starts it again at the same address. */
+  resume(): Promise<void>
+  /** SIGSTOP and SIGCONT: in between it takes connections and answers nothing. */
+  pause(): void
+  continue(): void
 }
 
 /** Why tests against Synapse are skipped here; false when they run (in CI always, and they fail when it is missing). */
@@ -23,8 +30,12 @@ export async function synapseMissing(): Promise<string | false> {
   return pythonMissing()
 }
 
-/** Starts Synapse in a temporary folder on free ports: seven to eleven seconds. Installs it first when it is missing. */
-export async function testSynapse(): Promise<TestSynapse> {
+/**
+ * Starts Synapse in a temporary folder on free ports: seven to eleven seconds. Installs it first when it is missing.
+ *
+ * @param more keys of homeserver.yaml
+ */
+export async function testSynapse(more: Readonly<Record<string, unknown>> = {}): Promise<TestSynapse> {
   const python = await ensureSynapse((line) => console.error(line))
   const folder = mkdtempSync(join(tmpdir(), 'silta-synapse-'))
   const [port, appservicePort] = await Promise.all([freePort(), freePort()])
@@ -36,17 +47,44 @@ export async function testSynapse(): Promise<TestSynapse> {
     asToken: token(),
     hsToken: token(),
   }
-  const synapse = await startSynapse({
-    python,
-    folder,
-    port,
-    domain: registration.domain,
-    registrations: [registrationFile(registration)],
-    unlimited: true,
-  })
+  const start = () =>
+    startSynapse({
+      python,
+      folder,
+      port,
+      domain: registration.domain,
+      registrations: [registrationFile(registration)],
+      unlimited: true,
+      more,
+    })
+  let synapse = await start()
   const stop = async () => {
     await synapse.stop(2000)
     rmSync(folder, { recursive: true, force: true })
   }
-  return { ...synapse, registration, appservicePort, folder, stop, [Symbol.asyncDispose]: stop }
+  return {
+    url: synapse.url,
+    domain: synapse.domain,
+    get pid() {
+      return synapse.pid
+    },
+    get ended() {
+      return synapse.ended
+    },
+    registerUser: (...given) => synapse.registerUser(...given),
+    registration,
+    appservicePort,
+    folder,
+    async interrupt() {
+      process.kill(synapse.pid, 'SIGKILL')
+      await synapse.ended
+    },
+    async resume() {
+      synapse = await start()
+    },
+    pause: () => void process.kill(synapse.pid, 'SIGSTOP'),
+    continue: () => void process.kill(synapse.pid, 'SIGCONT'),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 }

@@ -1,0 +1,71 @@
+/** What must hold at the end of the ordeal. */
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../until.ts'
+import { patienceMs, type World } from './world.ts'
+
+/** A lane in which nothing has come for so long is stuck. */
+const stuckMs = 3 * 60_000
+
+/** Everybody has heard what the others wrote; as long as something comes, the rest is waited for. */
+export async function settled({ lanes, heard, users }: World): Promise<void> {
+  const missing = () =>
+    lanes.flatMap(({ name, readers, sent }) =>
+      readers.flatMap((reader) => {
+        const came = heard.get(reader)?.get(name)?.length ?? 0
+        return came < sent ? [`${sent - came} of ${sent} of ${name} at ${reader}`] : []
+      }),
+    )
+  let before = ''
+  for (let since = Date.now(), left = missing(); left.length > 0; left = missing()) {
+    if (left.join() !== before) since = Date.now()
+    before = left.join()
+    const unread = users.map(({ user, unread }) => `${unread()} unread at ${user}`)
+    assert.ok(Date.now() - since < stuckMs, `nothing has come any more: ${[...left, ...unread].join(', ')}`)
+    await sleep(200)
+  }
+}
+
+export async function audit(world: World): Promise<void> {
+  const { lanes, heard, users, people, homeserver, service, logs } = world
+  for (const { name, readers, sent } of lanes)
+    for (const reader of readers) {
+      const numbers = heard.get(reader)!.get(name)!
+      const wrong = numbers.findIndex((number, index) => number !== index + 1)
+      const around = numbers.slice(Math.max(0, wrong - 3), wrong + 4)
+      assert.equal(wrong, -1, `${name} at ${reader}: ${around} around ${wrong}`)
+      assert.equal(numbers.length, sent, `${name} at ${reader}`)
+    }
+  for (const { user, unread } of users) assert.equal(unread(), 0, `${user} cannot read everything`)
+  for (const { faults } of people)
+    assert.deepEqual(
+      faults.filter((fault) => !fault.startsWith('fault')),
+      [],
+    )
+  const megolm = await homeserver.megolm()
+  assert.ok(megolm.length >= lanes.reduce((sum, { sent }) => sum + sent, 0), 'the audit has not seen all ciphertexts')
+  for (const [key, uses] of Map.groupBy(megolm, ({ key }) => key))
+    assert.equal(uses.length, 1, `${key} was used for ${uses.length} events`)
+  for (const { log, person, rooms } of logs)
+    for (const room of rooms) {
+      await log.noteEpochs(person.storage, room)
+      const uses = await log.uses(room)
+      assert.ok(uses.length > 0)
+      assert.equal(new Set(uses).size, uses.length, 'an MLS key was used twice')
+    }
+  // What the homeserver keeps for the ghosts' devices goes when they have read it, at the latest after a start.
+  assert.equal(await service.stop(), true, 'it did not end in order')
+  await service.start()
+  await until('empty device inboxes', async () => (await homeserver.ghostInbox()) === 0, patienceMs)
+  const stages = ['from-matrix', 'to-matrix', 'to-ghosts']
+  let waits: string[] = stages
+  await until(
+    'empty queues',
+    async () => {
+      const metrics = await (await fetch(`${service.url}/metrics`)).text()
+      waits = stages.filter((stage) => !metrics.includes(`silta_edge_queue_depth{stage="${stage}"} 0\n`))
+      return waits.length === 0
+    },
+    patienceMs,
+  )
+}
