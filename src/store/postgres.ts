@@ -21,8 +21,10 @@ export async function openPostgres(
     application_name: 'silta',
     types: { getTypeParser } as pg.CustomTypesConfig,
   })
-  // Without a listener the loss of an idle connection would end the process.
+  // Without a listener the loss of a connection would end the process: of an idle one, and of one that is lost in the moment
+  // between being made or handed out and its first statement, which then fails.
   pool.on('error', (error) => settings.onFault?.(fromDriver(error)))
+  pool.on('connect', (client) => client.on('error', () => {}))
   try {
     const client = await pool.connect()
     try {

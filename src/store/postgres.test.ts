@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { connect, createServer, type Socket } from 'node:net'
+import { after, before, describe, it } from 'node:test'
+import { findPostgres, type PostgresServer, startPostgres } from '../../test/support/postgres.ts'
+import { isStoreError } from './errors.ts'
+import { openPostgres } from './postgres.ts'
+
+/** ReadyForQuery and ErrorResponse (PostgreSQL documentation, "Message Formats"). */
+const ready = Buffer.from('Z\0\0\0\x05I', 'latin1')
+const fields = Buffer.from('SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0', 'latin1')
+const length = Buffer.alloc(4)
+length.writeUInt32BE(4 + fields.length)
+const ending = Buffer.concat([Buffer.from('E'), length, fields])
+
+describe('a PostgreSQL that ends connections', {
+  skip: findPostgres() === undefined && 'PostgreSQL is not installed',
+}, () => {
+  let server: PostgresServer
+  /** Whether each new connection is ended in the bytes that say that it is ready. */
+  let endsAtOnce = false
+  const sockets = new Set<Socket>()
+  const proxy = createServer((client) => {
+    const upstream = connect(Number(new URL(server.url).port), '127.0.0.1')
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+    }
+    client.pipe(upstream)
+    upstream.on('data', (bytes) => {
+      if (!endsAtOnce || !bytes.includes(ready)) return void client.write(bytes)
+      client.end(Buffer.concat([bytes, ending]))
+      upstream.destroy()
+    })
+    upstream.on('end', () => client.end())
+  })
+  before(async () => {
+    server = await startPostgres()
+    await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+  })
+  after(async () => {
+    for (const socket of sockets) socket.destroy()
+    proxy.close()
+    await server?.stop()
+  })
+  const url = () => {
+    const address = proxy.address()
+    assert.ok(address && typeof address === 'object')
+    return server.url.replace(/:\d+\//, `:${address.port}/`)
+  }
+
+  it('in the moment in which they are made: what was asked for fails, the process goes on', async () => {
+    endsAtOnce = false
+    const database = await openPostgres(url(), {})
+    endsAtOnce = true
+    await assert.rejects(
+      database.transaction((tx) => tx.query('select 1')),
+      (error) => isStoreError(error),
+    )
+    await assert.rejects(database.query('select 1'), (error) => isStoreError(error))
+    endsAtOnce = false
+    assert.equal((await database.query('select 1 as one')).length, 1)
+    await database.close()
+  })
+
+  it('while the schema is looked at: opening fails', async () => {
+    endsAtOnce = true
+    await assert.rejects(openPostgres(url(), {}), (error) => isStoreError(error))
+  })
+
+  it('while they are idle, or inside a transaction: the next one is as good as new', async () => {
+    endsAtOnce = false
+    const database = await openPostgres(url(), {})
+    await database.query('select 1')
+    await server.cut()
+    await assert.rejects(
+      database.transaction(async (tx) => {
+        await tx.query('create table half (n int8)')
+        await server.cut()
+        await tx.query('select 1')
+      }),
+      (error) => isStoreError(error),
+    )
+    await assert.rejects(database.query('select * from half'), (error) => isStoreError(error))
+    await database.close()
+  })
+})
