@@ -205,7 +205,7 @@ describe('npm run chat', () => {
     await using connection = connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`))
     const options = { connection, storage: memoryStorage(), crypto: nodeCrypto, mls: nodeMlsProvider() }
     const coming = joinByInvite({ ...options, link: anew!, pin: '4711', name: 'Mia' })
-    await ada.sees(/Mia \(guest\) has a link/)
+    await ada.sees(/Mia \(Guest\) came by the link the flat and waits/)
     ada.type('/approve')
     await using guest = await coming
     const ended = new Promise((resolve) => guest.on('ended', resolve))

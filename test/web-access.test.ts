@@ -121,6 +121,65 @@ describe('the pages', { skip: chromiumMissing() }, () => {
       await context.close()
     })
 
+  test('have none either where somebody waits, is turned away, has another tab, no service or an old browser (light and dark)', async () => {
+    const found: string[] = []
+    const look = async (page: Page, state: string) => {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme })
+        found.push(...(await barriers(page)).map((each) => `${state}, ${colorScheme}: ${each}`))
+      }
+    }
+    const small = { viewport: { width: 360, height: 740 } }
+    const { anna, link } = await invited({ approval: true })
+    const asks = await world.visitor(small)
+    const guest = new Promise<Parameters<typeof anna.device.answerGuest>[0]>((resolve) => {
+      anna.device.on('guest', (waiting) => resolve(waiting))
+    })
+    await asks.page.goto(link)
+    await button(asks.page, 'Continue').click()
+    await field(asks.page, 'Your name').fill('Mia')
+    await button(asks.page, 'Ask to join').click()
+    await field(asks.page, 'Your first message').waitFor()
+    await look(asks.page, 'waiting')
+    await anna.device.answerGuest(await guest, false)
+    await asks.page.getByText('You were not let in').waitFor()
+    await look(asks.page, 'turned away')
+    await asks.page.reload()
+    await asks.page.getByRole('heading', { name: 'incomplete' }).waitFor()
+    const { id, link: revoked } = await anna.device.createInvite({ base: world.url })
+    await anna.device.revokeInvite(id)
+    await asks.page.goto(revoked)
+    await asks.page.getByText('Ask for a new link').waitFor()
+    await look(asks.page, 'gone')
+    await asks.context.close()
+
+    const old = await world.visitor(small)
+    await old.context.addInitScript('delete globalThis.BroadcastChannel')
+    await old.page.goto(link)
+    await old.page.getByRole('heading', { name: 'too old' }).waitFor()
+    await look(old.page, 'unfit')
+    await old.context.close()
+
+    const tabs = await world.visitor(small)
+    const { link: another } = await invited()
+    await comesIn(tabs.page, another, 'Mia')
+    const second = await tabs.context.newPage()
+    await second.goto(another)
+    await button(second, 'Use it here').waitFor()
+    await look(second, 'elsewhere')
+    await tabs.context.close()
+
+    world.down()
+    const away = await world.visitor(small)
+    await away.page.goto((await invited()).link)
+    await button(away.page, 'Try again').waitFor()
+    await look(away.page, 'trouble')
+    world.up()
+    await button(away.page, 'Continue').waitFor()
+    await away.context.close()
+    assert.deepEqual(found, [])
+  })
+
   test('are used by keyboard alone, from the link to a reply, the menu and leaving', async () => {
     const { anna, link, heard } = await invited()
     const { page, context } = await world.visitor({ viewport: { width: 1280, height: 800 } })

@@ -60,8 +60,8 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/devices, /unlink DEVICE', 'the devices of your account; take one out'],
   ['/link, /link-confirm CODE', 'how to link another device; confirm the code that it shows'],
   [
-    '/invite [pin:PIN] [ask] [many] [for:3d] [idle:2h] [LABEL]',
-    'a link for a guest without an account; ask: you let each one in; idle: how long nothing may be said before it ends',
+    '/invite [pin:PIN] [ask] [many] [unnamed] [for:3d] [idle:2h] [LABEL]',
+    'a link for a guest without an account, who is shown your name unless it is unnamed; ask: you let each one in; idle: how long nothing may be said before it ends; the label is for you alone',
   ],
   [
     '/invites, /revoke N, /reissue N',

@@ -7,7 +7,7 @@ import { Mistake } from './words.ts'
 const minute = 60_000
 const units: Record<string, number> = { m: minute, h: 60 * minute, d: 24 * 60 * minute }
 
-/** Reads what stands after /invite: pin:DIGITS, ask, many, for:3d, idle:2h; the rest is the label. */
+/** Reads what stands after /invite: pin:DIGITS, ask, many, unnamed, for:3d, idle:2h; the rest is the label. */
 export function parseInvite(text: string): InviteChoices {
   const choices: InviteChoices = {}
   const label: string[] = []
@@ -17,6 +17,7 @@ export function parseInvite(text: string): InviteChoices {
     if (word.startsWith('pin:') && word.length > 4) choices.pin = word.slice(4)
     else if (word === 'ask') choices.approval = true
     else if (word === 'many') choices.singleUse = false
+    else if (word === 'unnamed') choices.name = ''
     else if (what === 'for' && time > 0) choices.expiresInMs = time
     else if (what === 'idle' && time > 0) choices.idleMs = time
     else label.push(word)
@@ -41,7 +42,8 @@ export function invitesAt(device: Device, base: string, print: (line: string) =>
   }
   return {
     async make(choices: InviteChoices): Promise<void> {
-      show(await device.createInvite({ ...choices, base }))
+      const { name } = await device.profile()
+      show(await device.createInvite({ ...(name && { name }), ...choices, base }))
     },
     async list(): Promise<void> {
       const all = await open()

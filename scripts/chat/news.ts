@@ -1,4 +1,4 @@
-import type { Device, GroupChange, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
+import type { Device, GroupChange, Invite, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
 import { mentionsIn, readOutcome, readStatus, readText } from '../../src/content/index.ts'
 import { toBase64Url } from '../../src/crypto/index.ts'
 import type { AccountAddress, RoomId } from '../../src/identity/index.ts'
@@ -129,9 +129,19 @@ export function followNews(device: Device, view: View): News {
     })
   })
   device.on('group', (change) => later(() => showChange(view, change)))
-  device.on('request', ({ id }) => {
+  /** " by the link flat viewing", of a link that has a label. */
+  const byLink = async (found: (invite: Invite) => boolean) => {
+    const label = (await device.invites().catch(() => [])).find(found)?.label
+    return label ? ` by the link ${label}` : ''
+  }
+  device.on('request', ({ id, kind }) => {
     const number = view.rooms.numberOf(id)
     const answers = `/accept ${number}, /decline ${number} or /block ${number}`
+    if (kind === 'guest')
+      return later(async () => {
+        const by = await byLink(({ chats }) => chats.some(({ room }) => room === id))
+        print(`A guest came${by}: ${answers}.`)
+      })
     later(() => print(`Somebody would like to write to you. They see nothing of you before you answer: ${answers}.`))
   })
   device.on('posture', ({ room, posture, previous }) => {
@@ -160,9 +170,12 @@ export function followNews(device: Device, view: View): News {
     })
   })
   device.on('guest', ({ name, misleading, ...guest }) => {
-    const who = name === undefined ? `A guest${misleading ? ' under a misleading name' : ''}` : `${name} (guest)`
+    const who = name === undefined ? `A guest${misleading ? ' under a misleading name' : ''}` : `${name} (Guest)`
     asking.push({ who, answer: (granted) => device.answerGuest(guest, granted) })
-    later(() => print(`${who} has a link of yours and waits to be let in: /approve or /deny.`))
+    later(async () => {
+      const by = await byLink(({ id }) => id === guest.invite)
+      print(`${who} came${by || ' by a link of yours'} and waits to be let in: /approve or /deny.`)
+    })
   })
   device.on('ending', ({ room, leftMs }) => {
     if (leftMs > dayMs) return

@@ -31,6 +31,8 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     enterAwaited: nothing,
     guestWaiting: `async ${refuse}`,
   },
+  // It judges no other guest's name, for which Unicode's whole table of confusable characters would be needed.
+  'guests/names.ts': { misleads: nothing, guestProfile: `async ${refuse}` },
   'guests/share.ts': {
     storeInvites: nothing,
     newestInvites: nothing,

@@ -466,6 +466,8 @@ export interface Device extends AsyncDisposable {
   setReadReceipts(on: boolean): Promise<void>
   /** Sent, end to end encrypted, into every room that is accepted, and into later ones when they are. */
   setProfile(profile: Profile): Promise<void>
+  /** What this account says of itself, as far as this device knows. */
+  profile(): Promise<Profile>
   block(address: AccountAddress, blocked?: boolean): Promise<void>
   /**
    * Reports an account of a conversation to the provider: that, by whom, where and for what; nothing that was said. It

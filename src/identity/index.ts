@@ -19,6 +19,7 @@ export {
   type RoomId,
 } from './address.ts'
 export { type DeviceCertificate, issueCertificate, readCertificate } from './certificate.ts'
+export { confusables } from './confusables.ts'
 export { type Endorsement, issueEndorsement, readEndorsement } from './endorsement.ts'
 export { IdentityError, type IdentityErrorCode } from './errors.ts'
 export { type AccountKind, type DeviceKind, kindsAgree } from './kinds.ts'
@@ -72,4 +73,4 @@ export {
 } from './roster.ts'
 export { decodeRoster, encodeRoster } from './roster-codec.ts'
 export { safetyNumber } from './safety-number.ts'
-export { looksLike, looksLikeProvider } from './skeleton.ts'
+export { type Lookalikes, looksLike, looksLikeProvider } from './skeleton.ts'

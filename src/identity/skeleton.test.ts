@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { looksLike, looksLikeProvider } from './index.ts'
+import { confusables, looksLike, looksLikeProvider } from './index.ts'
 
 describe('a name', () => {
   const same: [string, string][] = [
@@ -28,6 +28,32 @@ describe('a name', () => {
   ]
   for (const [one, other] of different)
     test(`${JSON.stringify(other)} is not taken for ${JSON.stringify(one)}`, () => assert.ok(!looksLike(one, other)))
+
+  const inOtherScripts: [string, string][] = [
+    ['Лена', 'ᴧeна'],
+    ['Đorđe', 'Ðorðe'],
+    ['Łukasz', 'Ƚukasz'],
+    ['Дмитрий', 'Дmитрий'],
+    ['يوسف', 'ىوسف'],
+    ['สมชาย', 'สฺมชาย'],
+  ]
+  for (const [one, other] of inOtherScripts)
+    test(`${JSON.stringify(other)} could be taken for ${one} by the whole table`, () =>
+      assert.ok(looksLike(one, other, confusables)))
+
+  test('is judged by the whole table as by the small one where that says so, and letters of their own stay apart', () => {
+    for (const [one, other] of same) assert.ok(looksLike(one, other, confusables), other)
+    for (const [one, other] of different) assert.ok(!looksLike(one, other, confusables), other)
+    assert.ok(!looksLike('Лена', 'ᴧeна'))
+    assert.ok(looksLikeProvider('Şilta ŧeam', 'silta.example', confusables))
+    for (const [one, other] of [
+      ['Лена', 'Гена'],
+      ['يوسف', 'يونس'],
+      ['אנה', 'אנא'],
+      ['山田', '山口'],
+    ] as const)
+      assert.ok(!looksLike(one, other, confusables), other)
+  })
 
   test('that speaks for the provider is found, also as one word of several', () => {
     const domain = 'chat.example.org'

@@ -6,7 +6,7 @@ import { parseAddress, policyOf, wirePolicy } from '../connection/wire-values.ts
 import type { Context } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
 import type { Workers } from '../rooms/workers.ts'
-import { accountSettings, accounts, rooms, rosters } from '../state/records.ts'
+import { accountSettings, accounts, ownProfile, rooms, rosters } from '../state/records.ts'
 import { inRoom } from '../state/room-work.ts'
 import type { Device, Target } from '../types.ts'
 import { confirmLink } from './link.ts'
@@ -27,6 +27,7 @@ type PersonCalls = Pick<
   | 'setReachable'
   | 'setReadReceipts'
   | 'setProfile'
+  | 'profile'
   | 'requestConsent'
   | 'answerConsent'
   | 'acceptNewKey'
@@ -89,6 +90,8 @@ export function personCalls(context: Context, workers: Workers): PersonCalls {
         workers.send(room)
       }
     },
+
+    profile: async () => (await context.storage.transaction((tx) => ownProfile.get(tx))) ?? {},
 
     async acceptNewKey(address) {
       const refused = await context.storage.transaction(async (tx) => {

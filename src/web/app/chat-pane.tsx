@@ -9,7 +9,7 @@ import { Confirm, MenuItem } from '../parts/menu.tsx'
 import { composer, MessageLog } from '../parts/message-log.tsx'
 import type { Note } from '../parts/notes.ts'
 import { postureWords } from '../parts/posture-words.ts'
-import { explainRefusal } from '../parts/refusals.ts'
+import { explainRefusal, whyRefused } from '../parts/refusals.ts'
 import { ReportDialog } from '../parts/report-dialog.tsx'
 import { SafetyNumber } from '../parts/safety-number.tsx'
 import type { Home } from './client.ts'
@@ -73,7 +73,7 @@ export function ChatPane({
           conversation.answering.value = note
         }}
         onCompare={() => setOpen('number')}
-        why={explainRefusal}
+        why={whyRefused}
         name={title}
       />
       <p class="said" role="alert">
@@ -141,7 +141,7 @@ export function ChatPane({
       {open === 'leave' && (
         <Confirm
           title={say('app.leave.title')}
-          text={say('request.left')}
+          text={say('app.leave.text')}
           yes={say('app.leave')}
           onYes={async () => {
             await attempt(() => device.leave(conversation.id))

@@ -24,6 +24,8 @@ export interface Home {
   readonly conversations: Signal<ReadonlyMap<RoomId, Conversation>>
   /** Counts up when something about invitations has changed. */
   readonly invitesChanged: Signal<number>
+  /** Somebody came without a link of this account that is open, and was kept out: the provider may have brought them. */
+  readonly keptOut: Signal<boolean>
 }
 
 export type Stage =
@@ -74,6 +76,10 @@ export function openClient(options: ClientOptions): Client {
     const chats = await followChats(device, storage!)
     const conversations = signal<ReadonlyMap<RoomId, Conversation>>(new Map())
     const invitesChanged = signal(0)
+    const keptOut = signal(false)
+    device.on('refused', ({ messageId, error }) => {
+      if (!messageId && error.code === 'not-invited') keptOut.value = true
+    })
     device.on('unlinked', () => {
       stage.value = { at: 'unlinked' }
     })
@@ -90,7 +96,7 @@ export function openClient(options: ClientOptions): Client {
       }
     })
     await device.start()
-    stage.value = { at: 'home', home: { device, chats, conversations, invitesChanged } }
+    stage.value = { at: 'home', home: { device, chats, conversations, invitesChanged, keptOut } }
     return device
   }
 

@@ -46,9 +46,7 @@ export function InviteDialog({ home, onClose }: { home: Home; onClose: () => voi
             {invites.map((invite) => (
               <li key={invite.id}>
                 <span class="about">
-                  <span>
-                    <bdi>{invite.label ?? invite.id.slice(0, 6)}</bdi>
-                  </span>
+                  <span>{invite.label ? <bdi>{invite.label}</bdi> : say('invite.unnamed')}</span>
                   <span class="soft">
                     {invite.open
                       ? say('invite.open', { until: words.value.dateTime(invite.expiresAt) })
@@ -84,7 +82,7 @@ function InviteForm({ home, onMade }: { home: Home; onMade: (invite: Invite) => 
   const make = async () => {
     setFault('')
     try {
-      const name = await ownName(home)
+      const { name = (await home.device.settings()).handle } = await home.device.profile()
       const optional = { ...(pin.trim() && { pin: pin.trim() }), ...(label.trim() && { label: label.trim() }) }
       const lasts = { expiresInMs: works * day, idleMs: idle * day }
       const base = location.origin
@@ -156,13 +154,4 @@ function InviteForm({ home, onMade }: { home: Home; onMade: (invite: Invite) => 
       </p>
     </form>
   )
-}
-
-/** As this account is called in its chats, when it is in one. */
-async function ownName({ device, conversations }: Home): Promise<string | undefined> {
-  for (const { facts } of conversations.value.values()) {
-    const name = facts.value.members.find(({ own }) => own)?.profile?.name
-    if (name) return name
-  }
-  return (await device.settings()).handle
 }

@@ -22,6 +22,7 @@ export function SettingsDialog({ home: { device }, onClose }: { home: Home; onCl
       },
       () => {},
     )
+    void device.profile().then(({ name: known }) => setName((typed) => typed || (known ?? '')))
     void device.devices().then(setDevices, () => {})
   }
   useEffect(read, [device])

@@ -17,13 +17,28 @@ export function useInvites({ device, invitesChanged }: Home): [readonly Invite[]
   return [invites, read]
 }
 
-/** Guests who wait to be let in. */
+/** Guests who wait to be let in, and that somebody was kept out. */
 export function WaitingGuests({ home }: { home: Home }) {
   const [invites, read] = useInvites(home)
   const waiting = invites.flatMap(({ id, waiting }) => waiting.map((guest) => ({ invite: id, ...guest })))
-  if (waiting.length === 0) return null
+  const { keptOut } = home
+  if (waiting.length === 0 && !keptOut.value) return null
   return (
     <div role="status">
+      {keptOut.value && (
+        <div class="answers">
+          <p>{say('invite.keptOut')}</p>
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => {
+              keptOut.value = false
+            }}
+          >
+            {say('menu.close')}
+          </button>
+        </div>
+      )}
       {waiting.map((guest) => (
         <div class="answers" key={guest.account}>
           <p>{say('invite.waits', { name: say('guest', { name: shownName(guest.name) ?? say('someone') }) })}</p>

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Icon } from '../parts/icons.tsx'
 import { say, words } from '../parts/language.ts'
 import { shownName } from '../parts/names.ts'
@@ -76,9 +76,15 @@ export function NameForm({ visit, stage, host }: { visit: Visiting; stage: At<'n
   const shown = shownName(name)
   const ofPin = fault === 'wrong-pin' || fault === 'no-tries'
   const said = fault && say(faults[fault], { name: who, count: offer.pinTries })
+  const form = useRef<HTMLFormElement>(null)
+  // The answer came while the fields were closed: whoever typed goes on where the fault is.
+  useLayoutEffect(() => {
+    if (fault && !busy) form.current?.querySelector<HTMLElement>('[aria-invalid="true"]:enabled')?.focus()
+  }, [fault, busy])
   return (
     <Card title={say('name.title', { name: who })}>
       <form
+        ref={form}
         onSubmit={(event) => {
           event.preventDefault()
           void visit.join(name, pin)
@@ -193,10 +199,10 @@ export function OverCard({ why, host }: { why: Over; host: string | undefined })
   )
 }
 
-export function GoneCard() {
+export function GoneCard({ waited }: { waited: boolean }) {
   return (
     <Card title={say('gone.title')}>
-      <p>{say('gone.text')}</p>
+      <p>{say(waited ? 'gone.waited' : 'gone.text')}</p>
     </Card>
   )
 }

@@ -11,7 +11,7 @@ import type { Note } from '../parts/notes.ts'
 import { notifyOf } from '../parts/notify.ts'
 import { LanguageChoice } from '../parts/page.tsx'
 import { postureWords } from '../parts/posture-words.ts'
-import { explainRefusal } from '../parts/refusals.ts'
+import { explainRefusal, whyRefused } from '../parts/refusals.ts'
 import { ReportDialog } from '../parts/report-dialog.tsx'
 import { SafetyNumber } from '../parts/safety-number.tsx'
 import type { Chat, Visiting } from './visit.ts'
@@ -25,7 +25,8 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
   const [said, setSaid] = useState('')
   const facts = conversation.facts.value
   const other = facts.members.find(({ own }) => !own)
-  const name = nameOf(other) ?? host ?? say('someone')
+  const known = nameOf(other) ?? host
+  const name = known ?? say('host')
   const compared = facts.safetyNumber !== undefined && conversation.notes.value.compared === facts.safetyNumber
   const whoWrote = (_note: Note) => name
   const close = () => {
@@ -55,7 +56,7 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
   return (
     <main class="chat">
       <ChatHead
-        name={name}
+        name={known ?? say('someone')}
         posture={postureWords(words.value, facts.posture, name)}
         compared={compared}
         onMenu={() => setOpen('menu')}
@@ -70,7 +71,7 @@ export function ChatPage({ visit, chat, host }: { visit: Visiting; chat: Chat; h
           conversation.answering.value = note
         }}
         onCompare={() => setOpen('number')}
-        why={explainRefusal}
+        why={whyRefused}
         name={name}
       />
       {notify.offered && (

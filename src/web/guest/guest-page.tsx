@@ -42,7 +42,7 @@ export function GuestPage({ visit, isPrivate }: { visit: Visiting; isPrivate: bo
     case 'over':
       return <OverCard why={stage.why} host={host} />
     case 'gone':
-      return <GoneCard />
+      return <GoneCard waited={stage.waited} />
     case 'trouble':
       return <TroubleCard visit={visit} trouble={stage.trouble} host={host} />
   }

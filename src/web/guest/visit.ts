@@ -38,7 +38,8 @@ export type Stage =
   | { at: 'chat'; chat: Chat }
   | { at: 'elsewhere' }
   | { at: 'over'; why: Over }
-  | { at: 'gone' }
+  /** `waited`: they asked to be let in, and were not. */
+  | { at: 'gone'; waited: boolean }
   | { at: 'trouble'; trouble: Trouble }
 
 /** What a visit stands on, so that it can be tried without a browser. */
@@ -110,8 +111,9 @@ export function openVisit(options: VisitOptions): Visiting {
     const code = error instanceof ClientError ? error.code : 'protocol'
     if (code === 'bad-link') stage.value = { at: 'incomplete', tried: true }
     else if (code === 'not-found') {
+      const waited = stage.value.at === 'waiting'
       await forget()
-      stage.value = { at: 'gone' }
+      stage.value = { at: 'gone', waited }
     } else if (code === 'storage-in-use') stage.value = { at: 'elsewhere' }
     else trouble(troubleOf(code), again)
   }
@@ -222,7 +224,7 @@ export function openVisit(options: VisitOptions): Visiting {
       const before = stage.value
       const offer = 'offer' in before ? before.offer : undefined
       if (offer) stage.value = { at: 'name', offer: { ...offer, pinTries: 0 }, busy: false, fault: 'no-tries', name }
-      else stage.value = { at: 'gone' }
+      else stage.value = { at: 'gone', waited: false }
     }
   }
 
@@ -253,7 +255,7 @@ export function openVisit(options: VisitOptions): Visiting {
       if (await hasDevice(storage)) return await enter(await openDevice(deviceOptions()))
       if (visit.asked) return await come(visit.asked.name, visit.asked.pin)
       await forget()
-      stage.value = { at: 'gone' }
+      stage.value = { at: 'gone', waited: false }
     } catch (error) {
       await failed(error, begin)
     }

@@ -34,8 +34,9 @@ export function Banners({
   )
 }
 
+const hour = 3600 * 1000
 /** From this long before its end on a chat says so, ms: a day, and a clock's little difference. */
-const warnedBefore = 24.5 * 3600 * 1000
+const warnedBefore = 24.5 * hour
 
 function EndingBanner({ chats, conversation }: { chats: Chats; conversation: Conversation }) {
   const [said, setSaid] = useState('')
@@ -43,9 +44,9 @@ function EndingBanner({ chats, conversation }: { chats: Chats; conversation: Con
   const ending = chats.endings.value.get(conversation.id)
   const left = ending ? ending.at - Date.now() : Number.POSITIVE_INFINITY
   useEffect(() => {
-    const timer = setInterval(() => tick((n) => n + 1), 60_000)
+    const timer = setInterval(() => tick((n) => n + 1), Math.min(60_000, (ending?.idleMs ?? hour) / 20))
     return () => clearInterval(timer)
-  }, [])
+  }, [ending?.idleMs])
   // Of a chat that lives shorter than that in any case, the second half.
   const soon = ending !== undefined && left < Math.min(warnedBefore, ending.idleMs / 2)
   const keep = async () => {

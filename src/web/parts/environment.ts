@@ -19,11 +19,13 @@ const requestTimeout = 10_000
 /** The service that this page came from. */
 export function connectHome() {
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-  const connection = connect(() => webSocketPipe(`${scheme}://${location.host}/messenger/v1`), {
-    requestTimeout,
-    reconnectMost: 10_000,
-  })
-  return connection
+  const open = async () => {
+    const pipe = await webSocketPipe(`${scheme}://${location.host}/messenger/v1`)
+    // A browser that knows itself to be offline says so at once; by itself the link would be missed after a minute.
+    addEventListener('offline', () => pipe.close(1000, 'offline'), { once: true })
+    return pipe
+  }
+  return connect(open, { requestTimeout, reconnectMost: 10_000 })
 }
 
 /** From how much on this machine's clock counts as wrong, ms: well within what the provider's own rules allow for. */

@@ -1,5 +1,5 @@
 import { ClientError } from '../../client/index.ts'
-import type { TextKey } from '../texts/index.ts'
+import { sentence, type TextKey } from '../texts/index.ts'
 import { say } from './language.ts'
 
 const known: Readonly<Record<string, TextKey>> = {
@@ -19,8 +19,11 @@ const known: Readonly<Record<string, TextKey>> = {
   storage: 'trouble.storage',
 }
 
-/** Why something was refused, in words, of an error or of its code. */
-export function explainRefusal(error: unknown): string {
+/** Why something was refused, as it stands within a sentence: of an error or of its code. */
+export function whyRefused(error: unknown): string {
   const code = error instanceof ClientError ? error.code : String(error)
   return say(known[code] ?? 'refused.other')
 }
+
+/** The same as a sentence of its own. */
+export const explainRefusal = (error: unknown): string => sentence(whyRefused(error))

@@ -104,7 +104,7 @@ export const guest = {
   'offer.title.nobody': 'Someone invites you to a chat',
   'offer.readers': 'Only you and {name} can read this chat. The company that runs it cannot.',
   'offer.nothing': 'No account, nothing to install. Text only.',
-  'offer.ends': 'It ends when nobody has written for {idle}. The link works until {until}.',
+  'offer.ends': 'The chat ends when nobody has written for {idle}. The link works until {until}.',
   'offer.once': 'The link lets in one person, on one device.',
   'offer.continue': 'Continue',
   'offer.check': 'How can I check this?',
@@ -123,7 +123,7 @@ export const guest = {
   'name.pin.wrong': 'That is not the PIN. Nothing is lost. Tries left: {count}.',
   'name.pin.last': 'That is not the PIN, and there are no tries left. Ask {name} for a new link.',
   'name.terms':
-    'Write what you would say to {name} in person. {name} can block you, and you can leave and erase everything at any time.',
+    'Write what you would say in person. {name} can block you, and you can leave and erase everything at any time.',
   'name.start': 'Start the chat',
   'name.ask': 'Ask to join',
   'name.back': 'Back',
@@ -154,6 +154,7 @@ export const guest = {
   'gone.title': 'This link does not open a chat',
   'gone.text':
     'It may have been used, ended or mistyped. Nothing was sent. Ask for a new link from whoever gave it to you.',
+  'gone.waited': 'You were not let in. What you wrote was not sent.',
   'incomplete.title': 'This link is incomplete',
   'incomplete.text': 'Ask for it again, or paste it whole here.',
   'incomplete.label': 'The whole link',
@@ -189,6 +190,7 @@ export const app = {
   'app.again': 'Try again',
   'app.leave': 'Leave',
   'app.leave.title': 'Leave this chat?',
+  'app.leave.text': 'The chat ends for you. What you have received stays here.',
   'app.block.title': 'Block {name}?',
   'app.block.text': 'Nothing from {name} reaches you any more. A guest’s chat ends.',
   'link.new': 'Link this browser',
@@ -241,10 +243,13 @@ export const app = {
   'invite.qr': 'The link as a code',
   'invite.another': 'Make another link',
   'invite.list': 'Your links',
+  'invite.unnamed': 'Without a label',
   'invite.open': 'open until {until}',
   'invite.closed': 'used or ended',
   'invite.revoke': 'Revoke',
   'invite.waits': '{name} asks to be let in',
+  'invite.keptOut':
+    'Somebody came by a link that is used, ended, or not yours. They were kept out, and nothing was sent to them.',
   'invite.in': 'Let in',
   'invite.out': 'Turn away',
 

@@ -27,13 +27,16 @@ export function chooseLanguage(wished: readonly string[]): { language: Language;
 
 export type Values = Readonly<Record<string, string | number>>
 
+/** As it stands at the beginning of a sentence. */
+export const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
 /** A text with its values. Each stands apart from what surrounds it (FSI … PDI), whichever way it is written. */
 function fill(text: string, values: Values = {}, lower?: string): string {
-  return text.replace(/\{(\w+)\}/g, (_, name: string, at: number) => {
+  return text.replace(/([.?] )?\{(\w+)\}/g, (_, end: string | undefined, name: string, at: number) => {
     const value = String(values[name] ?? '')
     // What stands for a name that is not known is a text of ours, and may begin a sentence.
-    const shown = at === 0 && value === lower ? value.charAt(0).toUpperCase() + value.slice(1) : value
-    return `\u2068${shown}\u2069`
+    const shown = (at === 0 || end) && value === lower ? sentence(value) : value
+    return `${end ?? ''}\u2068${shown}\u2069`
   })
 }
 

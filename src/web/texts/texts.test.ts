@@ -37,6 +37,7 @@ describe('the texts', () => {
     const { say } = wordsIn('en', { ...en.parts, ...en.guest })
     assert.equal(say('waiting.title', { name: 'אנה' }), '\u2068אנה\u2069 was asked to let you in')
     assert.match(say('waiting.title', { name: en.guest.host }), /^\u2068The person/)
+    assert.match(say('name.terms', { name: en.guest.host }), /in person\. \u2068The person/)
     assert.match(say('offer.readers', { name: en.guest.host }), /you and \u2068the person/)
   })
 
