@@ -86,6 +86,8 @@ export interface Room {
   otherStanding?: RoomStanding
   /** This device has a leaf and can read and write. */
   joined: boolean
+  /** Place in the room's log up to which this device has read. */
+  cursor: number
   /** The other account of a direct room. */
   other?: AccountAddress
   /** Who made the room or brought this account into it, when another account did. */

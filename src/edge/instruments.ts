@@ -7,6 +7,7 @@ const counters = {
   refused: { help: 'Messages that did not cross, or not whole, by way and reason', labels: ['way', 'code'] },
   placeholders: { help: 'Messages from Matrix whose key did not come in time' },
   decryption_failures: { help: 'Messages from Matrix that could not be decrypted, by reason', labels: ['reason'] },
+  dropped: { help: 'Typing and receipts that came faster than they can be taken in', labels: ['what'] },
   faults: { help: 'Faults, by code', labels: ['code'] },
 } as const
 

@@ -8,7 +8,7 @@ import type { Transaction } from '../store/index.ts'
  * rooms anew, the other gets a new cross-signed device (`incarnation` in both). A ghost that was being made is made anew.
  */
 export async function putBackEdge(tx: Transaction): Promise<void> {
-  for (const table of ['appservice_event', 'portal_outbox', 'portal_read', 'ghost_inbox'])
+  for (const table of ['appservice_event', 'portal_outbox', 'portal_ahead', 'portal_read', 'ghost_inbox'])
     await tx.query(`delete from ${table}`)
   await tx.query("delete from ghost where not ready and account <> 'bot'")
 }

@@ -7,13 +7,14 @@ import { postureOf, samePosture } from './roster.ts'
 
 /** A room as an application sees it. */
 export function roomView(id: RoomId, record: RoomRecord): Room {
-  const { kind, standing, answered, joined, other, otherStanding, inviter, group } = record
+  const { kind, standing, answered, joined, cursor, other, otherStanding, inviter, group } = record
   return {
     id,
     kind,
     standing,
     answered,
     joined,
+    cursor,
     ...(other && { other }),
     ...(otherStanding && { otherStanding }),
     ...(inviter && { inviter }),

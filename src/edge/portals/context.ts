@@ -9,6 +9,7 @@ import type { Log } from '../matrix/log.ts'
 import type { MatrixSettings } from '../matrix/settings.ts'
 import type { Steps } from '../matrix/steps.ts'
 import type { GroupTable } from './groups/table.ts'
+import type { Turns } from './groups/turns.ts'
 import type { LateEvents } from './late-events.ts'
 import type { MessageMap } from './message-map.ts'
 import type { OutboxTable } from './outbox-table.ts'
@@ -26,6 +27,7 @@ export interface PortalContext {
   readonly users: MatrixUsers
   readonly portals: PortalTable
   readonly groups: GroupTable
+  readonly turns: Turns
   readonly outbox: OutboxTable
   readonly messages: MessageMap
   readonly late: LateEvents

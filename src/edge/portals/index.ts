@@ -14,6 +14,7 @@ import { listenToDevice } from './from-messenger.ts'
 import { takeGroupEvents } from './groups/feed.ts'
 import { listenToGroups } from './groups/listen.ts'
 import { groupTable } from './groups/table.ts'
+import { turns } from './groups/turns.ts'
 import { lateEvents } from './late-events.ts'
 import { ghostInvited } from './members.ts'
 import { messageMap } from './message-map.ts'
@@ -22,6 +23,7 @@ import { outboxTable } from './outbox-table.ts'
 import { portalTable } from './portal-table.ts'
 import { createRunner } from './runner.ts'
 import { passSignals, signalsFromMatrix } from './signals.ts'
+import { unfinished } from './unfinished.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
@@ -58,7 +60,10 @@ export interface Portals {
   stop(): Promise<void>
 }
 
-export type PortalsOptions = Omit<PortalContext, 'portals' | 'groups' | 'outbox' | 'messages' | 'late' | 'wake'>
+export type PortalsOptions = Omit<
+  PortalContext,
+  'portals' | 'groups' | 'turns' | 'outbox' | 'messages' | 'late' | 'wake'
+>
 
 export function openPortals(options: PortalsOptions): Portals {
   const { database, sealer, clock, settings, log } = options
@@ -86,11 +91,13 @@ export function openPortals(options: PortalsOptions): Portals {
     log.warn({ code }, 'a portal could not go on and is tried again')
   }
   let started = false
+  const outbox = outboxTable(sealer, clock)
   const context: PortalContext = {
     ...options,
     portals: portalTable(sealer, clock),
     groups: groupTable(sealer, clock),
-    outbox: outboxTable(sealer, clock),
+    outbox,
+    turns: turns(outbox),
     messages: messageMap(clock),
     late: lateEvents(sealer, clock),
     wake: (portal) => runner.wake(portal),
@@ -104,7 +111,7 @@ export function openPortals(options: PortalsOptions): Portals {
       passSignals(context, user)
       // A device that comes later was another process', which may have left things in the middle.
       if (started)
-        void unfinished(context, user.account)
+        void unfinished(database, user.account)
           .then((ids) => ids.forEach(runner.wake))
           .catch(faulty)
     },
@@ -126,7 +133,7 @@ export function openPortals(options: PortalsOptions): Portals {
       started = true
       await context.late.expire(database, settings.lateKeyMs)
       for (const id of await context.late.portals(database)) keysCame.add(id)
-      for (const id of [...keysCame, ...(await unfinished(context))]) runner.wake(id)
+      for (const id of [...keysCame, ...(await unfinished(database))]) runner.wake(id)
     },
     async idle() {
       await signals.idle()
@@ -138,24 +145,6 @@ export function openPortals(options: PortalsOptions): Portals {
       await runner.stop()
     },
   }
-}
-
-/** Portals that a stop, orderly or not, may have left in the middle of something. */
-async function unfinished({ database }: PortalContext, account?: AccountAddress): Promise<number[]> {
-  const rows = await database.query<{ id: number }>(
-    `select id from portal p where (account = $1 or $1 is null
-         or exists (select 1 from group_account g where g.portal = p.id and g.account = $1)) and ((state <> 'ended' and (room is null or matrix_room is null or not user_in))
-       or (state = 'ended' and matrix_room is not null)
-       or (state <> 'ended' and kind = 'group')
-       or (state = 'open' and peer_name is not null and shown_name is null)
-       or exists (select 1 from portal_outbox o where o.portal = p.id)
-       or exists (select 1 from portal_departure d where d.portal = p.id)
-       or exists (select 1 from portal_read r where r.portal = p.id)
-       or exists (select 1 from portal_message m where m.portal = p.id and not m.reported and not m.from_matrix))
-     order by id`,
-    [account ?? null],
-  )
-  return rows.map(({ id }) => id)
 }
 
 /** The code of one of our typed errors; anything else has none that may be known. */

@@ -49,8 +49,7 @@ export async function makeMatrixRoom(
     try {
       return await homeserver.createRoom(as, portalRoom(mxid, making, topic))
     } catch (error) {
-      // A homeserver that refuses has made nothing; one that does not answer, or a proxy for it, may still be at it.
-      if (error instanceof HomeserverError && error.status !== 0 && error.status < 500)
+      if (hasMadeNothing(error))
         await owned(context, portal.account, (tx) =>
           context.portals.update(tx, portal.id, { makingAskedAt: undefined }),
         )
@@ -72,20 +71,28 @@ export async function makeMatrixRoom(
   return create(toBase64Url(crypto.randomBytes(16)))
 }
 
-async function findMarked(context: PortalContext, ghost: GhostId, mark: string): Promise<string | undefined> {
-  const { homeserver, portals, database } = context
+/**
+ * The room that bears a mark, among those that a ghost, or the bot, is in and that are nobody's yet: of these there are few,
+ * however many rooms it is in.
+ */
+export async function findMarked(context: PortalContext, ghost: GhostId, mark: string): Promise<string | undefined> {
+  const { homeserver, database } = context
   const as = await asGhost(context, ghost)
-  const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>(
-    'GET',
-    '/_matrix/client/v3/joined_rooms',
-    { as },
+  const path = '/_matrix/client/v3/joined_rooms'
+  const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>('GET', path, { as })
+  const unknown = await database.query<{ room: string }>(
+    `select room from unnest($1::text[]) as room
+      where not exists (select 1 from portal where matrix_room = room)
+        and not exists (select 1 from bot_room where matrix_room = room)`,
+    [rooms],
   )
-  for (const room of rooms) {
-    if ((await portals.byMatrixRoom(database, room)) !== undefined) continue
-    if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
-  }
+  for (const { room } of unknown) if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
   return undefined
 }
+
+/** A homeserver that refuses has made nothing; one that does not answer, or a proxy for it, may still be at it. */
+export const hasMadeNothing = (error: unknown): boolean =>
+  error instanceof HomeserverError && error.status !== 0 && error.status < 500
 
 /**
  * Whether a room can be the portal's: encrypted, for invited people only, nobody in it but the two, and the ghost may

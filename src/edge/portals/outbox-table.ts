@@ -11,7 +11,7 @@ import type { Loss } from '../matrix/translate/index.ts'
  * - `status`: what became of an event of the Matrix user (JSON: eventId, status, message).
  * - `members`: a group changed on the messenger here; what follows is for those who are in it then. Never sent itself.
  */
-type OutboxKind = 'message' | 'notice' | 'posture' | 'status' | 'members'
+export type OutboxKind = 'message' | 'notice' | 'posture' | 'status' | 'members'
 /** An outcome that waits until it may be told; never sent to Matrix. */
 const heldKind = 'outcome'
 
@@ -48,9 +48,26 @@ interface Row {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
+/** Ids of the newest items of a portal, of those that wait and of those that were read ahead; 0: there is none. */
+export interface Newest {
+  readonly waiting: number
+  readonly ahead: number
+}
+
 export interface OutboxTable {
   /** Adds an item at the end. One that carries a message which is there already is not added again. */
   add(on: Queryable, portal: number, kind: OutboxKind, body: Uint8Array | string, messageId?: Uint8Array): Promise<void>
+  /** Keeps an item of a group until everything before its place of the log has come. */
+  addAhead(
+    on: Queryable,
+    portal: number,
+    place: number,
+    kind: OutboxKind,
+    body: Uint8Array | string,
+    messageId?: Uint8Array,
+  ): Promise<void>
+  /** Adds what was kept for places up to this one, in their order. */
+  release(on: Queryable, portal: number, upTo: number): Promise<void>
   /** Whether something of this kind waits. */
   has(on: Queryable, portal: number, kind: OutboxKind): Promise<boolean>
   /** The oldest items of a portal, at most `limit`. */
@@ -65,10 +82,9 @@ export interface OutboxTable {
   held(on: Queryable, portal: number): Promise<{ id: number; outcome: Outcome }[]>
   /** Portals that have something waiting. */
   portals(on: Queryable): Promise<number[]>
-  /** Drops what waits, up to an item; all of it when none is named. */
-  clear(on: Queryable, portal: number, last?: number): Promise<void>
-  /** The newest item's id; 0 when nothing waits. */
-  last(on: Queryable, portal: number): Promise<number>
+  /** Drops what waits, up to these items; all of it when none are named. */
+  clear(on: Queryable, portal: number, newest?: Newest): Promise<void>
+  newest(on: Queryable, portal: number): Promise<Newest>
 }
 
 export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
@@ -82,6 +98,28 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
          on conflict (portal, message_id) do nothing`,
         [portal, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
       )
+    },
+    async addAhead(on, portal, place, kind, body, messageId) {
+      const bytes = typeof body === 'string' ? encoder.encode(body) : body
+      await on.query(
+        `insert into portal_ahead (portal, place, kind, message_id, body, created_at) values ($1, $2, $3, $4, $5, $6)`,
+        [portal, place, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
+      )
+    },
+    async release(on, portal, upTo) {
+      const rows = await on.query<{ id: number }>(
+        'select id from portal_ahead where portal = $1 and place <= $2 order by place, id',
+        [portal, upTo],
+      )
+      if (rows.length === 0) return
+      const ids = rows.map(({ id }) => id)
+      await on.query(
+        `insert into portal_outbox (portal, kind, message_id, body, created_at)
+           select portal, kind, message_id, body, created_at from portal_ahead where id = any($1) order by place, id
+         on conflict (portal, message_id) do nothing`,
+        [ids],
+      )
+      await on.query('delete from portal_ahead where id = any($1)', [ids])
     },
     async has(on, portal, kind) {
       const rows = await on.query('select 1 from portal_outbox where portal = $1 and kind = $2 limit 1', [portal, kind])
@@ -151,18 +189,21 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
       )
       return rows.map((row) => row.portal)
     },
-    async clear(on, portal, last) {
-      await on.query('delete from portal_outbox where portal = $1 and ($2::int8 is null or id <= $2)', [
-        portal,
-        last ?? null,
-      ])
+    async clear(on, portal, newest) {
+      const until = newest ?? { waiting: null, ahead: null }
+      for (const [table, last] of [
+        ['portal_outbox', until.waiting],
+        ['portal_ahead', until.ahead],
+      ] as const)
+        await on.query(`delete from ${table} where portal = $1 and ($2::int8 is null or id <= $2)`, [portal, last])
     },
-    async last(on, portal) {
-      const [row] = await on.query<{ last: number | null }>(
-        'select max(id) as last from portal_outbox where portal = $1',
+    async newest(on, portal) {
+      const [row] = await on.query<{ waiting: number | null; ahead: number | null }>(
+        `select (select max(id) from portal_outbox where portal = $1) as waiting,
+                (select max(id) from portal_ahead where portal = $1) as ahead`,
         [portal],
       )
-      return row?.last ?? 0
+      return { waiting: row?.waiting ?? 0, ahead: row?.ahead ?? 0 }
     },
   }
 }

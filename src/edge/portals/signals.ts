@@ -6,6 +6,7 @@ import { ghostIn } from './circle.ts'
 import { asGhost, type PortalContext } from './context.ts'
 import { portalFor } from './groups/speaking.ts'
 import type { GroupPortal } from './groups/table.ts'
+import { createLatest } from './latest.ts'
 import type { OpenPortal } from './portal-table.ts'
 import type { MatrixUser } from './users.ts'
 import { opened } from './work.ts'
@@ -66,14 +67,27 @@ async function showTyping(
 
 /** Rooms in which it is remembered who types; the others are of no use to a person. */
 const mostTyping = 1000
-/** Events of one transaction that are looked at. */
+/** Events of one transaction, and parts of one event, that are looked at: a transaction has a hundred. */
 const mostEvents = 200
+/** Rooms whose typing, and readers whose receipts wait to be taken in: minutes of a busy homeserver. Others are dropped. */
+const mostWaiting = 5_000
+/** Rooms and readers that are looked at together. */
+const atOnce = 8
 /** How often, and after what pause, a receipt is looked at again whose reader has no device in the room yet. */
 const mostAttempts = 10
 const attemptMs = 1_000
 /** Somebody who types is told of again this often, and given up when the homeserver does not say for so long that they stopped. */
 const renewMs = 4_000
 const longestMs = 2 * typingMs
+
+/** Up to where a Matrix user has read. */
+interface Read {
+  readonly matrixRoom: string
+  readonly mxid: string
+  readonly eventId: string
+  /** How often it was looked at in vain. */
+  readonly attempt: number
+}
 
 export interface FromMatrixSignals {
   /** Typing and receipts of one appservice transaction (Application Service API, "Pushing ephemeral data"). */
@@ -88,10 +102,14 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
   const typing = new Map<string, { device: Device; room: RoomId; timer: NodeJS.Timeout; since: number }>()
   /** What was read by somebody whom no device speaks for yet. */
   const unheard = new Map<string, NodeJS.Timeout>()
-  let last: Promise<void> = Promise.resolve()
-  const run = (work: () => Promise<void>) => {
-    last = last.then(work).catch(() => context.counters.count('faults', { code: 'ephemeral' }))
+  const bounds = {
+    ...{ most: mostWaiting, atOnce },
+    onFault: () => context.counters.count('faults', { code: 'ephemeral' }),
   }
+  /** Who types in a room, and up to where somebody has read in it: what was said before counts no more. */
+  const typists = createLatest<ReadonlySet<string>>({ ...bounds, work: (room, now) => takeTyping(room, now) })
+  const receipts = createLatest<Read>({ ...bounds, work: (key, read) => takeRead(key, read) })
+  const dropped = (what: 'typing' | 'receipt') => context.counters.count('dropped', { what })
 
   const stopTyping = (key: string, tell: boolean) => {
     const found = typing.get(key)
@@ -139,48 +157,60 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
     }
   }
 
-  const takeRead = async (matrixRoom: string, mxid: string, eventId: string, attempt = 0): Promise<void> => {
-    const found = await speaker(matrixRoom, mxid)
-    if (found === undefined) return later(matrixRoom, mxid, eventId, attempt)
-    const messageId = await readUpTo(context, found.portal, eventId)
+  const takeRead = async (key: string, read: Read): Promise<void> => {
+    const found = await speaker(read.matrixRoom, read.mxid)
+    if (found === undefined) return later(key, read)
+    const messageId = await readUpTo(context, found.portal, read.eventId)
     if (messageId !== undefined) await found.device.markRead(found.room, messageId)
   }
   /** Who has just come reads at once, while their coming is still being taken in. */
-  const later = (matrixRoom: string, mxid: string, eventId: string, attempt: number): void => {
-    const key = `${matrixRoom} ${mxid}`
-    clearTimeout(unheard.get(key))
-    unheard.delete(key)
-    if (attempt >= mostAttempts || unheard.size >= mostTyping) return
+  const later = (key: string, read: Read): void => {
+    if (receipts.has(key) || read.attempt >= mostAttempts) return
+    if (unheard.size >= mostTyping) {
+      dropped('receipt')
+      return
+    }
     const timer = setTimeout(() => {
       unheard.delete(key)
-      run(() => takeRead(matrixRoom, mxid, eventId, attempt + 1))
+      if (!receipts.put(key, { ...read, attempt: read.attempt + 1 })) dropped('receipt')
     }, attemptMs)
     timer.unref()
     unheard.set(key, timer)
   }
+  const readTo = (matrixRoom: string, mxid: string, eventId: string) => {
+    const key = `${matrixRoom} ${mxid}`
+    clearTimeout(unheard.get(key))
+    unheard.delete(key)
+    if (!receipts.put(key, { matrixRoom, mxid, eventId, attempt: 0 })) dropped('receipt')
+  }
 
-  const takeEvent = async ({ type, room_id: room, content }: Record<string, unknown>) => {
+  const takeEvent = ({ type, room_id: room, content }: Record<string, unknown>) => {
     if (typeof room !== 'string' || !isObject(content)) return
     if (type === 'm.typing') {
       const users = Array.isArray(content.user_ids) ? content.user_ids.slice(0, mostEvents) : []
       const theirs = users.filter((user): user is string => typeof user === 'string' && !context.isOurs(user))
-      await takeTyping(room, new Set(theirs))
+      if (!typists.put(room, new Set(theirs))) dropped('typing')
     } else if (type === 'm.receipt') {
       for (const [eventId, kinds] of Object.entries(content).slice(0, mostEvents)) {
         const readers = isObject(kinds) ? kinds['m.read'] : undefined
         if (!isObject(readers)) continue
         for (const mxid of Object.keys(readers).slice(0, mostEvents))
-          if (!context.isOurs(mxid)) await takeRead(room, mxid, eventId)
+          if (!context.isOurs(mxid)) readTo(room, mxid, eventId)
       }
     }
   }
 
   return {
     take(events) {
-      for (const event of events.slice(0, mostEvents)) run(() => takeEvent(event))
+      for (const event of events.slice(0, mostEvents)) takeEvent(event)
     },
-    idle: () => last,
+    async idle() {
+      await typists.idle()
+      await receipts.idle()
+    },
     stop() {
+      typists.stop()
+      receipts.stop()
       for (const key of [...typing.keys()]) stopTyping(key, false)
       for (const timer of unheard.values()) clearTimeout(timer)
       unheard.clear()

@@ -6,14 +6,15 @@ import type { PortalContext } from '../context.ts'
 import type { MatrixUser } from '../users.ts'
 import { outcomeWords, refusalWords, words } from '../words.ts'
 import type { GroupPortal } from './table.ts'
+import type { Add } from './turns.ts'
 
 /**
- * Listens to a Matrix user's device for its groups. All of the edge's devices in a group read the same log; whichever comes
- * first to a place in it takes what stands there for the portal, in its own transaction, and the others pass it over. So
- * each message is relayed once, in the log's order, as long as any of them is there to read.
+ * Listens to a Matrix user's device for its groups. All of the edge's devices in a group read the same log; what stands at a
+ * place in it is taken for the portal once, in the transaction of the device that reads it (turns.ts). So each message is
+ * relayed once, in the log's order, as long as any of them is there to read.
  */
 export function listenToGroups(context: PortalContext, { account, device }: MatrixUser): void {
-  const { groups, outbox, messages } = context
+  const { groups, outbox, messages, turns } = context
 
   /** Runs for the group's portal in the device's transaction. */
   const inGroup = async (
@@ -28,41 +29,51 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     sql.afterCommit(() => context.wake(group.id))
   }
 
-  device.on('room', async ({ id, kind, joined, standing }, tx) => {
+  const at = ({ id, seq: known }: GroupPortal, seq: number) => ({ portal: id, account, seq, known })
+  /** Something that the next work on the group has to look at, whenever that is. */
+  const look = (tx: StorageTx, room: RoomId) => inGroup(tx, room, (sql, { id }) => groups.note(sql, id))
+
+  device.on('room', async ({ id, kind, joined, standing, cursor }, tx) => {
     if (kind !== 'group') return
     const sql = tx.application as Transaction
-    if (!joined || standing === 'left' || standing === 'declined') return inGroup(tx, id, async () => {})
+    if (!joined || standing === 'left' || standing === 'declined') {
+      const group = await groups.byRoom(sql, id)
+      if (group !== undefined) await turns.leave(sql, group.id, account)
+      return look(tx, id)
+    }
     const portal = await groups.ensure(sql, { room: id })
-    await groups.addAccount(sql, portal, account)
+    await turns.enter(sql, portal, account, cursor)
     await context.portals.update(sql, portal, { state: 'open' })
-    sql.afterCommit(() => context.wake(portal))
+    await look(tx, id)
   })
 
   device.on('message', (message, tx) =>
     inGroup(tx, message.room, async (sql, group) => {
-      if (!(await groups.claim(sql, group.id, message.seq))) return
-      // What comes from Matrix is there already, whoever's device it went through.
-      if ((await context.users.mxidOf(sql, message.sender)) !== undefined) return
-      await take(context, sql, group, message)
+      await turns.take(sql, at(group, message.seq), async (add) => {
+        // What comes from Matrix is there already, whoever's device it went through.
+        if ((await context.users.mxidOf(sql, message.sender)) !== undefined) return
+        await take(context, sql, group, message, add)
+      })
     }),
   )
 
   device.on('group', ({ room, seq, left, removed }, tx) =>
     inGroup(tx, room, async (sql, group) => {
-      if (!(await groups.claim(sql, group.id, seq))) return
-      await outbox.add(sql, group.id, 'members', '')
-      for (const gone of [...left, ...removed]) {
-        const mxid = (await context.users.mxidOf(sql, gone)) ?? ''
-        if (!group.state.leaving[mxid]) continue
-        await groups.change(sql, group.id, (state) => {
-          const { [mxid]: _, ...leaving } = state.leaving
-          return { ...state, leaving }
-        })
-      }
+      await turns.take(sql, at(group, seq), async (add) => {
+        await add('members', '')
+        for (const gone of [...left, ...removed]) {
+          const mxid = (await context.users.mxidOf(sql, gone)) ?? ''
+          if (!group.state.leaving[mxid]) continue
+          await groups.change(sql, group.id, (state) => {
+            const { [mxid]: _, ...leaving } = state.leaving
+            return { ...state, leaving }
+          })
+        }
+      })
     }),
   )
 
-  device.on('posture', ({ room }, tx) => inGroup(tx, room, async () => {}))
+  device.on('posture', ({ room }, tx) => look(tx, room))
 
   device.on('refused', ({ room, messageId, error }: Refusal, tx) => {
     if (room === undefined || messageId === undefined) return
@@ -85,6 +96,10 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     )
   tell('undecryptable', words.lost)
   tell('gap', words.gap)
+  device.on('gap', ({ room, seq }, tx) =>
+    inGroup(tx, room, (sql, { id }) => turns.enter(sql, id, account, seq - 1, true)),
+  )
+  device.on('unlinked', () => unlinked(context, account))
   device.on('keyChanged', ({ room, account: changed }, tx) =>
     inGroup(tx, room, async (sql, group) => {
       const [first] = await groups.accounts(sql, group.id)
@@ -100,8 +115,14 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
 }
 
 /** One message of the messenger: for people it goes into the outbox as it came; what devices say to each other is taken here. */
-async function take(context: PortalContext, sql: Transaction, group: GroupPortal, message: ReceivedMessage) {
-  const { groups, outbox, messages } = context
+async function take(
+  context: PortalContext,
+  sql: Transaction,
+  group: GroupPortal,
+  message: ReceivedMessage,
+  add: Add,
+): Promise<void> {
+  const { groups, messages } = context
   const { content, sender, messageId } = message
   try {
     const profile = readProfile(content)
@@ -115,7 +136,7 @@ async function take(context: PortalContext, sql: Transaction, group: GroupPortal
       const eventId = await messages.eventOf(sql, group.id, outcome.messageId)
       const said = outcomeWords(outcome.outcome, group.state.names[sender])
       if (eventId === undefined || said === undefined) return
-      await outbox.add(sql, group.id, 'notice', said)
+      await add('notice', said)
       return
     }
     const report = readStatus(content)
@@ -123,13 +144,12 @@ async function take(context: PortalContext, sql: Transaction, group: GroupPortal
       const reached = report.filter(({ status }) => status === 'delivered' || status === 'read')
       for (const { messageId } of reached.slice(-reportedAtOnce)) {
         const eventId = await messages.tellArrived(sql, group.id, messageId)
-        if (eventId !== undefined)
-          await outbox.add(sql, group.id, 'status', JSON.stringify({ eventId, status: 'SUCCESS' }))
+        if (eventId !== undefined) await add('status', JSON.stringify({ eventId, status: 'SUCCESS' }))
       }
       return
     }
     if ((await messages.eventOf(sql, group.id, messageId)) !== undefined) return
-    await outbox.add(sql, group.id, 'message', encodeContent({ ...content, sender }), messageId)
+    await add('message', encodeContent({ ...content, sender }), messageId)
     context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {
     if (!(error instanceof ContentError)) throw error
@@ -161,5 +181,13 @@ async function consentAnswered(
       })
     })
     context.wake(id)
+  }
+}
+
+/** The device reads nothing any more: what others have read need not wait for it. */
+async function unlinked({ database, groups, turns, wake }: PortalContext, account: AccountAddress): Promise<void> {
+  for (const id of await groups.ofAccount(database, account)) {
+    await database.transaction((tx) => turns.leave(tx, id, account))
+    wake(id)
   }
 }

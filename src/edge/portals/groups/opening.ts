@@ -3,8 +3,8 @@ import type { Transaction } from '../../../store/index.ts'
 import type { GhostId } from '../../matrix/ghosts.ts'
 import type { Json } from '../../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from '../context.ts'
-import { isRefusal } from '../errors.ts'
-import { leaveRoom, unlessGone } from '../matrix-room.ts'
+import { EdgeError, isRefusal } from '../errors.ts'
+import { findMarked, hasMadeNothing, leaveRoom, unlessGone } from '../matrix-room.ts'
 import { markType } from '../state-types.ts'
 import type { MatrixUser } from '../users.ts'
 import { groupTopic, refusalWords } from '../words.ts'
@@ -31,32 +31,36 @@ const groupRoom = (name: string, mark: string): Json => ({
   ],
 })
 
-/** Makes the Matrix room of a group, as the bot. Marked first, so that one whose making was not noticed is found. */
+/**
+ * Makes the Matrix room of a group, as the bot. Marked first, so that one whose making was not noticed is found, and as long
+ * as the homeserver may still be making it no other one is asked for.
+ */
 export async function makeGroupRoom(context: PortalContext, group: GroupPortal, view: MessengerView): Promise<void> {
-  const { homeserver, ghosts, crypto, portals, database } = context
+  const { homeserver, ghosts, crypto, portals, database, settings, clock } = context
   const bot = await ghosts.ensureBot()
   const as = await asGhost(context, bot)
-  const making = group.making ?? toBase64Url(crypto.randomBytes(16))
-  if (group.making === undefined) await database.transaction((tx) => portals.update(tx, group.id, { making }))
-  const found = group.making === undefined ? undefined : await findMarked(context, bot, making)
-  const matrixRoom = found ?? (await homeserver.createRoom(as, groupRoom(view.name, making)))
+  const { making = toBase64Url(crypto.randomBytes(16)), makingAskedAt = 0 } = group
+  const note = (makingAskedAt: number | undefined) =>
+    database.transaction((tx) => portals.update(tx, group.id, { making, makingAskedAt }))
+  let matrixRoom = group.making === undefined ? undefined : await findMarked(context, bot, making)
+  if (matrixRoom === undefined) {
+    if (clock() - makingAskedAt < settings.roomSettleMs) throw new EdgeError('making')
+    await note(clock())
+    try {
+      matrixRoom = await homeserver.createRoom(as, groupRoom(view.name, making))
+    } catch (error) {
+      if (hasMadeNothing(error)) await note(undefined)
+      throw error
+    }
+  }
+  const made = matrixRoom
   await context.steps('matrix.group.made')
   await database.transaction(async (tx) => {
-    await portals.update(tx, group.id, { matrixRoom, making: undefined, posture: undefined })
-    tx.afterCommit(() => context.wakeRoom(matrixRoom))
+    await portals.update(tx, group.id, {
+      ...{ matrixRoom: made, making: undefined, makingAskedAt: undefined, posture: undefined },
+    })
+    tx.afterCommit(() => context.wakeRoom(made))
   })
-}
-
-async function findMarked(context: PortalContext, bot: GhostId, mark: string): Promise<string | undefined> {
-  const { homeserver, groups, database } = context
-  const as = await asGhost(context, bot)
-  const path = '/_matrix/client/v3/joined_rooms'
-  const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>('GET', path, { as })
-  for (const room of rooms) {
-    if ((await groups.byMatrixRoom(database, room)) !== undefined) continue
-    if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
-  }
-  return undefined
 }
 
 /** Reads the Matrix room once, as a whole; from then on its events tell. */
@@ -96,7 +100,8 @@ export async function makeMessengerGroup(
       async within(tx, room) {
         const sql = tx.application as Transaction
         await context.portals.update(sql, group.id, { room, state: 'open' })
-        await context.groups.addAccount(sql, group.id, owner.account)
+        await context.turns.enter(sql, group.id, owner.account, 0)
+        await context.groups.change(sql, group.id, (state) => ({ ...state, founder: owner.mxid }))
       },
     })
     return undefined
@@ -131,8 +136,9 @@ export async function endGroup(context: PortalContext, group: GroupPortal): Prom
   const { matrixRoom } = group
   const { matrix, messenger } = group.state
   // Leaving takes its time; what comes meanwhile, when somebody is added again, is for the room after this one.
-  const last = await outbox.last(database, group.id)
-  if (!group.ended) await database.transaction((tx) => portals.update(tx, group.id, { state: 'ended' }))
+  const newest = await outbox.newest(database, group.id)
+  if (!group.ended && !(await database.transaction((tx) => groups.end(tx, group.id, group.changes))))
+    return context.wake(group.id)
   if (matrixRoom !== undefined) {
     const bot = await ghosts.ensureBot()
     const as = await asGhost(context, bot)
@@ -147,8 +153,10 @@ export async function endGroup(context: PortalContext, group: GroupPortal): Prom
   }
   await database.transaction(async (tx) => {
     // Where somebody was added meanwhile it goes on, with a new room.
-    await outbox.clear(tx, group.id, last)
-    await portals.update(tx, group.id, { matrixRoom: undefined, making: undefined, posture: undefined })
+    await outbox.clear(tx, group.id, newest)
+    await portals.update(tx, group.id, {
+      ...{ matrixRoom: undefined, making: undefined, makingAskedAt: undefined, posture: undefined },
+    })
     await groups.change(tx, group.id, ({ names }) => ({ ...newState, names }))
   })
 }

@@ -4,7 +4,7 @@ import type { Transaction } from '../../../store/index.ts'
 import type { PortalContext } from '../context.ts'
 import { words } from '../words.ts'
 import { compare, type Difference, giveUp } from './merge.ts'
-import { type GroupState, matrixSide, messengerSide, settled } from './state.ts'
+import { actorOf, type GroupState, matrixSide, messengerSide, settled } from './state.ts'
 import type { GroupPortal } from './table.ts'
 import { closeRoom, moveMember, nameRoom, type RuledRoom, setLevels, showNames } from './to-matrix.ts'
 import { type Attempt, carryOver, leaveMessenger } from './to-messenger.ts'
@@ -26,9 +26,11 @@ export async function reconcile(context: PortalContext, id: number): Promise<Mes
   for (let round = 0; round < settings.groupMembers; round++) {
     const group = await groups.byId(database, id)
     if (group?.room === undefined || group.state.matrix === undefined) return undefined
-    const view = await viewOf(context, group)
+    const found = await viewOf(context, group)
+    if (found === undefined) return undefined
+    const accepted = await acceptJoined(context, group.room, group.state.matrix, found)
+    const view = accepted ? await viewOf(context, group) : found
     if (view === undefined) return undefined
-    await acceptJoined(context, group.room, group.state.matrix, view)
     const { name, members } = view
     const state = await change(context, id, (state) =>
       settled({ ...state, messenger: { name, members } }, bot, isGhost),
@@ -36,7 +38,10 @@ export async function reconcile(context: PortalContext, id: number): Promise<Mes
     if (state?.matrix === undefined) return undefined
     const open = { ...group, room: group.room, state: { ...state, matrix: state.matrix } }
     const differences = differencesIn(state, bot, isGhost)
-    const next = differences.find((one) => one.to === 'messenger' && !waiting.has(nameOf(one)))
+    const next = nextOf(
+      state,
+      differences.filter((one) => one.to === 'messenger' && !waiting.has(nameOf(one))),
+    )
     if (next === undefined) {
       const others = differences.filter(({ to }) => to === 'matrix')
       await follow(context, open, { bot, isGhost }, view, others)
@@ -59,18 +64,27 @@ function differencesIn(state: GroupState, bot: string, isGhost: (who: string) =>
 const nameOf = (difference: Difference) =>
   difference.what === 'name' ? 'name' : `${difference.what} ${difference.who}`
 
-/** To join the room is to accept the group. */
+/** What somebody did comes after their own coming. */
+function nextOf(state: GroupState, due: readonly Difference[]): Difference | undefined {
+  const coming = new Set(due.flatMap((one) => (one.what === 'come' ? [one.who] : [])))
+  return due.find((one) => !coming.has(actorOf(state, one) ?? '')) ?? due[0]
+}
+
+/** To join the room is to accept the group. Whether anybody has. */
 async function acceptJoined(
   { users }: PortalContext,
   room: RoomId,
   matrix: NonNullable<GroupState['matrix']>,
   view: MessengerView,
-): Promise<void> {
+): Promise<boolean> {
+  let accepted = false
   for (const [who, { user, standing }] of view.present) {
     if (standing !== 'requested' || matrix.members[who]?.membership !== 'join') continue
     const { device } = await users.byAccount(user.account)
     await device.accept(room)
+    accepted = true
   }
+  return accepted
 }
 
 /**

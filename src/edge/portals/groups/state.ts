@@ -1,7 +1,7 @@
 import type { AccountAddress, Role } from '../../../identity/index.ts'
 import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { Json } from '../../matrix/homeserver.ts'
-import { type Base, compare, type MatrixSide, type MessengerSide } from './merge.ts'
+import { type Base, compare, type Difference, type MatrixSide, type MessengerSide } from './merge.ts'
 import { creatorsIn, type Powers, roleOf } from './roles.ts'
 
 /** Somebody's place in a group's Matrix room. */
@@ -11,6 +11,8 @@ export interface MatrixPlace {
   readonly by: string
   /** Who invited them, as long as they are there. */
   readonly inviter?: string
+  /** They were in the room before it was a group: whoever it belongs to brought them in. */
+  readonly founding?: true
   /** What they are called in this room. */
   readonly name?: string
 }
@@ -37,6 +39,8 @@ export interface GroupState {
   }
   /** The first ghost that was invited, and by whom: the room itself says so no more once that ghost has joined. */
   readonly begunBy?: { readonly ghost: string; readonly inviter: string }
+  /** Of a group that was begun on Matrix: whose device has made it in the messenger. */
+  readonly founder?: string
   /** Events that were taken in; what was read meanwhile is older than they are. */
   readonly events: number
   /** The messenger's side as it was last seen. */
@@ -92,7 +96,14 @@ export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'state
           ? before.inviter
           : undefined
     const name = text(content.displayname)
-    const place = { membership, by: sender, ...(inviter && { inviter }), ...(name && { name }) }
+    const founding = membership === 'join' && before?.membership === 'join' && before.founding
+    const place = {
+      membership,
+      by: sender,
+      ...(inviter && { inviter }),
+      ...(founding && { founding }),
+      ...(name && { name }),
+    }
     return { ...matrix, members: { ...matrix.members, [stateKey]: place } }
   }
   if (stateKey !== '') return matrix
@@ -111,7 +122,21 @@ export function readRoomState(state: readonly Json[]): Matrix {
     if (typeof type !== 'string' || typeof stateKey !== 'string' || typeof sender !== 'string') return []
     return typeof content === 'object' && content !== null ? [{ type, stateKey, sender, content: content as Json }] : []
   })
-  return events.reduce<Matrix>(applied, { name: '', members: {}, levels: {}, creators: [] })
+  const matrix = events.reduce<Matrix>(applied, { name: '', members: {}, levels: {}, creators: [] })
+  const members = Object.entries(matrix.members).map(([who, place]): [string, MatrixPlace] => [
+    who,
+    place.membership === 'join' ? { ...place, founding: true } : place,
+  ])
+  return { ...matrix, members: Object.fromEntries(members) }
+}
+
+/** Who did on Matrix what makes a difference; undefined when nobody of the group can have. */
+export function actorOf({ matrix, founder }: GroupState, difference: Difference): string | undefined {
+  if (difference.what === 'name') return matrix?.nameBy
+  if (difference.what === 'role') return matrix?.levelsBy
+  const place = matrix?.members[difference.who]
+  if (difference.what === 'go') return place?.by
+  return place?.inviter ?? (place?.founding ? founder : undefined)
 }
 
 export const powersIn = (matrix: Matrix, bot: string): Powers => ({

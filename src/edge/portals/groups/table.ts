@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { AccountAddress, RoomId } from '../../../identity/index.ts'
 import type { Queryable, Sealer, Transaction } from '../../../store/index.ts'
 import { type GroupState, newState } from './state.ts'
@@ -9,8 +10,16 @@ export interface GroupPortal {
   readonly room: RoomId | undefined
   readonly matrixRoom: string | undefined
   readonly making: string | undefined
+  /** When `making` was last asked for without an answer, ms. */
+  readonly makingAskedAt: number | undefined
   readonly ended: boolean
+  /** Place in the messenger's log up to which the portal has come. */
   readonly seq: number
+  /** Something waits that was read ahead of its turn. */
+  readonly ahead: boolean
+  /** How often something changed, and up to which of these changes all was done. */
+  readonly changes: number
+  readonly worked: number
   readonly posture: string | undefined
   readonly state: GroupState
 }
@@ -20,9 +29,13 @@ interface Row {
   room: RoomId | null
   matrix_room: string | null
   making: string | null
+  making_asked_at: number | null
   state: string
   posture: Uint8Array | null
   seq: number
+  ahead: boolean
+  changes: number
+  worked: number
   sealed: Uint8Array
 }
 
@@ -33,12 +46,15 @@ export interface GroupTable {
   byMatrixRoom(on: Queryable, matrixRoom: string): Promise<GroupPortal | undefined>
   /** The group's portal, made when there was none. */
   ensure(on: Queryable, at: { room: RoomId } | { matrixRoom: string }): Promise<number>
-  /** Changes the state alone, whoever else wants to: the row is locked until the transaction ends. */
+  /** Changes the state alone, whoever else wants to: the row is locked until the transaction ends. Noted where it differs. */
   change(tx: Transaction, id: number, change: (state: GroupState) => GroupState): Promise<void>
-  /** Takes a place of the messenger's log: true for the first who comes to it, and for nothing before it afterwards. */
-  claim(tx: Queryable, id: number, seq: number): Promise<boolean>
-  addAccount(on: Queryable, id: number, account: AccountAddress): Promise<void>
-  removeAccount(on: Queryable, id: number, account: AccountAddress): Promise<void>
+  /** Notes that something of the group changed that may need work, also should the process end before. */
+  note(on: Queryable, id: number): Promise<void>
+  /** Notes that the group has ended, unless something has changed since it was found to: somebody may have been added. */
+  end(tx: Transaction, id: number, changes: number): Promise<boolean>
+  /** Everything up to this change was done. */
+  noteWorked(on: Queryable, id: number, changes: number): Promise<void>
+  /** Accounts whose devices are or were in the group. */
   accounts(on: Queryable, id: number): Promise<AccountAddress[]>
   /** Groups in which the account's device is or was. */
   ofAccount(on: Queryable, account: AccountAddress): Promise<number[]>
@@ -46,6 +62,7 @@ export interface GroupTable {
   isMaking(on: Queryable, account: AccountAddress): Promise<boolean>
 }
 
+const plain = (state: GroupState) => JSON.parse(JSON.stringify(state))
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -58,7 +75,8 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
   })
   const one = async (on: Queryable, where: string, parameter: unknown): Promise<GroupPortal | undefined> => {
     const [row] = await on.query<Row>(
-      `select p.id, p.room, p.matrix_room, p.making, p.state, p.posture, g.seq, g.state as sealed
+      `select p.id, p.room, p.matrix_room, p.making, p.making_asked_at, p.state, p.posture, g.seq, g.changes, g.worked, g.state as sealed,
+              exists (select 1 from portal_ahead h where h.portal = p.id) as ahead
          from portal p join group_portal g on g.portal = p.id where ${where}`,
       [parameter],
     )
@@ -68,8 +86,12 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
       room: row.room ?? undefined,
       matrixRoom: row.matrix_room ?? undefined,
       making: row.making ?? undefined,
+      makingAskedAt: row.making_asked_at ?? undefined,
       ended: row.state === 'ended',
       seq: row.seq,
+      ahead: row.ahead,
+      changes: row.changes,
+      worked: row.worked,
       posture: row.posture === null ? undefined : decoder.decode(sealer.open(row.posture, `portal|posture|${row.id}`)),
       state: open(row.id, row.sealed),
     }
@@ -100,24 +122,26 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
       if (row === undefined) return
       const before = open(id, row.state)
       const after = change(before)
-      if (after !== before)
-        await tx.query('update group_portal set state = $2 where portal = $1', [id, seal(id, after)])
+      if (after !== before && !isDeepStrictEqual(plain(after), plain(before)))
+        await tx.query('update group_portal set state = $2, changes = changes + 1 where portal = $1', [
+          id,
+          seal(id, after),
+        ])
     },
-    async claim(tx, id, seq) {
-      const rows = await tx.query('update group_portal set seq = $2 where portal = $1 and seq < $2 returning portal', [
+    async note(on, id) {
+      await on.query('update group_portal set changes = changes + 1 where portal = $1', [id])
+    },
+    async end(tx, id, changes) {
+      const same = await tx.query('select 1 from group_portal where portal = $1 and changes = $2 for update', [
         id,
-        seq,
+        changes,
       ])
-      return rows.length > 0
+      if (same.length === 0) return false
+      await tx.query("update portal set state = 'ended', changed_at = $2 where id = $1", [id, clock()])
+      return true
     },
-    async addAccount(on, id, account) {
-      await on.query('insert into group_account (portal, account) values ($1, $2) on conflict do nothing', [
-        id,
-        account,
-      ])
-    },
-    async removeAccount(on, id, account) {
-      await on.query('delete from group_account where portal = $1 and account = $2', [id, account])
+    async noteWorked(on, id, changes) {
+      await on.query('update group_portal set worked = $2 where portal = $1 and worked < $2', [id, changes])
     },
     async accounts(on, id) {
       const rows = await on.query<{ account: AccountAddress }>(

@@ -4,7 +4,7 @@ import { owned, type PortalContext } from '../context.ts'
 import { EdgeError, isRefusal } from '../errors.ts'
 import type { MatrixUser } from '../users.ts'
 import type { Difference } from './merge.ts'
-import type { GroupState, MatrixPlace } from './state.ts'
+import { actorOf, type GroupState } from './state.ts'
 import type { GroupPortal } from './table.ts'
 import type { MessengerView, Present } from './view.ts'
 
@@ -14,6 +14,7 @@ import type { MessengerView, Present } from './view.ts'
  */
 export type Attempt = 'done' | 'waiting' | { readonly refused: ClientErrorCode | 'no-member' | 'too-many' }
 
+type Move = Extract<Difference, { what: 'come' | 'go' }>
 type OpenGroup = GroupPortal & {
   readonly room: RoomId
   readonly state: Required<Pick<GroupState, 'matrix'>> & GroupState
@@ -29,26 +30,25 @@ export async function carryOver(
   view: MessengerView,
   difference: Difference & { to: 'messenger' },
 ): Promise<Attempt> {
-  const { matrix } = group.state
   try {
     switch (difference.what) {
       case 'name': {
-        const actor = memberOf(view, matrix.nameBy)
+        const actor = await actorIn(context, group, view, difference)
         if (actor === undefined) return { refused: 'no-member' }
         await actor.device.rename(group.room, nameFor(difference.name))
         return 'done'
       }
       case 'role': {
-        const actor = memberOf(view, matrix.levelsBy)
+        const actor = await actorIn(context, group, view, difference)
         const account = view.members[difference.who]?.account
         if (actor === undefined || account === undefined) return { refused: 'no-member' }
         await actor.device.setRole(group.room, account, difference.role)
         return 'done'
       }
       case 'come':
-        return await add(context, group, view, difference.who)
+        return await add(context, group, view, difference)
       case 'go':
-        return await remove(context, group, view, difference.who)
+        return await remove(context, group, view, difference)
     }
   } catch (error) {
     if (!isRefusal(error)) throw error
@@ -56,21 +56,35 @@ export async function carryOver(
   }
 }
 
-/** A Matrix user who takes part in the messenger's group. */
-function memberOf(view: MessengerView, mxid: string | undefined): MatrixUser | undefined {
-  const present = view.present.get(mxid ?? '')
-  return present?.standing === 'accepted' ? present.user : undefined
+/**
+ * The Matrix user who did something there, when they take part in the messenger's group.
+ * @throws EdgeError `behind` (retry) when they have just been added, and their device is about to hear of it
+ */
+async function actorIn(
+  context: PortalContext,
+  { room, state }: OpenGroup,
+  view: MessengerView,
+  difference: Difference,
+): Promise<MatrixUser | undefined> {
+  const mxid = actorOf(state, difference) ?? ''
+  const member = view.members[mxid]
+  const present = view.present.get(mxid)
+  if (present?.standing === 'accepted') return present.user
+  if (member === undefined || context.isOurs(mxid)) return undefined
+  const accepts = present !== undefined && state.matrix.members[mxid]?.membership === 'join'
+  const { device } = await context.users.byAccount(member.account)
+  if (accepts || (await device.room(room)) === undefined) throw new EdgeError('behind')
+  return undefined
 }
 
-/** Whoever invited somebody adds them; where that is nobody of the group (any more), another Matrix user who is in it. */
-function inviterOf(view: MessengerView, place: MatrixPlace | undefined): MatrixUser | undefined {
-  const others = [...view.present.values()].filter(({ standing }) => standing === 'accepted')
-  return memberOf(view, place?.inviter) ?? memberOf(view, place?.by) ?? others[0]?.user
-}
-
-async function add(context: PortalContext, group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
-  const { matrix, asked } = group.state
-  const actor = inviterOf(view, matrix.members[who])
+/**
+ * Whoever invited somebody adds them, and nobody in their stead: what a device of ours commits is what its user did. Where
+ * that is nobody of the group (any more), the invitation is taken back.
+ */
+async function add(context: PortalContext, group: OpenGroup, view: MessengerView, difference: Move): Promise<Attempt> {
+  const { who } = difference
+  const { asked } = group.state
+  const actor = await actorIn(context, group, view, difference)
   if (actor === undefined) return { refused: 'no-member' }
   if (Object.keys(view.members).length >= context.settings.groupMembers) return { refused: 'too-many' }
   if (context.isOurs(who)) {
@@ -130,14 +144,20 @@ async function ask(
   await note(true)
 }
 
-async function remove(context: PortalContext, group: OpenGroup, view: MessengerView, who: string): Promise<Attempt> {
-  const by = group.state.matrix.members[who]?.by
+async function remove(
+  context: PortalContext,
+  group: OpenGroup,
+  view: MessengerView,
+  difference: Move,
+): Promise<Attempt> {
+  const { who } = difference
+  const by = actorOf(group.state, difference)
   const leaving = view.present.get(who)
   // Their device is just coming in: then it can leave.
   if (leaving === undefined && !context.isOurs(who)) throw new EdgeError('behind')
   if (by !== who) {
     const account = view.members[who]?.account
-    const actor = memberOf(view, by)
+    const actor = await actorIn(context, group, view, difference)
     try {
       if (actor !== undefined && account !== undefined) {
         await actor.device.removeMember(group.room, account)

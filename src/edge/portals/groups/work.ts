@@ -1,4 +1,5 @@
 import type { PortalContext } from '../context.ts'
+import { EdgeError } from '../errors.ts'
 import { replacePlaceholders } from '../from-matrix.ts'
 import { tellHeld } from '../reports.ts'
 import { showCapabilities, tellRead } from '../telling.ts'
@@ -18,8 +19,12 @@ export async function workOnGroup(context: PortalContext, id: number, keysCame: 
     if (group.ended) return group.matrixRoom === undefined ? undefined : endGroup(context, group)
     const opened = await openNext(context, group)
     if (opened === 'again') continue
-    if (opened === 'ended') return endGroup(context, (await groups.byId(database, id)) ?? group)
-    return goOn(context, id, opened, keysCame)
+    if (opened === 'ended') {
+      const now = (await groups.byId(database, id)) ?? group
+      return endGroup(context, { ...now, changes: group.changes })
+    }
+    if (group.ahead) await passOver(context, group, opened)
+    return goOn(context, group, opened, keysCame)
   }
 }
 
@@ -59,7 +64,25 @@ async function leaveAll(context: PortalContext, group: GroupPortal, view: Messen
   return 'ended'
 }
 
-async function goOn(context: PortalContext, id: number, found: MessengerView, keysCame: boolean): Promise<void> {
+/**
+ * Something was read by a device that came in later than the portal has come. Where a device of ours that was in the group
+ * before is still to hear of it, what it will read comes first.
+ */
+async function passOver(context: PortalContext, group: GroupPortal, view: MessengerView): Promise<void> {
+  for (const [who, { account }] of Object.entries(view.members)) {
+    if (context.isOurs(who) || view.present.has(who) || group.room === undefined) continue
+    const { device } = await context.users.byAccount(account)
+    if ((await device.room(group.room)) === undefined) throw new EdgeError('behind')
+  }
+  await context.database.transaction((tx) => context.turns.go(tx, group.id))
+}
+
+async function goOn(
+  context: PortalContext,
+  { id, changes }: GroupPortal,
+  found: MessengerView,
+  keysCame: boolean,
+): Promise<void> {
   const { groups, database, outbox } = context
   // What was written before a change goes first, to those who were there.
   await sendToGroup(context, id, found)
@@ -81,4 +104,8 @@ async function goOn(context: PortalContext, id: number, found: MessengerView, ke
     break
   }
   await sendToGroup(context, id, view)
+  if (group.worked === group.changes) return
+  // What the work itself has changed is looked at once more.
+  if (group.changes > changes) return context.wake(id)
+  await groups.noteWorked(database, id, changes)
 }
