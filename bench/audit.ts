@@ -1,14 +1,12 @@
 /**
- * What the compliance log costs: entries appended with their actions and put into the tree, what it adds to a message, and
- * how long a whole log takes to verify, with our tool and with the Go program of test/interop/audit.
- *
- *     node bench/audit.ts [--entries 1000000] [--appends 2000]
+ * What the compliance log costs: entries appended with their actions and put into the tree, what it adds to a message, how
+ * long a whole log takes to verify, with our tool and with the Go program of test/interop/audit, and what an answer to an
+ * auditor takes: `npm run bench -- audit`.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   anEvent,
   emptyFrontier,
@@ -33,6 +31,9 @@ import {
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { type Database, openDatabase } from '../src/store/index.ts'
 import { findPostgres, startPostgres } from '../test/support/postgres.ts'
+import { type MessageCosts, measureMessages } from './audit-message.ts'
+import { measureQueries, type QueryTimes } from './audit-query.ts'
+import type { BenchOptions } from './options.ts'
 import { median } from './statistics.ts'
 
 export interface AuditFigures {
@@ -40,19 +41,29 @@ export interface AuditFigures {
   readonly append: Readonly<
     Record<string, { readonly one: number; readonly twenty: number; readonly sequenced: number }>
   >
-  /** Nanoseconds that a message's two counts take. */
+  /** The same messages with the log and without it. */
+  readonly message: MessageCosts
+  /** Nanoseconds that a message's two counts take: what of it the log can be blamed for. */
   readonly messageNs: number
+  /** How many entries were verified. */
+  readonly entries: number
   /** Bytes of an entry, and what it takes on disk with its share of the tiles. */
   readonly entryBytes: number
   readonly publishedBytes: number
   /** Seconds for the whole log. */
   readonly verifySeconds: { readonly ours: number; readonly go: number | undefined }
+  /** Undefined where PostgreSQL is not installed. */
+  readonly queries: QueryTimes | undefined
 }
 
 const audit = testAudit()
-const rounds = 3
 
-export async function measureAudit({ entries = 1_000_000, appends = 2_000 } = {}): Promise<AuditFigures> {
+export async function measureAudit(
+  { quick, rounds }: BenchOptions,
+  progress: (line: string) => void,
+): Promise<AuditFigures> {
+  const entries = quick ? 20_000 : 1_000_000
+  const appends = quick ? 50 : 2_000
   const home = mkdtempSync(join(tmpdir(), 'silta-bench-audit-'))
   try {
     const append: Record<string, { one: number; twenty: number; sequenced: number }> = {}
@@ -66,15 +77,20 @@ export async function measureAudit({ entries = 1_000_000, appends = 2_000 } = {}
     }
     for (const [name, database] of databases) {
       stack.defer(() => database.close())
-      append[name] = await appending(database, join(home, `log-${name}`), appends)
+      progress(`audit: entries appended, ${name}`)
+      append[name] = await appending(database, { folder: join(home, `log-${name}`), count: appends, rounds })
     }
+    progress('audit: messages with the log and without it')
+    const message = measureMessages(rounds, quick ? 20 : 500)
+    progress(`audit: a log of ${entries} entries is made and verified`)
     const { folder, entryBytes, publishedBytes } = buildOnDisk(join(home, 'log'), entries)
     const ours = await seconds(() =>
       verifyLog(crypto, { read: readLogAt(folder), verifier: testSigner.verifier }).then(() => undefined),
     )
     const go = await goSeconds(home, folder)
+    const queries = findPostgres() ? await measureQueries(quick ? 100_000 : 10_000_000, progress) : undefined
     return {
-      append,
+      ...{ append, message, entries, queries },
       messageNs: await messageCost(databases[0]![1]),
       entryBytes,
       publishedBytes,
@@ -85,7 +101,10 @@ export async function measureAudit({ entries = 1_000_000, appends = 2_000 } = {}
   }
 }
 
-async function appending(database: Database, folder: string, count: number) {
+async function appending(
+  database: Database,
+  { folder, count, rounds }: { folder: string; count: number; rounds: number },
+) {
   let named = 0
   const add = () => database.transaction((tx) => audit.append(tx, anEvent(`name${++named % 50}`)))
   const rate = async (atOnce: number) => {
@@ -169,12 +188,4 @@ async function seconds(work: () => Promise<void>): Promise<number> {
   const begun = performance.now()
   await work()
   return (performance.now() - begun) / 1000
-}
-
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: { entries: { type: 'string', default: '1000000' }, appends: { type: 'string', default: '2000' } },
-  })
-  const figures = await measureAudit({ entries: Number(values.entries), appends: Number(values.appends) })
-  console.log(JSON.stringify(figures, undefined, 2))
 }

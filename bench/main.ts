@@ -2,6 +2,7 @@
 import { cpus } from 'node:os'
 import { nodeMlsProvider } from '../src/mls/provider-node.ts'
 import { findPostgres } from '../test/support/postgres.ts'
+import { measureAudit } from './audit.ts'
 import { measureConversations } from './conversations.ts'
 import { measureFloor } from './floor.ts'
 import { measureGuests } from './guests.ts'
@@ -46,5 +47,6 @@ if (conversations.length > 0) results.conversations = conversations
 if (peer) results.peer = peer.results
 if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
 if (options.names.includes('guests')) results.guests = await measureGuests(options, progress)
+if (options.names.includes('audit')) results.audit = await measureAudit(options, progress)
 if (options.json) console.log(JSON.stringify(results, undefined, 2))
 else for (const line of resultLines(results)) console.log(line)

@@ -22,6 +22,8 @@ Measures Silta against a homeserver in memory, encrypted on both sides. Names ch
   floor                               the cryptography and the commits that a message cannot do without
   mls                                 messages, commits and joins in rooms of 2, 50, 250 and 1,000 members
   guests                              5,000 idle guests, and how soon a first message is in (only when named)
+  audit                               what the compliance log costs, and answers of a million and ten million entries;
+                                      20 minutes and 8 GB on disk (only when named)
   memory                              100,000 messages, memory before and after (only when named)
 
   --quick          short runs, one round: to see that it works, not to compare
@@ -65,7 +67,7 @@ function count(text: string | undefined, usual: number): number {
 
 /** Words of one line are choices of one kind: of each kind that is named, one has to fit. */
 const kinds: readonly (readonly string[])[] = [
-  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'guests'],
+  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'guests', 'audit'],
   ['pglite', 'postgres'],
   ['to-matrix', 'to-messenger'],
   ['1-room', '20-rooms'],

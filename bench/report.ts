@@ -1,3 +1,5 @@
+import type { AuditFigures } from './audit.ts'
+import type { MessageCost } from './audit-message.ts'
 import type { Conversations } from './conversations.ts'
 import { type Floor, rawLimit } from './floor.ts'
 import type { Guests } from './guests.ts'
@@ -15,6 +17,7 @@ export interface Results {
   conversations?: Conversations[]
   memory?: Memory
   guests?: Guests
+  audit?: AuditFigures
   peer?: PeerRuns
 }
 
@@ -28,6 +31,7 @@ export function resultLines(results: Results): string[] {
     ...(mls ? mlsLines(mls) : []),
     ...(memory ? memoryLines(memory) : []),
     ...(results.guests ? guestLines(results.guests) : []),
+    ...(results.audit ? auditLines(results.audit) : []),
     ...(results.peer ? ['', '## Reference peer', '', '```json', JSON.stringify(results.peer), '```'] : []),
   ]
 }
@@ -112,6 +116,46 @@ function guestLines({ idle, resident, heap, firstMessage, onPage }: Guests): str
   const first = 'first message p50 / p95 ms (of)'
   const head = ['idle guests', 'resident KB each', 'heap KB each', `SDK in Node: ${first}`, `Chromium: ${first}`]
   return ['', '## Guests', '', ...table(head, [row])]
+}
+
+function auditLines({ append, message, messageNs, verifySeconds, queries, ...figures }: AuditFigures): string[] {
+  const databases = Object.entries(append)
+  const appended = databases.map(([name, { one, twenty, sequenced }]) => [name, ...[one, twenty, sequenced].map(short)])
+  const costs: [string, keyof MessageCost][] = [
+    ['CPU ms', 'cpuMs'],
+    ['ms from sending to arrival', 'ms'],
+    ['bytes of the database’s log of changes', 'walBytes'],
+    ['calls that write', 'writeCalls'],
+    ['bytes written', 'writtenBytes'],
+  ]
+  const compared = costs.map(([name, cost]) => [
+    name,
+    ...[message.with, message.without].map((side) => short(side[cost])),
+  ])
+  const { ours, go } = verifySeconds
+  return [
+    ...['', '## The compliance log', ''],
+    ...table(['database', 'appended/s, one at a time', 'appended/s, 20 at once', 'put into the tree/s'], appended),
+    ...[
+      '',
+      `A message between two accounts, medians of ${message.rounds} interleaved runs of ${message.messages}:`,
+      '',
+    ],
+    ...table(['a message', 'with the log', 'without'], compared),
+    ...['', `Counting a message takes ${short(messageNs)} ns. An entry has ${short(figures.entryBytes)} bytes,`],
+    `${short(figures.publishedBytes)} on disk with its share of tiles. ${figures.entries} entries are verified in ${short(ours)} s`,
+    `by silta audit verify, in ${go === undefined ? '(no Go)' : short(go)} s by the Go program.`,
+    ...(queries ? queryLines(queries) : []),
+  ]
+}
+
+function queryLines({ entries, sizes, questions }: NonNullable<AuditFigures['queries']>): string[] {
+  const rows = questions.map(({ name, found, median, slowest }) => [name, found, short(median), short(slowest)])
+  return [
+    ...['', `Pages of 100, newest first, of ${entries} entries (${sizes}):`, ''],
+    ...table(['question', 'entries', 'median ms', 'slowest ms'], rows),
+    ...questions.flatMap(({ name, plan }) => ['', `${name}:`, '', '```', plan, '```']),
+  ]
 }
 
 function table(head: readonly (string | number)[], rows: readonly (readonly (string | number)[])[]): string[] {
