@@ -81,9 +81,9 @@ export async function findMarked(context: PortalContext, ghost: GhostId, mark: s
   const path = '/_matrix/client/v3/joined_rooms'
   const { joined_rooms: rooms } = await homeserver.call<{ joined_rooms: string[] }>('GET', path, { as })
   const unknown = await database.query<{ room: string }>(
-    `select room from unnest($1::text[]) as room
-      where not exists (select 1 from portal where matrix_room = room)
-        and not exists (select 1 from bot_room where matrix_room = room)`,
+    `select joined.room from unnest($1::text[]) as joined (room)
+      where not exists (select 1 from portal p where p.matrix_room = joined.room)
+        and not exists (select 1 from bot_room b where b.matrix_room = joined.room)`,
     [rooms],
   )
   for (const { room } of unknown) if ((await homeserver.getState(as, room, markType))?.mark === mark) return room
