@@ -4,7 +4,7 @@
  */
 import { ClientError } from '../../client/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import { codeOf, openRate, type Portals, sayInRoom, waitForKey } from '../portals/index.ts'
+import { codeOf, elapsed, openRate, type Portals, sayInRoom, waitForKey } from '../portals/index.ts'
 import { leadsToPublic, type StoredEvent } from './appservice.ts'
 import { type Answer, type Command, parseCommand, runCommand } from './bot-commands.ts'
 import { botWords } from './bot-words.ts'
@@ -71,7 +71,7 @@ export function openBot({ portals, network, lookUp }: BotOptions): Bot {
       const asker = { portals, network, user: () => users.ensure(sender), known, lookUp: find }
       return await runCommand(asker, command)
     } catch (error) {
-      if (clock() - stored.receivedAt < settings.commandMs) throw error
+      if (elapsed(clock(), stored.receivedAt) < settings.commandMs) throw error
       context.log.warn({ code: codeOf(error) }, 'a command to the bot failed')
       return botWords.fault()
     }
@@ -141,7 +141,7 @@ export function openBot({ portals, network, lookUp }: BotOptions): Bot {
           if (wait !== undefined) return { taken: true, ...wait }
         } catch (error) {
           // The bot was sent away, or may not speak here: asking again changes nothing, and what follows must not wait.
-          if (!isForGood(error) && clock() - stored.receivedAt < triedMs) throw error
+          if (!isForGood(error) && elapsed(clock(), stored.receivedAt) < triedMs) throw error
           context.log.warn({ code: codeOf(error) }, 'a message to the bot was given up')
         }
         await finish(stored)

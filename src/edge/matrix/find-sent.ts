@@ -12,8 +12,8 @@ export interface FindSent {
   readonly sentAt: number
 }
 
-/** Clocks of the homeserver and ours may differ by so much, ms. */
-const clockSlackMs = 5 * 60 * 1000
+/** Clocks of the homeserver and ours may differ by so much, ms: a wrong time zone, too. Pages bound the search anyhow. */
+const clockSlackMs = 24 * 60 * 60 * 1000
 
 /**
  * Looks into the timeline for an event that may have been sent: a repeated PUT is the same event only as long as the

@@ -112,7 +112,9 @@ describe('an event that may have been sent', () => {
   })
 
   it('is looked for no further back than it can be', async () => {
-    const home = timeline(Array.from({ length: 40 }, (_, index) => event(`$${index}`, String(index), index * 100_000)))
+    const home = timeline(
+      Array.from({ length: 40 }, (_, index) => event(`$${index}`, String(index), index * 20_000_000)),
+    )
     assert.equal(await look(home, '39'), undefined)
     assert.ok(home.pages() < 5)
   })

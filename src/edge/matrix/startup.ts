@@ -48,8 +48,8 @@ export async function startMatrix(options: StartupOptions): Promise<{ recovered:
 }
 
 async function recover({ appservice, ghosts, log, signal }: StartupOptions): Promise<void> {
-  const until = Date.now() + backlogMs
-  for (let before = -1; before !== appservice.transactions && Date.now() < until; await delay(quietMs))
+  const until = performance.now() + backlogMs
+  for (let before = -1; before !== appservice.transactions && performance.now() < until; await delay(quietMs))
     before = appservice.transactions
   for (let wait = recoverWaitMs; !signal?.aborted; wait = Math.min(wait * 2, recoverWaitMaxMs)) {
     try {

@@ -28,6 +28,7 @@ import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
 export type { PortalContext } from './context.ts'
+export { elapsed } from './elapsed.ts'
 export { holdLeases } from './leases.ts'
 export { waitForKey } from './missing-key.ts'
 export type { Portal } from './portal-table.ts'

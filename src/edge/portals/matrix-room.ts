@@ -2,6 +2,7 @@ import { toBase64Url } from '../../crypto/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { HomeserverError, type Json } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { elapsed } from './elapsed.ts'
 import { EdgeError } from './errors.ts'
 import type { Portal } from './portal-table.ts'
 import { markType, postureType, type Unfit } from './state-types.ts'
@@ -59,7 +60,7 @@ export async function makeMatrixRoom(
   if (portal.making !== undefined) {
     const found = await findMarked(context, ghost, portal.making)
     if (found === undefined) {
-      const waited = context.clock() - (portal.makingAskedAt ?? 0)
+      const waited = elapsed(context.clock(), portal.makingAskedAt ?? 0)
       if (waited < context.settings.roomSettleMs) throw new EdgeError('making')
       return create(portal.making)
     }

@@ -23,4 +23,8 @@ describe('a message whose key is missing', () => {
   it('gives it up in the end when the homeserver never answers', () => {
     assert.equal(wait(300_000, 0), 0)
   })
+  it('does not wait for a clock that was set back', () => {
+    assert.equal(wait(-3_600_000, 0), 0)
+    assert.equal(wait(-1_000, 0), 3_000)
+  })
 })

@@ -1,4 +1,5 @@
 import type { StoredEvent } from '../matrix/appservice.ts'
+import { elapsed } from './elapsed.ts'
 import type { PortalSettings } from './settings.ts'
 
 /**
@@ -12,7 +13,7 @@ export function waitForKey(
   { receivedAt }: Pick<StoredEvent, 'receivedAt'>,
   { inboxReadAt }: { readonly inboxReadAt: number },
 ): number {
-  const waited = now - receivedAt
+  const waited = elapsed(now, receivedAt)
   if (waited >= missingKeyMostMs || (waited >= missingKeyMs && inboxReadAt > receivedAt)) return 0
   return Math.max(1, Math.min(missingKeyRetryMs, waited < missingKeyMs ? missingKeyMs - waited : missingKeyRetryMs))
 }

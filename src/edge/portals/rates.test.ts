@@ -13,6 +13,11 @@ test('each key has its own tokens, which come back with time and never pile up',
   assert.equal(taken('a', 5), 1)
   now += 3_600_000
   assert.equal(taken('a', 5), 3)
+  // A clock that is set back takes nothing away, and time goes on from there.
+  now -= 3_600_000
+  assert.equal(taken('a', 5), 0)
+  now += 20_000
+  assert.equal(taken('a', 5), 1)
 })
 
 test('keys that nobody uses are forgotten', () => {

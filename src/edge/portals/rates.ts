@@ -14,7 +14,7 @@ export function openRate(perMinute: number, clock: () => number): Rate {
     take(key) {
       const now = clock()
       const { left, at } = buckets.get(key) ?? { left: perMinute, at: now }
-      const filled = Math.min(perMinute, left + ((now - at) / 60_000) * perMinute)
+      const filled = Math.min(perMinute, left + (Math.max(0, now - at) / 60_000) * perMinute)
       buckets.delete(key)
       buckets.set(key, { left: filled >= 1 ? filled - 1 : filled, at: now })
       for (const oldest of buckets.keys()) {

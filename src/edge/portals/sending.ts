@@ -5,6 +5,7 @@ import { findSent, transactionId } from '../matrix/find-sent.ts'
 import { HomeserverError } from '../matrix/homeserver.ts'
 import type { Loss } from '../matrix/translate/index.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
+import { elapsed } from './elapsed.ts'
 import { makeEvents } from './outbox-events.ts'
 import type { OutboxEvent, OutboxItem } from './outbox-table.ts'
 import type { OpenPortal } from './portal-table.ts'
@@ -92,7 +93,7 @@ async function put(
         if (!(error instanceof HomeserverError) || error.status !== 403) throw error
       })
     }
-    if (item.firstPutAt !== undefined && clock() - item.firstPutAt > settings.sendMemoryMs) {
+    if (item.firstPutAt !== undefined && elapsed(clock(), item.firstPutAt) > settings.sendMemoryMs) {
       const found = await findSent(homeserver, { as, room, content, sentAt: item.firstPutAt }, settings)
       if (found !== undefined) return found
     }
@@ -102,7 +103,7 @@ async function put(
     if (clock() - item.createdAt > settings.outboxExpiryMs) return { outcome: 'rejected', code: 'expired' }
     if (error.retry || error.status === 401) throw error
     // A ghost that was sent away, or has just moved to another room: its portal knows in a moment.
-    const since = item.firstPutAt === undefined ? 0 : clock() - item.firstPutAt
+    const since = item.firstPutAt === undefined ? 0 : elapsed(clock(), item.firstPutAt)
     if (error.status === 403 && since < settings.refusedMs) throw error
     return { outcome: 'rejected', code: error.errcode === 'M_TOO_LARGE' ? 'too-large' : 'refused' }
   }

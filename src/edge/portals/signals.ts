@@ -120,9 +120,9 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
   }
   const startTyping = (key: string, device: Device, room: RoomId) => {
     if (typing.has(key) || typing.size >= mostTyping) return
-    const since = Date.now()
+    const since = performance.now()
     const timer = setInterval(() => {
-      if (Date.now() - since > longestMs) stopTyping(key, true)
+      if (performance.now() - since > longestMs) stopTyping(key, true)
       else device.typing(room).catch(() => stopTyping(key, false))
     }, renewMs)
     timer.unref()

@@ -44,6 +44,8 @@ export interface StubOptions {
   /** How many events a room keeps. */
   readonly keepEvents?: number
   readonly appservicePort?: number
+  /** Its clock, ms. */
+  readonly clock?: () => number
 }
 
 export async function stubHomeserver(options: StubOptions = {}): Promise<StubHomeserver> {
@@ -84,6 +86,7 @@ export async function stubHomeserver(options: StubOptions = {}): Promise<StubHom
   const rooms = stubRooms({
     domain,
     keep: options.keepEvents,
+    clock: options.clock,
     onEvent(event, room) {
       let toAppservice = false
       for (const [member, value] of room.members) {

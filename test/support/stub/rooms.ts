@@ -27,14 +27,16 @@ export interface RoomsOptions {
   readonly domain: string
   /** How many events a room keeps; the oldest go first. All unless said otherwise. */
   readonly keep?: number | undefined
+  /** The homeserver's clock, ms. */
+  readonly clock?: (() => number) | undefined
   /** Told of each event, with who has to see it: members, and who it is about. */
   onEvent(event: StubEvent, room: StubRoom): void
 }
 
 /** Rooms in memory. It checks who is in a room and nothing else: no power levels, no federation, one version of rooms. */
-export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, onEvent }: RoomsOptions) {
+export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, clock = Date.now, onEvent }: RoomsOptions) {
   const rooms = new Map<string, StubRoom>()
-  /** Path of a send with its transaction id → event id, for good: Synapse forgets after half an hour. */
+  /** Path of a send with its transaction id → event id, for good unless it is made to forget. */
   const sent = new Map<string, string>()
   let numbers = 0
 
@@ -50,7 +52,7 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, onEvent }: 
       sender,
       room_id: room.id,
       content,
-      origin_server_ts: Date.now(),
+      origin_server_ts: clock(),
       ...(stateKey === undefined ? {} : { state_key: stateKey }),
     }
     if (stateKey !== undefined) {
@@ -133,6 +135,8 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, onEvent }: 
       requireJoined(room, sender)
       return append(room, sender, type, content, key).event_id
     },
+    /** As Synapse does after half an hour: what was sent can no more be told by its transaction id. */
+    forgetSent: () => sent.clear(),
     joinedRooms: (user: string): string[] =>
       [...rooms.values()].filter((room) => room.members.get(user) === 'join').map((room) => room.id),
     /** Newest first, from a place that the last page named. */

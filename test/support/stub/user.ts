@@ -29,6 +29,8 @@ export interface StubUser {
   /** An encrypted room with these invited. */
   createRoom(invite: readonly string[]): string
   leave(room: string): void
+  /** The next message in the room is under a room key of its own. */
+  newRoomKey(room: string): void
   /** Resolves when all that has come so far is read. */
   idle(): Promise<void>
   /** @internal of the homeserver */
@@ -208,6 +210,7 @@ export async function stubUser({
         invite: [...invite],
       }),
     leave: (room) => rooms.leave(room, user),
+    newRoomKey: (room) => void served.set(room, messagesPerKey),
     async idle() {
       for (let before: unknown; before !== last; ) {
         before = last

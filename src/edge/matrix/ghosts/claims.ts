@@ -48,7 +48,7 @@ export function createClaims({ homeserver, attempts, retryMs }: ClaimsOptions): 
 
   const claimFrom = async (as: Masquerade, asked: Wanted): Promise<Claimed> => {
     const claimed: Claimed = {}
-    let wanted = only(asked, (user, device) => (empty.get(name(user, device))?.until ?? 0) <= Date.now())
+    let wanted = only(asked, (user, device) => (empty.get(name(user, device))?.until ?? 0) <= performance.now())
     for (let attempt = 1; Object.keys(wanted).length > 0; attempt++) {
       for (const [user, devices] of Object.entries(await claimOnce(as, wanted)))
         for (const [device, keys] of Object.entries(devices)) {
@@ -72,7 +72,7 @@ export function createClaims({ homeserver, attempts, retryMs }: ClaimsOptions): 
     const waitMs = before === undefined ? emptyMs : Math.min(before * 2, emptyMaxMs)
     const key = name(user, device)
     empty.delete(key)
-    empty.set(key, { until: Date.now() + waitMs, waitMs })
+    empty.set(key, { until: performance.now() + waitMs, waitMs })
     const oldest = empty.size > emptyLimit ? empty.keys().next().value : undefined
     if (oldest !== undefined) empty.delete(oldest)
   }

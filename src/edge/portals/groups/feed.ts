@@ -1,5 +1,6 @@
 import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { PortalContext } from '../context.ts'
+import { elapsed } from '../elapsed.ts'
 import { type Handled, passOn } from '../from-matrix.ts'
 import { words } from '../words.ts'
 import { portalFor } from './speaking.ts'
@@ -78,7 +79,8 @@ async function takeMessage(context: PortalContext, group: GroupPortal, stored: S
   // They have come and are being added; or they were in it when they wrote, and have just gone.
   const coming = matrix?.members[sender]?.membership === 'join' && base.members[sender] === undefined
   const accepting = info?.standing === 'requested'
-  if ((coming || accepting) && clock() - receivedAt < settings.groupJoinMs) return { retryAfterMs: settings.retryMs }
+  if ((coming || accepting) && elapsed(clock(), receivedAt) < settings.groupJoinMs)
+    return { retryAfterMs: settings.retryMs }
   await context.database.transaction(async (tx) => {
     const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: words.notInGroup() }
     await context.outbox.add(tx, group.id, 'status', JSON.stringify(status))
