@@ -430,6 +430,27 @@ describe('a device', () => {
     assert.deepEqual(within, ['32'])
   })
 
+  test('stores several messages together, in their order, or none of them', async () => {
+    const { alice, room, heardByBob } = await pair()
+    const key = (number: number) => new Uint8Array(16).fill(number)
+    const several = [1, 2, 1, 3].map((number) => ({ content: text(`number ${number}`), key: key(number) }))
+    await assert.rejects(
+      alice.device.sendAll(room, several, () => Promise.reject(new Error('the application failed'))),
+      /the application failed/,
+    )
+    await (await alice.device.send(room, text('number 2'), { key: key(2) })).accepted
+    const fresh: boolean[][] = []
+    const sent = await alice.device.sendAll(room, several, async (_, ids) => {
+      fresh.push(ids.map((id) => id !== undefined))
+    })
+    const places = await Promise.all(sent.map(({ accepted }) => accepted))
+    assert.deepEqual(fresh, [[true, false, false, true]])
+    assert.deepEqual(sent[2]?.messageId, sent[0]?.messageId)
+    assert.deepEqual(places[2], places[0])
+    await (await alice.device.send(room, text('after'))).accepted
+    await expectTexts(heardByBob, ['number 2', 'number 1', 'number 3', 'after'])
+  })
+
   test('tells of a handler that fails and hands the message over again', async () => {
     const { alice, bob, room } = await pair()
     const seen: string[] = []

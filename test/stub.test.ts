@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { textMessage } from '../src/content/index.ts'
+import { readText, textMessage } from '../src/content/index.ts'
 import type { RoomId } from '../src/identity/index.ts'
+import { hex } from './support/edge-world.ts'
 import { type MessengerPerson, newPerson } from './support/messenger-person.ts'
 import { until } from './support/provider.ts'
 import { startTestService, type TestService } from './support/service.ts'
@@ -63,6 +64,32 @@ describe('a conversation with a homeserver that comes, goes and loses answers', 
       await Promise.all([carolSays(`answer lost ${round}`), aliceSays(`answer lost to me ${round}`)])
       await settled()
     }
+  })
+
+  it('has much that came together: an answer finds what it answers, what cannot cross is told, the rest crosses', async () => {
+    const heard: { id: string; inReplyTo: string | undefined }[] = []
+    const off = carol.device.on('message', ({ messageId, content }) => {
+      if (readText(content) !== undefined)
+        heard.push({ id: hex(messageId), inReplyTo: content.inReplyTo && hex(content.inReplyTo) })
+    })
+    const notices = () => alice.seen.filter(({ content }) => content.msgtype === 'm.notice').length
+    const before = notices()
+    await service.kill()
+    fromAlice.push('first', 'second', 'to the first', 'last')
+    const first = await alice.send(matrixRoom, 'first')
+    await alice.send(matrixRoom, 'second')
+    await alice.send(matrixRoom, 'to the first', { 'm.relates_to': { 'm.in_reply_to': { event_id: first } } })
+    await alice.send(matrixRoom, 'cannot cross', { msgtype: 'm.image', url: 'mxc://stub.test/picture' })
+    await alice.send(matrixRoom, 'last')
+    await service.start()
+    await settled()
+    off()
+    assert.deepEqual(
+      heard.map(({ inReplyTo }) => inReplyTo),
+      [undefined, undefined, heard[0]?.id, undefined],
+    )
+    await until('the notice', () => notices() > before, patienceMs)
+    assert.equal(notices(), before + 1)
   })
 
   it('goes away and comes back: nothing is lost', async () => {

@@ -150,6 +150,13 @@ export interface SendOptions {
   within?: (tx: StorageTx, messageId: Uint8Array) => Promise<void>
 }
 
+/** One of several messages that are sent together. */
+export interface Outgoing {
+  content: OutgoingContent
+  /** As in `SendOptions`. */
+  key?: Uint8Array
+}
+
 export interface Sent {
   messageId: Uint8Array
   /**
@@ -282,6 +289,7 @@ export interface Received extends LogPosition {
   messageId: Uint8Array
 }
 export interface ReceivedMessage extends Received {
+  roomKind: RoomKind
   content: MimiContent
 }
 
@@ -438,6 +446,17 @@ export interface Device extends AsyncDisposable {
   leave(room: RoomId): Promise<void>
 
   send(room: RoomId, content: OutgoingContent, options?: SendOptions): Promise<Sent>
+  /**
+   * Several messages, in their order, stored in one transaction: all of them or, when it throws, none.
+   *
+   * @param within runs in that transaction, with the ids of the messages that are new; undefined for those that were sent
+   *   under their key before. Not when all of them were.
+   */
+  sendAll(
+    room: RoomId,
+    messages: readonly Outgoing[],
+    within?: (tx: StorageTx, fresh: readonly (Uint8Array | undefined)[]) => Promise<void>,
+  ): Promise<Sent[]>
   /**
    * The person has seen this message of another, and those before it. Told to the room, many in one, or when the account
    * does not send read receipts to its other devices alone. That messages have come is told by itself.

@@ -150,7 +150,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     settings: { ...matrixSettings, ...portalSettings },
     ...instruments,
     host: provider,
-    finishEvent: (tx, id) => appservice.finishEvent(tx, id),
+    finishEvent: (tx, ...ids) => appservice.finishEvent(tx, ...ids),
     storeMissed: (tx, handled, missed) => appservice.storeMissed(tx, handled, missed),
     wakeRoom: (room) => appservice.wake(room),
   })

@@ -12,6 +12,11 @@ export interface Queryable {
 
 export interface Transaction extends Queryable {
   /**
+   * Runs at the end of the transaction's work, in the order of registration, when that has not thrown: what was gathered
+   * meanwhile is written at once. What it throws undoes the transaction.
+   */
+  beforeCommit(last: () => Promise<void>): void
+  /**
    * Runs after the commit, in the order of registration, before `transaction` gives its result; never after a rollback.
    * For wake-ups and the like: what it throws is reported and changes nothing.
    */

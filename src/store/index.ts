@@ -16,3 +16,4 @@ export { acquireLease, assertFence, type Lease, type LeaseRequest, releaseLease,
 export { lockDirectory } from './lock.ts'
 export { openDatabase } from './open.ts'
 export { createSealer, type Sealer } from './sealer.ts'
+export { gathered } from './transactions.ts'

@@ -23,6 +23,24 @@ export function afterCommits(onFault: ((fault: unknown) => void) | undefined) {
 }
 
 /**
+ * Something that a transaction gathers, made when it is first asked for, and written when the transaction's work is done.
+ */
+export function gathered<T>(
+  make: () => T,
+  write: (transaction: Transaction, all: T) => Promise<void>,
+): (transaction: Transaction) => T {
+  const all = new WeakMap<Transaction, T>()
+  return (transaction) => {
+    const known = all.get(transaction)
+    if (known !== undefined) return known
+    const fresh = make()
+    all.set(transaction, fresh)
+    transaction.beforeCommit(() => write(transaction, fresh))
+    return fresh
+  }
+}
+
+/**
  * The transaction that `work` is given. Its statements run one after the other, also when they were asked for at once;
  * those that are left when the work ends are refused, since they would run outside of it.
  */
@@ -32,9 +50,11 @@ export async function giveTransaction<T>(
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const alone = takeTurns()
+  const lasts: (() => Promise<void>)[] = []
   let over = false
   try {
-    return await work({
+    const result = await work({
+      beforeCommit: (last) => void lasts.push(last),
       afterCommit,
       query: <Row>(text: string, parameters?: readonly unknown[]) =>
         alone(async () => {
@@ -42,6 +62,8 @@ export async function giveTransaction<T>(
           return query<Row>(text, parameters)
         }),
     })
+    for (const last of lasts) await last()
+    return result
   } finally {
     over = true
     await alone(async () => undefined)

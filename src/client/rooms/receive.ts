@@ -68,6 +68,7 @@ const position = (room: RoomId, entry: Deliver) => ({
 async function receiveMessage(context: Context, work: RoomWork, entry: Deliver): Promise<void> {
   const at = position(work.id, entry)
   if (entry.own) {
+    if (at.seq <= (work.record?.settled ?? 0)) return
     // One is under way at a time, so it is the oldest, or it was settled by the provider's answer.
     const first = await firstSubmission(work)
     if (first?.value.message && equalBytes(first.value.message, entry.message))
@@ -102,7 +103,8 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   await noteProfile(context, work.tx, leaf.address, content, guestOf)
   await noteCapabilities(work.tx, leaf, content)
   const id = messageId(context.crypto, { sender: leaf.address, room: work.id, encoded: plaintext, salt: content.salt })
-  const received = { ...at, sender: leaf.address, senderDevice: leaf.deviceId, own, messageId: id, content }
+  const roomKind = work.record?.kind ?? 'direct'
+  const received = { ...at, roomKind, sender: leaf.address, senderDevice: leaf.deviceId, own, messageId: id, content }
   await context.events.run('message', received, work.tx)
   await noteReceipts(context, work, received)
   if (!own) work.afterwards(() => context.typing.spoke(work.id, leaf.address))

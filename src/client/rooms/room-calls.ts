@@ -4,14 +4,14 @@ import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { accounts, type MemberLeaf, ownProfile, rooms } from '../state/records.ts'
 import { inRoom, lookIntoRoom } from '../state/room-work.ts'
-import type { Device, Member, RoomStanding, Sent, StorageTx } from '../types.ts'
+import type { Device, Member, RoomStanding, StorageTx } from '../types.ts'
 import { roomView, tellRoom, visible } from './announce.ts'
 import { capabilitiesOf } from './capabilities.ts'
 import { groupEpoch } from './group-state.ts'
 import { directRoom } from './reach.ts'
 import { markRead } from './receipts.ts'
 import { postureOf } from './roster.ts'
-import { addSubmission, alreadySent } from './submissions.ts'
+import { sendAll } from './send-calls.ts'
 import type { Workers } from './workers.ts'
 
 type RoomCalls = Pick<
@@ -23,6 +23,7 @@ type RoomCalls = Pick<
   | 'decline'
   | 'leave'
   | 'send'
+  | 'sendAll'
   | 'markRead'
   | 'typing'
   | 'capabilities'
@@ -71,37 +72,12 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
       await stand(room, 'left')
     },
 
-    async send(room, content, { key, within } = {}): Promise<Sent> {
-      if (context.signal.aborted) throw new ClientError('closed')
-      if (context.self.unlinked) throw new ClientError('unlinked')
-      if (key && (key.length < 16 || key.length > 32)) throw new ClientError('malformed', 'a key has 16 to 32 bytes')
-      let waiting: Sent['accepted'] | undefined
-      const sent = await inRoom(context, room, async (work) => {
-        if (!work.record || !visible(work.record)) throw new ClientError('no-such-room')
-        if (work.record.standing === 'left' || work.record.standing === 'declined') throw new ClientError('not-allowed')
-        const earlier = key && (await alreadySent(work, key))
-        if (earlier) return earlier
-        // Whoever answers a stranger has accepted them, and shows who they are.
-        if (work.record.standing === 'requested') {
-          work.update({ standing: 'accepted', profileOwed: true })
-          await tellRoom(context, work)
-        }
-        const messageId = await addSubmission(context, work, content, key)
-        await within?.(work.tx, messageId)
-        // Listened for before anything else can happen in the room.
-        work.afterwards(() => {
-          waiting = context.sends.wait(messageId)
-        })
-        return { messageId, seq: undefined, timestampMs: undefined }
-      })
-      const { messageId, seq, timestampMs } = sent
-      if (seq !== undefined && timestampMs !== undefined)
-        return { messageId, accepted: Promise.resolve({ seq, timestampMs }) }
-      const accepted = waiting ?? context.sends.wait(messageId)
-      await context.step('client.submission.stored')
-      workers.send(room)
-      return { messageId, accepted }
+    async send(room, content, { key, within } = {}) {
+      const one = { content, ...(key && { key }) }
+      const stored = within && ((tx: StorageTx, [id]: readonly (Uint8Array | undefined)[]) => id && within(tx, id))
+      return (await sendAll(context, workers, room, [one], stored))[0]!
     },
+    sendAll: (room, messages, within) => sendAll(context, workers, room, messages, within),
 
     markRead: (room, messageId) => markRead(context, room, messageId),
     typing: (room, on = true) => context.typing.say(room, on),

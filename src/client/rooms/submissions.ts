@@ -84,6 +84,7 @@ export async function settleSubmission(
 ): Promise<void> {
   await submissions.delete(work.tx, key)
   const { seq, timestampMs } = at
+  if (seq > (work.record?.settled ?? 0)) work.update({ settled: seq })
   const { messageId } = value
   if (value.keyGiven)
     await sentKeys.put(work.tx, sentKey(work.id, value.key), { messageId, at: context.clock(), seq, timestampMs })

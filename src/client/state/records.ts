@@ -94,6 +94,8 @@ export interface RoomRecord {
   awaitsInvite?: boolean
   /** Counts messages: the next one's place in the order of sending. */
   sends?: number
+  /** Place in the log of the newest of them that is known to be there: what comes before it need not be looked for. */
+  settled?: number
   /** Of a group, as the last commit left it: its name, and what this account is in it. */
   group?: { name: string; role: Role }
   /** Removals that the hub proposed, each with the manifest that its commit must carry. */

@@ -120,17 +120,34 @@ function readerOver(
       throw asClientError(error, 'storage')
     }
   }
+  /** Keys that were asked for in this turn, and the answer to all of them. */
+  const asked = new Map<string, { keys: Set<string>; found: Promise<Map<string, Uint8Array>> }>()
+  const read = async (collection: string) => {
+    // What is asked for at once is read by one statement.
+    await Promise.resolve()
+    const keys = [...asked.get(collection)!.keys]
+    asked.delete(collection)
+    const rows = await sql.query<{ key: string; value: Uint8Array }>(
+      'select key, value from device_state where namespace = $1 and collection = $2 and key = any($3::text[])',
+      [namespace, collection, keys],
+    )
+    const found = new Map(rows.map(({ key, value }) => [key, open(collection, key, value)]))
+    for (const key of keys) cache.set(cached(collection, key), found.get(key) ?? null)
+    return found
+  }
   return {
     async get(collection, key) {
       const known = cache.get(cached(collection, key))
       if (known !== undefined) return known?.slice()
-      const [row] = await sql.query<{ value: Uint8Array }>(
-        'select value from device_state where namespace = $1 and collection = $2 and key = $3',
-        [namespace, collection, key],
-      )
-      const value = row && open(collection, key, row.value)
-      cache.set(cached(collection, key), value ?? null)
-      return value?.slice()
+      let together = asked.get(collection)
+      if (together === undefined) {
+        const keys = new Set<string>()
+        together = { keys, found: Promise.resolve(new Map()) }
+        asked.set(collection, together)
+        together.found = read(collection)
+      }
+      together.keys.add(key)
+      return (await together.found).get(key)?.slice()
     },
     async list(collection, prefix, limit) {
       const rows = await sql.query<{ key: string; value: Uint8Array }>(

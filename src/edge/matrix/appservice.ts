@@ -23,8 +23,8 @@ export interface Appservice {
   readonly routes: Hono
   /** Hands over what was stored before; events of transactions that come in are handed over from now on. */
   start(): Promise<void>
-  /** Deletes a stored event, in the transaction that holds its effects. */
-  finishEvent(tx: Transaction, id: number): Promise<void>
+  /** Deletes stored events, in the transaction that holds their effects. */
+  finishEvent(tx: Transaction, ...ids: readonly number[]): Promise<void>
   /**
    * Stores events of a room that the homeserver did not push, oldest first, right behind the one that is being handled
    * and before all that came after it; in the transaction that finishes that one. The handler must end with that one: what
@@ -119,7 +119,7 @@ export function createAppservice(options: AppserviceOptions): Appservice {
   return {
     routes,
     start: () => feed.start(),
-    finishEvent: (tx, id) => feed.finish(tx, id),
+    finishEvent: (tx, ...ids) => feed.finish(tx, ids),
     storeMissed: (tx, handled, missed) => storeMissed(tx, options.sealer, handled, missed),
     wake: (room) => feed.wake(room),
     async idle() {

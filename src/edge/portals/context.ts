@@ -41,8 +41,8 @@ export interface PortalContext {
   readonly timers: EdgeInstruments['timers']
   /** Whether a Matrix id is one of our ghosts', or the bot's. */
   isOurs(mxid: string): boolean
-  /** Deletes a stored event of the homeserver, in the transaction that holds its effects. */
-  finishEvent(tx: Transaction, id: number): Promise<void>
+  /** Deletes stored events of the homeserver, in the transaction that holds their effects. */
+  finishEvent(tx: Transaction, ...ids: readonly number[]): Promise<void>
   /** Stores events that the homeserver did not push, right behind the one being handled, in the transaction that finishes it. */
   storeMissed(tx: Transaction, handled: StoredEvent, missed: readonly Json[]): Promise<void>
   /** Hands over a Matrix room's waiting events now. */

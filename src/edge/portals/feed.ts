@@ -15,25 +15,33 @@ export async function takeEvents(
   events: readonly StoredEvent[],
 ): Promise<{ taken: true; retryAfterMs?: number } | undefined> {
   const { portals, database } = context
-  for (const [index, stored] of events.entries()) {
+  for (let next = 0; next < events.length; ) {
     const found = await portals.byMatrixRoom(database, room)
     const portal = found && (await withUser(context, found))
     if (portal === undefined) {
-      if (index === 0) return undefined
+      if (next === 0) return undefined
       return { taken: true }
     }
     await context.users.byAccount(portal.account)
+    const stored = events[next]!
+    const isWritten = (one: StoredEvent) =>
+      one.sender === portal.mxid && one.stateKey === undefined && portal.state !== 'ended'
+    if (isWritten(stored)) {
+      // What was written with nothing else in between goes together.
+      const other = events.findIndex((one, index) => index > next && !isWritten(one))
+      const written = events.slice(next, other < 0 ? events.length : other)
+      const handled = await passOn(context, portal, written)
+      if (handled !== 'done') return { taken: true, retryAfterMs: handled.retryAfterMs }
+      next += written.length
+      continue
+    }
+    next++
     if (stored.type === 'm.room.member' && stored.stateKey !== undefined) {
       await memberChanged(context, portal, stored)
       // What was missed before the ghost had joined comes now, before the rest of these.
       if (stored.stateKey === portal.ghost) return { taken: true }
     } else if (stored.type === 'm.room.tombstone' && stored.stateKey === '') await roomReplaced(context, portal, stored)
-    else if (stored.sender !== portal.mxid || stored.stateKey !== undefined || portal.state === 'ended') {
-      await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
-    } else {
-      const handled = await passOn(context, portal, stored)
-      if (handled !== 'done') return { taken: true, retryAfterMs: handled.retryAfterMs }
-    }
+    else await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
   }
   return { taken: true }
 }

@@ -9,125 +9,122 @@ import { circleOf } from './circle.ts'
 import { owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
 import type { LateEvent } from './late-events.ts'
-import { waitForKey } from './missing-key.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
+import { type Plain, type ReadEvent, readEvents, replaysAmong, withRelation } from './read-events.ts'
 import { lossWords, placeholderText, refusalWords, untranslatableWords, words } from './words.ts'
 
 type Json = Record<string, unknown>
 
-/** What became of a stored event: it is finished, or the room waits with it for so long. */
+/** What became of stored events: all are finished, or the room waits with the first that is not for so long. */
 export type Handled = 'done' | { retryAfterMs: number }
 
 /**
- * A message of the Matrix user: decrypted as the ghost, translated, and given to their device, whose transaction also
- * deletes the stored event. The event's id is the key of the submission, so that a repetition is the same message.
+ * Messages of one Matrix user, in order: decrypted as the ghost, translated, and given to their device all together. Its
+ * transaction also deletes the stored events. An event's id is the key of its submission, so that a repetition is the
+ * same message.
  */
-export async function passOn(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Handled> {
+export async function passOn(
+  context: PortalContext,
+  portal: OpenPortal,
+  events: readonly StoredEvent[],
+): Promise<Handled> {
   // A conversation that is begun anew still has the room of the last one.
-  if (portal.room === undefined || portal.state === 'wanted') return holdBack(context, portal, stored)
-  const read = await readEvent(context, portal, stored)
-  if ('retryAfterMs' in read) return read
-  if ('placeholder' in read) {
-    context.counters.count('placeholders')
-    context.counters.count('decryption_failures', { reason: 'no-key' })
-    const late = (messageId: Uint8Array): LateEvent => ({
-      eventId: stored.eventId,
-      placeholder: messageId,
-      event: stored.event,
-    })
-    const tellMissing = async (tx: Transaction, messageId: Uint8Array) => {
+  if (portal.room === undefined || portal.state === 'wanted') return holdBack(context, portal, events)
+  const { all, stopped } = await readEvents(context, portal, events)
+  const replays = await replaysAmong(context, portal, all)
+  let batch: Submission[] = []
+  const submitBatch = async () => {
+    const taken = batch
+    batch = []
+    await submit(context, portal, taken)
+  }
+  for (const one of all) {
+    const { stored, read } = one
+    const target = 'type' in read ? replyTargetOf(read.content) : undefined
+    // What it answers has no message id yet.
+    if (batch.some(({ stored }) => stored.eventId === target)) await submitBatch()
+    const next = replays.has(one) ? 'nothing' : await submissionOf(context, portal, stored, read)
+    if (typeof next === 'object' && 'content' in next) batch.push(next)
+    else {
+      await submitBatch()
+      await (next === 'nothing' ? finish(context, portal, stored) : refuse(context, portal, stored, next.said))
+    }
+  }
+  await submitBatch()
+  if (stopped instanceof Error) throw stopped
+  return stopped ?? 'done'
+}
+
+/** What a message's device is given, and what is noted with it. */
+interface Submission {
+  readonly stored: StoredEvent
+  readonly content: ContentDraft
+  readonly note: { readonly origin?: Uint8Array | undefined; readonly reported?: boolean }
+  also(tx: Transaction, messageId: Uint8Array): Promise<void>
+}
+
+async function submissionOf(
+  context: PortalContext,
+  portal: OpenPortal,
+  stored: StoredEvent,
+  read: ReadEvent['read'],
+): Promise<Submission | { said: string } | 'nothing'> {
+  if ('said' in read) return read
+  if ('placeholder' in read) return placeholderFor(context, portal, stored)
+  const result = await translate(context, portal, read)
+  if ('nothing' in result) return 'nothing'
+  if (isRefused(result)) {
+    context.counters.count('refused', { way: 'from-matrix', code: result.code })
+    return { said: untranslatableWords(result.code) }
+  }
+  context.counters.count('messages', { way: 'from-matrix' })
+  return {
+    stored,
+    content: result.content,
+    note: { origin: read.origin },
+    async also(tx) {
+      await tellLosses(context, tx, portal, result.losses)
+      if (portal.state === 'requested') {
+        const status = { eventId: stored.eventId, status: 'PENDING' }
+        await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
+        tx.afterCommit(() => context.wake(portal.id))
+      }
+      if (read.unsigned) await tellOnce(context, tx, portal, 'unsigned-device', words.unsignedDevice())
+    },
+  }
+}
+
+/** The key has not come: what stands in the message's place until it does. */
+function placeholderFor(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Submission {
+  context.counters.count('placeholders')
+  context.counters.count('decryption_failures', { reason: 'no-key' })
+  return {
+    stored,
+    content: textMessage({ plain: placeholderText }),
+    // That the placeholder arrives is not the message's arrival.
+    note: { reported: true },
+    async also(tx, messageId) {
       const told = (await context.late.of(tx, portal.id)).length > 0
-      await context.late.add(tx, portal.id, late(messageId))
+      const late: LateEvent = { eventId: stored.eventId, placeholder: messageId, event: stored.event }
+      await context.late.add(tx, portal.id, late)
       const said = words.keyMissing()
       const status = { eventId: stored.eventId, status: 'FAIL_RETRIABLE', message: said }
       await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
       if (!told) await context.outbox.add(tx, portal.id, 'notice', said)
       tx.afterCommit(() => context.wake(portal.id))
-    }
-    // That the placeholder arrives is not the message's arrival.
-    const note = { reported: true }
-    return submit(context, portal, stored, textMessage({ plain: placeholderText }), tellMissing, note)
+    },
   }
-  if ('said' in read) return refuse(context, portal, stored, read.said)
-  const { origin } = read
-  if (origin !== undefined && (await context.messages.isReplay(context.database, portal.id, origin, stored.eventId))) {
-    // A homeserver can hand an old message over anew; the encryption alone does not show it.
-    context.counters.count('faults', { code: 'replayed' })
-    return finish(context, portal, stored)
-  }
-  const result = await translate(context, portal, read)
-  if ('nothing' in result) return finish(context, portal, stored)
-  if (isRefused(result)) {
-    context.counters.count('refused', { way: 'from-matrix', code: result.code })
-    return refuse(context, portal, stored, untranslatableWords(result.code))
-  }
-  context.counters.count('messages', { way: 'from-matrix' })
-  const also = async (tx: Transaction) => {
-    await tellLosses(context, tx, portal, result.losses)
-    if (portal.state === 'requested') {
-      const status = { eventId: stored.eventId, status: 'PENDING' }
-      await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
-      tx.afterCommit(() => context.wake(portal.id))
-    }
-    if (read.unsigned) await tellOnce(context, tx, portal, 'unsigned-device', words.unsignedDevice())
-  }
-  return submit(context, portal, stored, result.content, also, { origin })
 }
 
 /** Nobody has been asked yet, or consented: the message waits, as its author was told. */
-async function holdBack(context: PortalContext, portal: Portal, stored: StoredEvent): Promise<Handled> {
+async function holdBack(context: PortalContext, portal: Portal, events: readonly StoredEvent[]): Promise<Handled> {
   const { settings, clock } = context
-  if (clock() - stored.receivedAt < settings.outboxExpiryMs) return { retryAfterMs: settings.retryMaxMs }
-  return refuse(context, portal, stored, refusalWords('not-reachable', 'message', portal.name))
-}
-
-interface Plain {
-  type: string
-  content: Json
-  /** Names the encrypted message that it was (Matrix specification, "m.megolm.v1.aes-sha2": replays). */
-  origin?: Uint8Array | undefined
-  /** Of a device that its owner has not cross-signed: the homeserver can have made it up (MSC4153). */
-  unsigned?: boolean
-}
-type Read = Plain | { retryAfterMs: number } | { placeholder: true } | { said: string }
-
-async function readEvent(context: PortalContext, portal: OpenPortal, stored: StoredEvent): Promise<Read> {
-  const { type, content } = stored
-  if (type !== 'm.room.encrypted') {
-    // Relations that clients send in clear in encrypted rooms too; what people write must not come in clear.
-    return type === 'm.room.message' || type === 'm.sticker' ? { said: words.unencrypted() } : { type, content }
+  for (const stored of events) {
+    if (clock() - stored.receivedAt < settings.outboxExpiryMs) return { retryAfterMs: settings.retryMaxMs }
+    await refuse(context, portal, stored, refusalWords('not-reachable', 'message', portal.name))
   }
-  const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
-  if (isDecrypted(result)) {
-    const unsigned = result.shield.code === 'UnsignedDevice' || result.shield.code === 'UnknownDevice'
-    if (unsigned) context.counters.count('faults', { code: 'unsigned-device' })
-    const plain = { type: result.type, content: withRelation(result.content, content) }
-    return { ...plain, origin: originOf(context, content), unsigned }
-  }
-  if ('failed' in result) {
-    context.counters.count('decryption_failures', { reason: result.failed })
-    return { said: words.undecryptable() }
-  }
-  const left = waitForKey(context.settings, context.clock(), stored, result)
-  return left > 0 ? { retryAfterMs: left } : { placeholder: true }
+  return 'done'
 }
-
-/** Session and index of a Megolm message: a byte for the version, then 0x08 and the index as a varint. */
-function originOf({ crypto }: PortalContext, { session_id: session, ciphertext }: Json): Uint8Array | undefined {
-  if (typeof session !== 'string' || typeof ciphertext !== 'string') return undefined
-  const [, tag, ...index] = Buffer.from(ciphertext.slice(0, 16), 'base64')
-  if (tag !== 0x08) return undefined
-  const end = index.findIndex((byte) => byte < 0x80)
-  return crypto.sha256(
-    concatBytes(utf8(`silta megolm message\0${session}\0`), Uint8Array.from(index.slice(0, end + 1))),
-  )
-}
-
-/** The relation may stand outside of what is encrypted only (Matrix specification, m.room.encrypted). */
-const withRelation = (content: Json, outer: Json): Json =>
-  content['m.relates_to'] === undefined && outer['m.relates_to'] !== undefined
-    ? { ...content, 'm.relates_to': outer['m.relates_to'] }
-    : content
 
 async function translate(context: PortalContext, portal: OpenPortal, plain: Plain, replaces?: Uint8Array) {
   const target = replyTargetOf(plain.content)
@@ -138,43 +135,55 @@ async function translate(context: PortalContext, portal: OpenPortal, plain: Plai
 const keyOf = (context: PortalContext, what: string, portal: Portal, eventId: string) =>
   context.crypto.sha256(concatBytes(utf8(`silta matrix ${what}\0${portal.id}\0${eventId}`)))
 
-/** Hands content to the user's device; what the device refuses at once is told in the room. */
-async function submit(
-  context: PortalContext,
-  portal: OpenPortal,
-  stored: StoredEvent,
-  content: ContentDraft,
-  also: (tx: Transaction, messageId: Uint8Array) => Promise<void>,
-  note: { origin?: Uint8Array | undefined; reported?: boolean },
-): Promise<Handled> {
+/**
+ * Hands messages to the user's device, all in one transaction. Where it refuses one at once, they go one by one, and that
+ * one is told in the room.
+ */
+async function submit(context: PortalContext, portal: OpenPortal, batch: readonly Submission[]): Promise<void> {
+  const [first, ...others] = batch
+  if (first === undefined || portal.room === undefined) return
   const { users, messages } = context
-  if (portal.room === undefined) return { retryAfterMs: context.settings.retryMaxMs }
   const { device } = await users.byAccount(portal.account)
-  let isNew = false
+  const outgoing = batch.map(({ content, stored }) => ({
+    content,
+    key: keyOf(context, 'event', portal, stored.eventId),
+  }))
+  /** The homeserver hands an event over twice, in different transactions: that one has its message already. */
+  const finishAll = (tx: Transaction) => context.finishEvent(tx, ...batch.map(({ stored }) => stored.id))
+  let finished = false
   try {
-    const { accepted } = await device.send(portal.room, content, {
-      key: keyOf(context, 'event', portal, stored.eventId),
-      async within(device, messageId) {
-        const tx = device.application as Transaction
-        await messages.add(tx, portal.id, { messageId, eventId: stored.eventId, fromMatrix: true, ...note })
-        await also(tx, messageId)
-        await context.finishEvent(tx, stored.id)
-        isNew = true
-      },
-    })
-    // A later refusal comes as the device's event, which survives a restart.
-    const crossed = () =>
-      context.timers.observe('crossing', Math.max(0, context.clock() - stored.receivedAt) / 1000, {
-        way: 'from-matrix',
+    const sent = await device.sendAll(portal.room, outgoing, async ({ application }, fresh) => {
+      const tx = application as Transaction
+      const made = batch.flatMap(({ stored, note, also }, index) => {
+        const messageId = fresh[index]
+        return messageId ? [{ messageId, eventId: stored.eventId, also, ...note }] : []
       })
-    accepted.then(crossed, () => {})
-    // The homeserver handed the event over twice, in different transactions.
-    return isNew ? 'done' : await finish(context, portal, stored)
+      await messages.addReceived(tx, portal.id, made)
+      for (const { also, messageId } of made) await also(tx, messageId)
+      await finishAll(tx)
+      finished = true
+    })
+    if (!finished) await owned(context, portal.account, finishAll)
+    // A later refusal comes as the device's event, which survives a restart.
+    for (const [index, { accepted }] of sent.entries())
+      accepted.then(
+        () => noteCrossed(batch[index]!),
+        () => {},
+      )
   } catch (error) {
     if (!isRefusal(error)) throw error
+    if (others.length > 0) {
+      for (const one of batch) await submit(context, portal, [one])
+      return
+    }
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
     const said = refusalWords(error.code, 'message', portal.name)
-    return refuse(context, portal, stored, said, (tx) => noteRefusal(context, tx, portal.id, error.code))
+    await refuse(context, portal, first.stored, said, (tx) => noteRefusal(context, tx, portal.id, error.code))
+  }
+
+  function noteCrossed({ stored }: Submission) {
+    const seconds = Math.max(0, context.clock() - stored.receivedAt) / 1000
+    context.timers.observe('crossing', seconds, { way: 'from-matrix' })
   }
 }
 
@@ -185,7 +194,7 @@ async function refuse(
   stored: StoredEvent,
   said: string,
   also?: (tx: Transaction) => Promise<void>,
-): Promise<Handled> {
+): Promise<void> {
   await owned(context, portal.account, async (tx) => {
     await also?.(tx)
     const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: said }
@@ -194,13 +203,10 @@ async function refuse(
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(portal.id))
   })
-  return 'done'
 }
 
-async function finish(context: PortalContext, portal: Portal, stored: StoredEvent): Promise<Handled> {
-  await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
-  return 'done'
-}
+const finish = (context: PortalContext, portal: Portal, stored: StoredEvent): Promise<void> =>
+  owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
 
 /** A refusal for the person's sake stands in the status until something comes from them, or reaches them, again. */
 export async function noteRefusal(context: PortalContext, tx: Transaction, portal: number, code: ClientErrorCode) {

@@ -1,7 +1,7 @@
 import type { Device, PostureChange, ReceivedMessage, Refusal, Room, StorageTx } from '../../client/index.ts'
 import { ContentError, encodeContent, readOutcome, readProfile, readStatus } from '../../content/index.ts'
 import type { AccountAddress, RoomId } from '../../identity/index.ts'
-import type { Transaction } from '../../store/index.ts'
+import { gathered, type Transaction } from '../../store/index.ts'
 import { owned, type PortalContext } from './context.ts'
 import { departLater } from './departures.ts'
 import { noteRefusal } from './from-matrix.ts'
@@ -31,25 +31,42 @@ export function stateOf(room: Pick<Room, 'standing' | 'answered' | 'inviter' | '
 export function listenToDevice(context: PortalContext, { account, device }: MatrixUser): void {
   const { portals, outbox, messages } = context
 
+  /** Portals whose other side is heard of in a transaction; it is there after all. */
+  const notAway = gathered<Set<number>>(
+    () => new Set(),
+    async (sql, heard) => {
+      for (const portal of heard) await portals.unnoteTold(sql, portal, 'away')
+    },
+  )
+
+  /** The portal that a transaction has come to; read anew when something of it was changed. */
+  const found = new WeakMap<Transaction, Portal>()
   /** Runs for the room's portal, if it has one, in the device's transaction. */
   const inPortal = async (tx: StorageTx, room: RoomId, work: (sql: Transaction, portal: Portal) => Promise<void>) => {
     const sql = tx.application as Transaction
-    const portal = await portals.byRoom(sql, account, room)
+    const known = found.get(sql)
+    const portal = known?.room === room ? known : await portals.byRoom(sql, account, room)
     if (portal === undefined) return
+    if (portal !== known) sql.afterCommit(() => context.wake(portal.id))
+    found.set(sql, portal)
     await work(sql, portal)
-    sql.afterCommit(() => context.wake(portal.id))
   }
 
-  device.on('room', (room, tx) => roomChanged(context, account, room, tx.application as Transaction))
+  device.on('room', (room, tx) => {
+    const sql = tx.application as Transaction
+    found.delete(sql)
+    return roomChanged(context, account, room, sql)
+  })
 
-  device.on('message', (message, tx) =>
-    inPortal(tx, message.room, async (sql, portal) => {
+  device.on('message', (message, tx) => {
+    if (message.roomKind !== 'direct') return
+    return inPortal(tx, message.room, async (sql, portal) => {
       // The portal speaks for its two and for nobody else, whoever else may have got into the group.
       if (message.own || message.sender !== portal.peer) return
-      await portals.unnoteTold(sql, portal.id, 'away')
-      await take(context, sql, portal, message)
-    }),
-  )
+      notAway(sql).add(portal.id)
+      await take(context, sql, portal, message, () => found.delete(sql))
+    })
+  })
 
   device.on('posture', ({ room, posture }: PostureChange, tx) =>
     inPortal(tx, room, async (sql, portal) => {
@@ -73,7 +90,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
 
   const tell = (event: 'undecryptable' | 'gap' | 'keyChanged', said: () => string) =>
     device.on(event, ({ room }: { room: RoomId }, tx: StorageTx) =>
-      inPortal(tx, room, (sql, portal) => outbox.add(sql, portal.id, 'notice', said())),
+      inPortal(tx, room, async (sql, portal) => await outbox.add(sql, portal.id, 'notice', said())),
     )
   tell('undecryptable', words.lost)
   tell('gap', words.gap)
@@ -117,7 +134,13 @@ async function roomChanged(context: PortalContext, account: AccountAddress, room
 }
 
 /** One message: for people it goes into the outbox as it came; what devices say to each other is taken here. */
-async function take(context: PortalContext, sql: Transaction, portal: Portal, message: ReceivedMessage) {
+async function take(
+  context: PortalContext,
+  sql: Transaction,
+  portal: Portal,
+  message: ReceivedMessage,
+  changed: () => void,
+) {
   const { outbox, messages, portals } = context
   try {
     const profile = readProfile(message.content)
@@ -125,6 +148,7 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
       // Kept, and shown once the Matrix user has accepted: until then a stranger has no name.
       const name = profile.name?.replace(/[\p{C}\s]+/gu, ' ').trim()
       if (name) await portals.update(sql, portal.id, { peerName: name })
+      changed()
       return
     }
     const outcome = readOutcome(message.content)
@@ -147,8 +171,6 @@ async function take(context: PortalContext, sql: Transaction, portal: Portal, me
       }
       return
     }
-    // The very same message again, long after the first: it is in the Matrix room already.
-    if ((await messages.eventOf(sql, portal.id, message.messageId)) !== undefined) return
     await outbox.add(sql, portal.id, 'message', encodeContent(message.content), message.messageId)
     context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {

@@ -1,17 +1,18 @@
+import { fromBase64Url, toBase64Url } from '../../crypto/index.ts'
 import type { Queryable } from '../../store/index.ts'
 
 /** Which message of the messenger is which event on Matrix, by portal: what replies, receipts and outcomes point with. */
 export interface MessageMap {
-  add(
+  /** Messages that came from Matrix; `origin`: the digest of what each was encrypted as. */
+  addReceived(
     on: Queryable,
     portal: number,
-    entry: {
+    received: readonly {
       messageId: Uint8Array
       eventId: string
-      fromMatrix: boolean
       reported?: boolean
       origin?: Uint8Array | undefined
-    },
+    }[],
   ): Promise<void>
   /** Messages of the messenger that are events on Matrix now. */
   addSent(
@@ -20,8 +21,8 @@ export interface MessageMap {
     sent: readonly { messageId: Uint8Array; eventId: string }[],
     reported: boolean,
   ): Promise<void>
-  /** Whether another event was made of the same encrypted message. */
-  isReplay(on: Queryable, portal: number, origin: Uint8Array, eventId: string): Promise<boolean>
+  /** The events that were made of encrypted messages before, by the digests of these in base64url. */
+  eventsMadeOf(on: Queryable, portal: number, origins: readonly string[]): Promise<Map<string, string>>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   messageOf(on: Queryable, portal: number, eventId: string): Promise<Uint8Array | undefined>
   /** The event of a message from Matrix whose arrival is told for the first time now; undefined when it was told before. */
@@ -33,11 +34,21 @@ export interface MessageMap {
 
 export function messageMap(clock: () => number): MessageMap {
   return {
-    async add(on, portal, { messageId, eventId, fromMatrix, reported = false, origin }) {
+    async addReceived(on, portal, received) {
+      if (received.length === 0) return
       await on.query(
         `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at, origin)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`,
-        [portal, messageId, eventId, fromMatrix, reported, clock(), origin ?? null],
+         select $1, id, event, true, told, $2, origin
+         from unnest($3::bytea[], $4::text[], $5::bool[], $6::bytea[]) as new (id, event, told, origin)
+         on conflict do nothing`,
+        [
+          portal,
+          clock(),
+          received.map((one) => one.messageId),
+          received.map((one) => one.eventId),
+          received.map((one) => one.reported ?? false),
+          received.map((one) => one.origin ?? null),
+        ],
       )
     },
     async addSent(on, portal, sent, reported) {
@@ -47,12 +58,13 @@ export function messageMap(clock: () => number): MessageMap {
         [portal, sent.map((one) => one.messageId), sent.map((one) => one.eventId), reported, clock()],
       )
     },
-    async isReplay(on, portal, origin, eventId) {
-      const rows = await on.query(
-        'select 1 from portal_message where portal = $1 and origin = $2 and event_id <> $3 limit 1',
-        [portal, origin, eventId],
+    async eventsMadeOf(on, portal, origins) {
+      if (origins.length === 0) return new Map()
+      const rows = await on.query<{ origin: Uint8Array; event_id: string }>(
+        'select origin, event_id from portal_message where portal = $1 and origin = any($2::bytea[])',
+        [portal, origins.map(fromBase64Url)],
       )
-      return rows.length > 0
+      return new Map(rows.map((row) => [toBase64Url(row.origin), row.event_id]))
     },
     async eventOf(on, portal, messageId) {
       const [row] = await on.query<{ event_id: string }>(

@@ -1,6 +1,6 @@
 import type { Outcome } from '../../content/index.ts'
 import { fromBase64Url, toBase64Url } from '../../crypto/index.ts'
-import type { Queryable, Sealer } from '../../store/index.ts'
+import { gathered, type Queryable, type Sealer, type Transaction } from '../../store/index.ts'
 import type { Loss } from '../matrix/translate/index.ts'
 
 /**
@@ -45,6 +45,13 @@ interface Row {
   created_at: number
 }
 
+interface Addition {
+  readonly portal: number
+  readonly kind: OutboxKind
+  readonly body: Uint8Array
+  readonly messageId: Uint8Array | undefined
+}
+
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -55,8 +62,17 @@ export interface Newest {
 }
 
 export interface OutboxTable {
-  /** Adds an item at the end. One that carries a message which is there already is not added again. */
-  add(on: Queryable, portal: number, kind: OutboxKind, body: Uint8Array | string, messageId?: Uint8Array): Promise<void>
+  /**
+   * Adds an item at the end; all that a transaction adds is written together, when its work is done at the latest. One that
+   * carries a message which is there already, or is in the Matrix room already, is not added again.
+   */
+  add(
+    tx: Transaction,
+    portal: number,
+    kind: OutboxKind,
+    body: Uint8Array | string,
+    messageId?: Uint8Array,
+  ): Promise<void>
   /** Keeps an item of a group until everything before its place of the log has come. */
   addAhead(
     on: Queryable,
@@ -67,7 +83,7 @@ export interface OutboxTable {
     messageId?: Uint8Array,
   ): Promise<void>
   /** Adds what was kept for places up to this one, in their order. */
-  release(on: Queryable, portal: number, upTo: number): Promise<void>
+  release(tx: Transaction, portal: number, upTo: number): Promise<void>
   /** Whether something of this kind waits. */
   has(on: Queryable, portal: number, kind: OutboxKind): Promise<boolean>
   /** The oldest items of a portal, at most `limit`. */
@@ -83,21 +99,37 @@ export interface OutboxTable {
   /** Portals that have something waiting. */
   portals(on: Queryable): Promise<number[]>
   /** Drops what waits, up to these items; all of it when none are named. */
-  clear(on: Queryable, portal: number, newest?: Newest): Promise<void>
+  clear(tx: Transaction, portal: number, newest?: Newest): Promise<void>
   newest(on: Queryable, portal: number): Promise<Newest>
 }
 
 export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
   const bodyPlace = (portal: number, kind: string) => `portal_outbox|body|${portal}|${kind}`
   const eventPlace = (portal: number, item: number) => `portal_outbox|event|${portal}|${item}`
+  const writeAdditions = async (tx: Transaction, all: Addition[]) => {
+    const taken = all.splice(0)
+    if (taken.length === 0) return
+    await tx.query(
+      `insert into portal_outbox (portal, kind, message_id, body, created_at)
+       select portal, kind, message_id, body, $5
+       from unnest($1::int8[], $2::text[], $3::bytea[], $4::bytea[])
+         with ordinality as new (portal, kind, message_id, body, n)
+       where not exists (select from portal_message m where m.portal = new.portal and m.message_id = new.message_id)
+       order by n
+       on conflict (portal, message_id) do nothing`,
+      [
+        taken.map(({ portal }) => portal),
+        taken.map(({ kind }) => kind),
+        taken.map(({ messageId }) => messageId ?? null),
+        taken.map(({ portal, kind, body }) => sealer.seal(body, bodyPlace(portal, kind))),
+        clock(),
+      ],
+    )
+  }
+  const additions = gathered<Addition[]>(() => [], writeAdditions)
   return {
-    async add(on, portal, kind, body, messageId) {
-      const bytes = typeof body === 'string' ? encoder.encode(body) : body
-      await on.query(
-        `insert into portal_outbox (portal, kind, message_id, body, created_at) values ($1, $2, $3, $4, $5)
-         on conflict (portal, message_id) do nothing`,
-        [portal, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
-      )
+    async add(tx, portal, kind, body, messageId) {
+      additions(tx).push({ portal, kind, body: typeof body === 'string' ? encoder.encode(body) : body, messageId })
     },
     async addAhead(on, portal, place, kind, body, messageId) {
       const bytes = typeof body === 'string' ? encoder.encode(body) : body
@@ -106,20 +138,21 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
         [portal, place, kind, messageId ?? null, sealer.seal(bytes, bodyPlace(portal, kind)), clock()],
       )
     },
-    async release(on, portal, upTo) {
-      const rows = await on.query<{ id: number }>(
+    async release(tx, portal, upTo) {
+      await writeAdditions(tx, additions(tx))
+      const rows = await tx.query<{ id: number }>(
         'select id from portal_ahead where portal = $1 and place <= $2 order by place, id',
         [portal, upTo],
       )
       if (rows.length === 0) return
       const ids = rows.map(({ id }) => id)
-      await on.query(
+      await tx.query(
         `insert into portal_outbox (portal, kind, message_id, body, created_at)
            select portal, kind, message_id, body, created_at from portal_ahead where id = any($1) order by place, id
          on conflict (portal, message_id) do nothing`,
         [ids],
       )
-      await on.query('delete from portal_ahead where id = any($1)', [ids])
+      await tx.query('delete from portal_ahead where id = any($1)', [ids])
     },
     async has(on, portal, kind) {
       const rows = await on.query('select 1 from portal_outbox where portal = $1 and kind = $2 limit 1', [portal, kind])
@@ -189,13 +222,14 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
       )
       return rows.map((row) => row.portal)
     },
-    async clear(on, portal, newest) {
+    async clear(tx, portal, newest) {
+      await writeAdditions(tx, additions(tx))
       const until = newest ?? { waiting: null, ahead: null }
       for (const [table, last] of [
         ['portal_outbox', until.waiting],
         ['portal_ahead', until.ahead],
       ] as const)
-        await on.query(`delete from ${table} where portal = $1 and ($2::int8 is null or id <= $2)`, [portal, last])
+        await tx.query(`delete from ${table} where portal = $1 and ($2::int8 is null or id <= $2)`, [portal, last])
     },
     async newest(on, portal) {
       const [row] = await on.query<{ waiting: number | null; ahead: number | null }>(

@@ -225,6 +225,8 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
     },
     noteName,
     async mxidOf(on, account) {
+      const there = open.get(byAddress.get(account) ?? '')
+      if (there !== undefined) return there.user.mxid
       const row = await rowOf(on, 'account', account)
       return row && mxidIn(row)
     },

@@ -24,8 +24,8 @@ export interface StubUser {
   readonly joined: readonly string[]
   /** Called for each message that is read. */
   onSeen: ((seen: Seen) => void) | undefined
-  /** Encrypts and sends; gives the event id. */
-  send(room: string, text: string): Promise<string>
+  /** Encrypts and sends, with `more` in its content; gives the event id. */
+  send(room: string, text: string, more?: Json): Promise<string>
   /** An encrypted room with these invited. */
   createRoom(invite: readonly string[]): string
   leave(room: string): void
@@ -186,7 +186,7 @@ export async function stubUser({
     get joined() {
       return [...joined]
     },
-    send: (room, text) =>
+    send: (room, text, more = {}) =>
       alone(async () => {
         if (changed.size > 0 || haveToDevice) await takeToDevice()
         const used = served.get(room)
@@ -196,7 +196,7 @@ export async function stubUser({
           served.set(room, 0)
         }
         served.set(room, served.get(room)! + 1)
-        const content = JSON.stringify({ msgtype: 'm.text', body: text })
+        const content = JSON.stringify({ msgtype: 'm.text', body: text, ...more })
         const encrypted = await olm.encryptRoomEvent(new wasm.RoomId(room), 'm.room.message', content)
         return rooms.send(room, user, 'm.room.encrypted', JSON.parse(encrypted))
       }),

@@ -7,7 +7,7 @@ import type { AppserviceOptions, StoredEvent } from './types.ts'
 export interface Feed {
   start(): Promise<void>
   wake(room: string): void
-  finish(tx: Transaction, id: number): Promise<void>
+  finish(tx: Transaction, ids: readonly number[]): Promise<void>
   idle(): Promise<void>
   stop(): Promise<void>
 }
@@ -111,8 +111,8 @@ export function createFeed(
       for (const { room } of rows) wake(room)
       work()
     },
-    async finish(tx, id) {
-      await tx.query('delete from appservice_event where id = $1', [id])
+    async finish(tx, ids) {
+      await tx.query('delete from appservice_event where id = any($1::int8[])', [ids])
     },
     idle() {
       return new Promise((resolve) => {

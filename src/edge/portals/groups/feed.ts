@@ -74,7 +74,7 @@ async function takeMessage(context: PortalContext, group: GroupPortal, stored: S
   const user = account && (await users.byAccount(account))
   const info = user && group.room && (await user.device.room(group.room))
   if (user && info?.joined && info.standing === 'accepted')
-    return passOn(context, await portalFor(context, group, user), stored)
+    return passOn(context, await portalFor(context, group, user), [stored])
   const { matrix, base } = group.state
   // They have come and are being added; or they were in it when they wrote, and have just gone.
   const coming = matrix?.members[sender]?.membership === 'join' && base.members[sender] === undefined

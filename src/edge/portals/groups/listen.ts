@@ -47,15 +47,16 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     await look(tx, id)
   })
 
-  device.on('message', (message, tx) =>
-    inGroup(tx, message.room, async (sql, group) => {
+  device.on('message', (message, tx) => {
+    if (message.roomKind !== 'group') return
+    return inGroup(tx, message.room, async (sql, group) => {
       await turns.take(sql, at(group, message.seq), async (add) => {
         // What comes from Matrix is there already, whoever's device it went through.
         if ((await context.users.mxidOf(sql, message.sender)) !== undefined) return
         await take(context, sql, group, message, add)
       })
-    }),
-  )
+    })
+  })
 
   device.on('group', ({ room, seq, left, removed }, tx) =>
     inGroup(tx, room, async (sql, group) => {
