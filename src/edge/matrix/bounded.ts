@@ -2,7 +2,7 @@
  * The body as text, at most `limit` bytes of it: the length that counts is what came, not what a header promises.
  * undefined when there is more; reading stops there.
  */
-export async function readBounded(message: Request | Response, limit: number): Promise<string | undefined> {
+export async function readBounded(message: { readonly body: unknown }, limit: number): Promise<string | undefined> {
   if (!message.body) return ''
   const chunks: Uint8Array[] = []
   let length = 0

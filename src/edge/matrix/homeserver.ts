@@ -1,4 +1,5 @@
 import { readBounded } from './bounded.ts'
+import { type HttpAnswer, type HttpSend, sendByHttp } from './http-client.ts'
 import type { MatrixSettings } from './settings.ts'
 
 /** On whose behalf a call is made; nobody: the appservice's own bot. */
@@ -48,7 +49,8 @@ export interface HomeserverOptions {
   readonly asToken: string
   /** The server name in Matrix ids. */
   readonly domain: string
-  readonly fetch?: typeof fetch
+  /** How requests are sent: node:http unless a test puts something else in its place. */
+  readonly fetch?: (url: string, request: Parameters<HttpSend>[1]) => Promise<HttpAnswer | Response>
   readonly settings: MatrixSettings
   /** Told of every request: its method, how it ended (HTTP status, 0 for no answer), how long it took. */
   readonly observe?: (method: string, status: number, seconds: number) => void
@@ -207,7 +209,7 @@ function observed(call: Homeserver['call'], observe: HomeserverOptions['observe'
   }
 }
 
-function caller({ url, asToken, fetch: send = fetch, settings }: HomeserverOptions): Homeserver['call'] {
+function caller({ url, asToken, fetch: send = sendByHttp, settings }: HomeserverOptions): Homeserver['call'] {
   const base = url.replace(/\/+$/, '')
   return async <T>(method: string, path: string, options: CallOptions = {}): Promise<T> => {
     const query = new URLSearchParams(options.query)
@@ -226,7 +228,6 @@ function caller({ url, asToken, fetch: send = fetch, settings }: HomeserverOptio
         },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
         signal,
-        redirect: 'error',
       })
       const text = await readBounded(response, settings.responseLimitBytes)
       const json = parse(text)
@@ -250,7 +251,7 @@ function parse(text: string | undefined): unknown {
   }
 }
 
-function refusal(response: Response, json: unknown): HomeserverError {
+function refusal(response: Pick<HttpAnswer, 'ok' | 'status' | 'headers'>, json: unknown): HomeserverError {
   const { errcode, retry_after_ms: inBody } = (typeof json === 'object' && json !== null ? json : {}) as Json
   const inHeader = Number(response.headers.get('retry-after') ?? Number.NaN) * 1000
   const wait = Number.isFinite(inHeader) ? inHeader : typeof inBody === 'number' ? inBody : undefined
