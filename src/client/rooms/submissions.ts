@@ -85,6 +85,8 @@ export async function settleSubmission(
   await submissions.delete(work.tx, key)
   const { seq, timestampMs } = at
   if (seq > (work.record?.settled ?? 0)) work.update({ settled: seq })
+  // Its own entry in the log says nothing more.
+  if (work.record?.joined && !work.record.enter && work.record.cursor === seq - 1) work.update({ cursor: seq })
   const { messageId } = value
   if (value.keyGiven)
     await sentKeys.put(work.tx, sentKey(work.id, value.key), { messageId, at: context.clock(), seq, timestampMs })

@@ -75,7 +75,7 @@ onBothDialects('storage in SQL', (openDatabase) => {
     assert.deepEqual([cache.get('k 0')?.length, cache.get('k 1'), cache.get('k 999')?.length], [1000, undefined, 1000])
   })
 
-  test('a guard that refuses stops every transaction before it writes', async () => {
+  test('a guard that refuses stops every transaction that writes, or whose application may', async () => {
     await using database = await openDatabase()
     let allowed = true
     const guard = async () => {
@@ -88,7 +88,12 @@ onBothDialects('storage in SQL', (openDatabase) => {
       storage.transaction((tx) => tx.put('a', 'k', Uint8Array.of(2))),
       /lease/,
     )
-    allowed = true
+    await database.query('create table note (text text)')
+    await assert.rejects(
+      storage.transaction((tx) => (tx.application as Transaction).query("insert into note values ('written')")),
+      /lease/,
+    )
+    assert.deepEqual(await database.query('select * from note'), [])
     assert.deepEqual(await storage.transaction((tx) => tx.get('a', 'k')), Uint8Array.of(1))
   })
 })

@@ -5,7 +5,10 @@ import type { Storage } from '../types.ts'
 import { type Reader, stagedTransaction, type Writes } from './staged.ts'
 
 export interface SqlStorageOptions {
-  /** Runs first in each transaction and throws to forbid it: where a worker checks that its lease still holds. */
+  /**
+   * Runs in each transaction that has written, after its work, and throws to forbid it: where a worker checks that its
+   * lease still holds. One that has only read needs no such check, nor a commit that is forced to disk.
+   */
   guard?: (tx: Transaction) => Promise<void>
   /** Records that are kept opened in memory; give many storages of one process the same one. */
   cache?: RecordCache
@@ -85,9 +88,16 @@ export function sqlStorage(
       alone(async () => {
         try {
           const { result, writes } = await database.transaction(async (sql) => {
-            await options.guard?.(sql)
             const { tx, writes } = stagedTransaction(readerOver(sql, sealer, namespace, cache, cached))
-            const result = await fn({ ...tx, application: sql })
+            let given = false
+            const result = await fn({
+              ...tx,
+              get application() {
+                given = true
+                return sql
+              },
+            })
+            if (given || writes.size > 0) await options.guard?.(sql)
             await write(sql, sealer, namespace, writes)
             return { result, writes }
           })

@@ -88,8 +88,9 @@ export interface OutboxTable {
   has(on: Queryable, portal: number, kind: OutboxKind): Promise<boolean>
   /** The oldest items of a portal, at most `limit`. */
   waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
-  /** Keeps the events that were made of items, so that a repetition sends the very same ones. */
+  /** Keeps the events that were made of items and are put now, so that a repetition sends the very same ones. */
   keepEvents(on: Queryable, portal: number, made: readonly { item: number; event: OutboxEvent }[]): Promise<void>
+  /** The same for items whose events were kept before. */
   notePut(on: Queryable, items: readonly number[]): Promise<void>
   done(on: Queryable, items: readonly number[]): Promise<void>
   /** Keeps an outcome that may not be told yet. */
@@ -181,9 +182,9 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
       const seal = ({ item, event }: { item: number; event: OutboxEvent }) =>
         sealer.seal(encoder.encode(JSON.stringify(event)), eventPlace(portal, item))
       await on.query(
-        `update portal_outbox set sealed_event = made.event from unnest($1::int8[], $2::bytea[]) as made (item, event)
-         where id = made.item`,
-        [made.map(({ item }) => item), made.map(seal)],
+        `update portal_outbox set sealed_event = made.event, first_put_at = coalesce(first_put_at, $3)
+         from unnest($1::int8[], $2::bytea[]) as made (item, event) where id = made.item`,
+        [made.map(({ item }) => item), made.map(seal), clock()],
       )
     },
     async notePut(on, items) {

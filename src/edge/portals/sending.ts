@@ -44,7 +44,7 @@ export async function sendItems(
     if (fresh.length > 0) await outbox.keepEvents(tx, portal.id, fresh)
     await outbox.notePut(
       tx,
-      made.flatMap((one) => ('event' in one ? [one.item.id] : [])),
+      made.flatMap((one) => ('event' in one && one.item.event !== undefined ? [one.item.id] : [])),
     )
   })
   await steps('matrix.outbox.encrypted')

@@ -31,9 +31,7 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
     await showName(context, open)
   await owePosture(context, open)
   if (keysCame) await replacePlaceholders(context, open)
-  await tellHeld(context, open)
-  await showCapabilities(context, open)
-  await tellRead(context, open)
+  // What people write goes before what is told of it.
   for (
     let now: OpenPortal | undefined = open;
     now !== undefined;
@@ -41,6 +39,9 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
   ) {
     if (!(await sendWaiting(context, now))) break
   }
+  await tellHeld(context, open)
+  await showCapabilities(context, open)
+  await tellRead(context, open)
   if (portal.state === 'ended') await closePortal(context, portal)
 }
 
