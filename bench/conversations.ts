@@ -10,6 +10,8 @@ export interface Conversations {
   readonly way: Way
   readonly rooms: number
   readonly perSecond?: number
+  /** Messages a second of each round. */
+  readonly rounds?: readonly number[]
   readonly lowest?: number
   readonly highest?: number
   /** CPU of the service for each message, ms; with PGlite the database is in it. */
@@ -88,6 +90,7 @@ export async function measureConversations(
     rooms,
     ...(perSecond.length > 0 && {
       perSecond: median(perSecond),
+      rounds: perSecond,
       lowest: Math.min(...perSecond),
       highest: Math.max(...perSecond),
       cpuMs: median(cpuMs),

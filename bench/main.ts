@@ -5,7 +5,6 @@ import { findPostgres } from '../test/support/postgres.ts'
 import { measureAudit } from './audit.ts'
 import { measureConversations } from './conversations.ts'
 import { measureFloor } from './floor.ts'
-import { measureGuests } from './guests.ts'
 import { measureMemory } from './memory.ts'
 import { roomCost } from './mls-room.ts'
 import { help, readOptions, wanted } from './options.ts'
@@ -41,12 +40,16 @@ if (wanted(options, 'mls')) {
     results.mls.push(await roomCost(nodeMlsProvider(), members, options.quick ? 20 : 100))
   }
 }
-const peer = options.peer === undefined ? undefined : measurePeer(options.peer, progress)
+const peer = options.peer === undefined ? undefined : measurePeer(options.peer, options.messages, progress)
 const conversations = await measureConversations(options, kinds, progress, peer?.round)
 if (conversations.length > 0) results.conversations = conversations
 if (peer) results.peer = peer.results
 if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
-if (options.names.includes('guests')) results.guests = await measureGuests(options, progress)
+// What these two need speaks of itself where it is only loaded, or has to be installed.
+if (options.names.includes('synapse'))
+  results.native = await (await import('./native.ts')).measureBesideNative(options, progress)
+if (options.names.includes('guests'))
+  results.guests = await (await import('./guests.ts')).measureGuests(options, progress)
 if (options.names.includes('audit')) results.audit = await measureAudit(options, progress)
 if (options.json) console.log(JSON.stringify(results, undefined, 2))
 else for (const line of resultLines(results)) console.log(line)

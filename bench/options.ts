@@ -21,6 +21,7 @@ Measures Silta against a homeserver in memory, encrypted on both sides. Names ch
   to-matrix to-messenger 1-room 20-rooms pglite postgres
   floor                               the cryptography and the commits that a message cannot do without
   mls                                 messages, commits and joins in rooms of 2, 50, 250 and 1,000 members
+  synapse                             what two Matrix clients see on a real Synapse, and what the bridge adds (only when named)
   guests                              5,000 idle guests, and how soon a first message is in (only when named)
   audit                               what the compliance log costs, and answers of a million and ten million entries;
                                       20 minutes and 8 GB on disk (only when named)
@@ -67,7 +68,7 @@ function count(text: string | undefined, usual: number): number {
 
 /** Words of one line are choices of one kind: of each kind that is named, one has to fit. */
 const kinds: readonly (readonly string[])[] = [
-  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'guests', 'audit'],
+  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'synapse', 'guests', 'audit'],
   ['pglite', 'postgres'],
   ['to-matrix', 'to-messenger'],
   ['1-room', '20-rooms'],

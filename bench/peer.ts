@@ -1,36 +1,59 @@
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { Way } from './world.ts'
 
-/** What the harness of the reference peer wrote, a run for each round, as it is. */
-export interface PeerRuns {
-  readonly folder: string
-  readonly rounds: unknown[]
+/** One figure of the reference peer in one round, as its harness wrote it. */
+interface PeerFigure {
+  readonly per_second?: number
+  readonly bridge_cpu_ms_per_msg?: number
+  readonly missing?: number
+  readonly p50_ms?: number
+  readonly p99_ms?: number
 }
 
-/** The peer's runs take minutes with all their phases. */
+/** What the harness of the reference peer measured, a run for each round, by its own names. */
+export interface PeerRuns {
+  readonly rounds: Readonly<Record<string, PeerFigure>>[]
+}
+
+/** What the harness calls the figure that is ours of this way and number of rooms. */
+export const peerName = (way: Way, rooms: number): string =>
+  way === 'to-matrix' ? `r2m_${rooms}room${rooms === 1 ? '' : 's'}` : rooms === 1 ? 'm2r_1room_8senders' : 'm2r_20rooms'
+
+export const peerLatency = (way: Way): string => (way === 'to-matrix' ? 'r2m_latency' : 'm2r_latency')
+
+/** One run takes a minute or two; more when much else goes on. */
 const runMs = 20 * 60_000
 const run = promisify(execFile)
 
 /**
- * Runs the reference peer's own harness (mautrix bridgev2 with its stub homeserver, on PostgreSQL, encryption on) once in
- * each round. It has to be built before, see its README; PB_RUN names where.
+ * Runs the reference peer's own harness (mautrix bridgev2 with a homeserver in memory, on PostgreSQL, encryption on) once
+ * in each round. It has to be built before by the `setup.sh` beside it, which also starts its PostgreSQL; PB_RUN names
+ * the folder where it was built.
  */
-export function measurePeer(folder: string, progress: (line: string) => void) {
+export function measurePeer(folder: string, messages: number, progress: (line: string) => void) {
   const built = process.env.PB_RUN ?? join(folder, 'run')
-  const rounds: unknown[] = []
+  const python = join(built, 'synvenv', 'bin', 'python')
+  for (const needed of [join(folder, 'run.py'), join(built, 'bin', 'mxbench'), python])
+    if (!existsSync(needed)) throw new Error(`${needed} is missing: build the reference peer with its setup.sh first`)
+  const rounds: Record<string, PeerFigure>[] = []
   return {
-    results: { folder, rounds } satisfies PeerRuns,
+    results: { rounds } satisfies PeerRuns,
     async round() {
       const label = `silta-${rounds.length + 1}`
-      progress(`peer: ${label}`)
       const what = ['--hs', 'stub', '--enc', 'on', '--db', 'postgres', '--phases', 'r2m,m2r', '--starts', '1']
-      const how = ['--messages', '1000', '--lat-count', '200', '--lat-rate', '20']
-      const python = join(built, 'synvenv', 'bin', 'python')
+      const count = Math.min(200, messages)
+      const how = ['--messages', String(messages), '--lat-count', String(count), '--lat-rate', '20']
       const environment = { ...process.env, PB_RUN: built }
       await run(python, [join(folder, 'run.py'), label, ...what, ...how], { env: environment, timeout: runMs })
-      rounds.push(JSON.parse(readFileSync(join(built, label, 'out.json'), 'utf8')))
+      const found = JSON.parse(readFileSync(join(built, label, 'out.json'), 'utf8')) as Record<string, PeerFigure>
+      rounds.push(found)
+      for (const [name, { per_second: perSecond, p50_ms: p50 }] of Object.entries(found)) {
+        if (perSecond !== undefined) progress(`peer ${name}: ${Math.round(perSecond)}/s`)
+        if (p50 !== undefined) progress(`peer ${name}: p50 ${p50} ms`)
+      }
     },
   }
 }

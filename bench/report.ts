@@ -5,8 +5,9 @@ import { type Floor, rawLimit } from './floor.ts'
 import type { Guests } from './guests.ts'
 import type { Memory } from './memory.ts'
 import type { RoomCost } from './mls-room.ts'
-import type { PeerRuns } from './peer.ts'
-import { short } from './statistics.ts'
+import type { BesideNative } from './native.ts'
+import { type PeerRuns, peerLatency, peerName } from './peer.ts'
+import { median, short } from './statistics.ts'
 
 export interface Results {
   at: string
@@ -16,6 +17,7 @@ export interface Results {
   mls?: RoomCost[]
   conversations?: Conversations[]
   memory?: Memory
+  native?: BesideNative
   guests?: Guests
   audit?: AuditFigures
   peer?: PeerRuns
@@ -30,9 +32,10 @@ export function resultLines(results: Results): string[] {
     ...(floor ? floorLines(floor) : []),
     ...(mls ? mlsLines(mls) : []),
     ...(memory ? memoryLines(memory) : []),
+    ...(results.native ? nativeLines(results.native) : []),
     ...(results.guests ? guestLines(results.guests) : []),
     ...(results.audit ? auditLines(results.audit) : []),
-    ...(results.peer ? ['', '## Reference peer', '', '```json', JSON.stringify(results.peer), '```'] : []),
+    ...(results.peer ? peerLines(results.peer, conversations ?? []) : []),
   ]
 }
 
@@ -156,6 +159,55 @@ function queryLines({ entries, sizes, questions }: NonNullable<AuditFigures['que
     ...table(['question', 'entries', 'median ms', 'slowest ms'], rows),
     ...questions.flatMap(({ name, plan }) => ['', `${name}:`, '', '```', plan, '```']),
   ]
+}
+
+function nativeLines({ rounds, messages, nativeMs, toMatrix, toMessenger }: BesideNative): string[] {
+  const row = (name: string, { ms, ratio, interval }: BesideNative['toMatrix']) => [
+    name,
+    short(ms),
+    short(ratio),
+    interval.map(short).join(' to '),
+  ]
+  const rows = [
+    ['two Matrix clients', short(nativeMs), 1, ''],
+    row('to Matrix', toMatrix),
+    row('to the messenger', toMessenger),
+  ]
+  const head = ['from sending to reading', 'ms', 'ratio', `interval (${rounds} rounds of ${messages})`]
+  return ['', '## On a real Synapse', '', ...table(head, rows)]
+}
+
+/** Ours on PostgreSQL beside the peer: the ratio is the median of the rounds' ratios. */
+function peerLines({ rounds }: PeerRuns, all: readonly Conversations[]): string[] {
+  const rows = all
+    .filter(({ database }) => database === 'postgres')
+    .map(({ way, rooms, perSecond, rounds: ours, cpuMs, latency }) => {
+      const theirs = rounds.map((round) => round[peerName(way, rooms)])
+      const speeds = theirs.map((one) => one?.per_second ?? Number.NaN)
+      const ratios = (ours ?? []).map((one, round) => one / speeds[round]!).filter(Number.isFinite)
+      const times = latency && rounds.map((round) => round[peerLatency(way)])
+      return [
+        way,
+        rooms,
+        perSecond === undefined ? '' : short(perSecond),
+        short(median(speeds)),
+        ratios.length > 0 ? short(median(ratios)) : '',
+        `${cpuMs === undefined ? '' : short(cpuMs)} / ${short(median(theirs.map((one) => one?.bridge_cpu_ms_per_msg ?? Number.NaN)))}`,
+        times ? `${short(latency.p50)} / ${short(median(times.map((one) => one?.p50_ms ?? Number.NaN)))}` : '',
+        theirs.reduce((sum, one) => sum + (one?.missing ?? 0), 0),
+      ]
+    })
+  const head = [
+    'way',
+    'rooms',
+    'messages/s',
+    'peer',
+    'ratio',
+    'CPU ms: ours / peer',
+    'p50 ms: ours / peer',
+    'lost by the peer',
+  ]
+  return ['', '## Beside the reference peer, on PostgreSQL', '', ...table(head, rows)]
 }
 
 function table(head: readonly (string | number)[], rows: readonly (readonly (string | number)[])[]): string[] {

@@ -34,7 +34,7 @@ const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
 
 /** `environment`: more of it, for this service. */
 export async function startMeasured(
-  stub: StubHomeserver,
+  stub: Pick<StubHomeserver, 'url' | 'registration' | 'appservicePort'>,
   databaseUrl: string | undefined,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<MeasuredService> {
