@@ -17,6 +17,8 @@ export interface Conversations {
   /** CPU of the service for each message, ms; with PGlite the database is in it. */
   readonly cpuMs?: number
   readonly databaseCpuMs?: number
+  /** CPU of what measures: the messenger's devices, the homeserver in memory and its user, all in one process. */
+  readonly rigCpuMs?: number
   /** At 20 messages a second in one room, ms. */
   readonly latency?: { readonly p50: number; readonly p99: number; readonly samples: number }
   /** CPU by stage, ms for each message. */
@@ -37,6 +39,7 @@ interface Cell {
   perSecond: number[]
   cpuMs: number[]
   databaseCpuMs: number[]
+  rigCpuMs: number[]
   p50: number[]
   p99: number[]
   samples: number
@@ -53,7 +56,8 @@ export async function measureConversations(
   const cells = kinds.flatMap((database) =>
     ways.flatMap((way) =>
       [1, manyRooms].map((rooms): Cell => {
-        return { database, way, rooms, perSecond: [], cpuMs: [], databaseCpuMs: [], p50: [], p99: [], samples: 0 }
+        const figures = { perSecond: [], cpuMs: [], databaseCpuMs: [], rigCpuMs: [], p50: [], p99: [] }
+        return { database, way, rooms, ...figures, samples: 0 }
       }),
     ),
   )
@@ -84,22 +88,25 @@ export async function measureConversations(
   } finally {
     for (const world of worlds.values()) await world[Symbol.asyncDispose]()
   }
-  return chosen.map(({ database, way, rooms, perSecond, cpuMs, databaseCpuMs, p50, p99, samples, stages }) => ({
-    database,
-    way,
-    rooms,
-    ...(perSecond.length > 0 && {
-      perSecond: median(perSecond),
-      rounds: perSecond,
-      lowest: Math.min(...perSecond),
-      highest: Math.max(...perSecond),
-      cpuMs: median(cpuMs),
-      databaseCpuMs: median(databaseCpuMs),
+  return chosen.map(
+    ({ database, way, rooms, perSecond, cpuMs, databaseCpuMs, rigCpuMs, p50, p99, samples, stages }) => ({
+      database,
+      way,
+      rooms,
+      ...(perSecond.length > 0 && {
+        perSecond: median(perSecond),
+        rounds: perSecond,
+        lowest: Math.min(...perSecond),
+        highest: Math.max(...perSecond),
+        cpuMs: median(cpuMs),
+        databaseCpuMs: median(databaseCpuMs),
+        rigCpuMs: median(rigCpuMs),
+      }),
+      ...(p50.length > 0 && { latency: { p50: median(p50), p99: median(p99), samples } }),
+      ...(stages && { stages }),
+      load: loadavg()[0]!,
     }),
-    ...(p50.length > 0 && { latency: { p50: median(p50), p99: median(p99), samples } }),
-    ...(stages && { stages }),
-    load: loadavg()[0]!,
-  }))
+  )
 }
 
 async function measureOnce(
@@ -113,9 +120,12 @@ async function measureOnce(
   const { messages } = options
   const name = `${database} ${way} ${rooms === 1 ? '1 room' : `${rooms} rooms`}`
   if (wants('throughput', cell) || wants('cpu', cell)) {
+    const rig = process.cpuUsage()
     const before = [(await service.usage()).cpuMs, databaseCpuMs()] as const
     const seconds = await flood(way, rooms, messages)
     const after = [(await service.usage()).cpuMs, databaseCpuMs()] as const
+    const { user, system } = process.cpuUsage(rig)
+    cell.rigCpuMs.push((user + system) / 1000 / messages)
     cell.perSecond.push(messages / seconds)
     cell.cpuMs.push((after[0] - before[0]) / messages)
     cell.databaseCpuMs.push((after[1] - before[1]) / messages)

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { utf8 } from '../src/crypto/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import {
@@ -129,7 +131,7 @@ export async function roomCost(mls: MlsProvider, members: number, times: number)
   }
   const encoded = encodeState(one)
   const written = encoded.group.length + encoded.ratchets.length
-  const { bytes, kept } = memoryOf(encoded)
+  const { bytes, kept } = memoryOf(encoded, Math.max(10, Math.round(5000 / members)))
   if (kept === 0) throw new Error('nothing was measured')
   return {
     members,
@@ -150,12 +152,15 @@ export async function roomCost(mls: MlsProvider, members: number, times: number)
   }
 }
 
-/** States decoded side by side, so that what one takes stands out of the noise. */
-const copies = 10
-
-function memoryOf(encoded: { group: Uint8Array; ratchets: Uint8Array }): { bytes: number; kept: number } {
+/** @param copies states decoded side by side, so that what one takes stands out of the noise */
+function memoryOf(
+  encoded: { group: Uint8Array; ratchets: Uint8Array },
+  copies: number,
+): { bytes: number; kept: number } {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
   const held = () => {
-    globalThis.gc?.()
+    collect()
     const { heapUsed, arrayBuffers } = process.memoryUsage()
     return heapUsed + arrayBuffers
   }

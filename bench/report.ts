@@ -47,6 +47,7 @@ function conversationLines(all: readonly Conversations[], floor: Floor | undefin
     'messages/s (lowest to highest)',
     'CPU ms/message',
     'database CPU',
+    'CPU of the rig',
     'p50 / p99 ms at 20/s',
     'of the raw limit',
   ]
@@ -57,6 +58,7 @@ function conversationLines(all: readonly Conversations[], floor: Floor | undefin
     one.perSecond === undefined ? '' : `${short(one.perSecond)} (${short(one.lowest!)} to ${short(one.highest!)})`,
     one.cpuMs === undefined ? '' : short(one.cpuMs),
     one.databaseCpuMs ? short(one.databaseCpuMs) : '',
+    one.rigCpuMs === undefined ? '' : short(one.rigCpuMs),
     one.latency ? `${short(one.latency.p50)} / ${short(one.latency.p99)}` : '',
     one.perSecond !== undefined && floor ? short(one.perSecond / rawLimit(floor, one.way, one.database)) : '',
   ])
