@@ -24,9 +24,12 @@ import { fileURLToPath } from 'node:url'
 const NODE_NEEDED = 24
 /** How often a line is printed while npm works, so that nobody takes a slow network for a hang. */
 const PROGRESS_MS = 10_000
+/** How long npm may take to end when it is interrupted: it undoes what it began, which nobody needs and which takes long. */
+const NPM_FAREWELL_MS = 2_000
 /** How often a second command looks whether the first has finished installing. */
 const TURN_MS = 250
 
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGTERM: 15 }
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const modules = join(root, 'node_modules')
 const stamps = join(modules, '.silta')
@@ -122,8 +125,21 @@ async function installPackages() {
   const [command, first] = npmCommand()
   // Warnings are left out: npm complains that the Node it runs on is older than the one that the packages will run on.
   const options = [...first, ...task, '--no-audit', '--no-fund', '--loglevel=error']
-  const code = await ended(spawn(command, options, { cwd: root, stdio: 'inherit', env: npmEnvironment() }))
+  const npm = spawn(command, options, { cwd: root, stdio: 'inherit', env: npmEnvironment() })
+  let stopped
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+    process.on(signal, () => {
+      if (stopped) return
+      stopped = signal
+      say('Stopping the installation; the next start begins it anew.')
+      npm.kill(signal)
+      setTimeout(() => npm.kill('SIGKILL'), NPM_FAREWELL_MS).unref()
+    })
+  const code = await ended(npm)
   clearInterval(timer)
+  // Without further words, as the signal would have ended this process.
+  if (stopped) process.exit(128 + signalNumbers[stopped])
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(signal)
   if (code !== 0) {
     throw new Failure(
       `Installing the packages failed (npm ${task[0]} ended with ${code}). Its messages are above; ` +
@@ -254,13 +270,12 @@ function npmProcess() {
 
 /** Resolves with the exit code; a child that a signal ended counts as 128 + its number, as in a shell. */
 function ended(child) {
-  const numbers = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGKILL: 9, SIGTERM: 15 }
   return new Promise((done) => {
     child.once('error', (error) => {
       say(`${child.spawnfile} could not be started: ${error.message}`)
       done(127)
     })
-    child.once('exit', (code, signal) => done(code ?? 128 + (numbers[signal] ?? 0)))
+    child.once('exit', (code, signal) => done(code ?? 128 + (signalNumbers[signal] ?? 0)))
   })
 }
 

@@ -234,12 +234,37 @@ describe('npm run chat', () => {
     eve.type('/who-may-write nobody')
     await eve.sees(/Nobody may write to you first/)
     const ben = new Terminal('--as', 'ben')
+    ben.type('/to 1')
+    await ben.sees(/── 1: ada/)
+    // What is typed next is not sent to whom was open before.
     ben.type('/to eve')
+    await ben.sees(/ada is closed; \/to 1 opens it again/)
     await ben.sees(/! .*cannot be reached|does not/)
-    ben.type('/nonsense')
-    await ben.sees(/There is no command \/nonsense/)
     ben.type('hello?')
     await ben.sees(/No conversation is open/)
+    for (const [line, answer] of [
+      ['/nonsense', /There is no command \/nonsense/],
+      ['/to mimi://x/y', /! That is not a whole address/],
+      ['/to @kim:matrix.example', /! You cannot be reached over matrix yourself.*\/reach on/],
+      ['/reach on signal', /! There is no bridge to signal here, only to matrix/],
+    ] as const) {
+      ben.type(line)
+      await ben.sees(answer)
+    }
+    ben.type('/devices')
+    const [, device] = await ben.sees(/^ {2}(\S+) {2}primary, this one$/)
+    ben.type(`/unlink ${device}`)
+    await ben.sees(/! That is the first device of the account/)
+    // Answering is accepting, and is said to be.
+    eve.type('/to ben')
+    await eve.sees(/── 1: ben ──/)
+    eve.type('good evening')
+    const [, number] = await ben.sees(/\/accept (\d+),/)
+    ben.type(`/to ${number}`)
+    await ben.sees(/waiting for your answer/)
+    ben.type('good evening to you')
+    await ben.sees(/Answering accepts their request/)
+    await eve.sees(/ben: good evening to you/)
     await Promise.all([eve.quit(), ben.quit()])
   })
 })

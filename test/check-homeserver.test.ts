@@ -84,6 +84,7 @@ withSynapse({ name: 'as it should be' }, (env) => {
         'appservice token',
         'server name',
         'way back',
+        'own address',
         'delivery of keys',
         'counts of keys',
       ])

@@ -96,6 +96,9 @@ async function trialToken(service: string, name: string): Promise<string> {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ name: subject }),
+  }).catch((error: Error) => {
+    const { code, message } = (error.cause ?? error) as { code?: string; message: string }
+    throw new Error(`nothing answers at ${service} (${code ?? message}); is the service running there?`)
   })
   if (!answer.ok) {
     await answer.body?.cancel()

@@ -62,5 +62,7 @@ test('whom a person means', () => {
   assert.deepEqual(parseTarget('@bob:example.org'), { network: 'matrix', value: '@bob:example.org' })
   assert.deepEqual(parseTarget('@Bob'), { handle: 'bob' })
   assert.deepEqual(parseTarget('bob'), { handle: 'bob' })
-  assert.deepEqual(parseTarget('mimi://a.example/u/x'), { address: 'mimi://a.example/u/x' })
+  const address = 'mimi://a.example/u/AAAAAAAAAAAAAAAAAAAAAA'
+  assert.deepEqual(parseTarget(address), { address })
+  assert.throws(() => parseTarget('mimi://a.example/u/x'), /not a whole address/)
 })

@@ -1,6 +1,7 @@
 import type { FirstContact, InviteChoices, Target } from '../../src/client/index.ts'
-import type { Role } from '../../src/identity/index.ts'
+import { type AccountAddress, parseAccountAddress, type Role } from '../../src/identity/index.ts'
 import { parseInvite } from './invites.ts'
+import { Mistake } from './words.ts'
 
 /** What a line that was typed asks for. */
 export type Command =
@@ -178,11 +179,19 @@ export function parseCommand(line: string): Command {
   }
 }
 
-/** Whom a person means: a Matrix id, an address of the messenger, or a handle (an @ in front of it does no harm). */
+/** Whom a person means: a Matrix id, an address of the messenger, or a handle (an @ in front of it does no harm). @throws Mistake */
 export function parseTarget(whom: string): Target {
-  if (whom.startsWith('mimi://')) return { address: whom as Extract<Target, { address: unknown }>['address'] }
+  if (whom.startsWith('mimi://')) return { address: addressIn(whom) }
   if (/^@[^:]+:.+$/.test(whom)) return { network: 'matrix', value: whom }
   return { handle: whom.replace(/^@/, '').toLowerCase() }
+}
+
+function addressIn(text: string): AccountAddress {
+  try {
+    return parseAccountAddress(text)
+  } catch {
+    throw new Mistake('That is not a whole address; one looks like mimi://PROVIDER/u/ and 22 characters.')
+  }
 }
 
 function wrong(word: string): Command {

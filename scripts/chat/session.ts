@@ -31,6 +31,10 @@ export interface SessionSettings {
   print: (line: string) => void
 }
 
+/** The networks that there are bridges to. */
+const bridged: readonly string[] = ['matrix']
+const ownUnreachable = `You cannot be reached over ${bridged[0]} yourself, so nobody there can answer; /reach on changes that.`
+
 type Actions = { [K in Command['name']]: (command: Extract<Command, { name: K }>) => Promise<void> | void }
 
 /** Follows a device that has not been started yet; start it afterwards, so that nothing is missed. */
@@ -50,6 +54,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
     return room
   }
   const send = async (room: RoomId, text: string, replyTo?: string) => {
+    const answered = (await device.room(room))?.standing === 'requested'
     const called = await withMentions(room, text)
     const formatted = called !== text || /[*_`~]/.test(text) ? { markdown: called } : {}
     const answer = replyTo === undefined ? {} : { inReplyTo: fromBase64Url(replyTo) }
@@ -63,6 +68,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
       },
     })
     view.waitFor(sent.accepted)
+    if (answered) print('   Answering accepts their request: they see your name from now on, and may write on.')
   }
   /** `@NAME` of somebody in the room becomes a link to their account: that is what calls them. */
   const withMentions = async (room: RoomId, text: string): Promise<string> => {
@@ -91,8 +97,19 @@ export async function openSession({ device, storage, name, service, print }: Ses
       throw error
     }
   }
+  /** What is typed next was meant for somebody who is not there; it must not go to whom was written to before. */
+  const closed = (error: unknown): never => {
+    const { current } = view
+    view.close()
+    if (current) print(`   ${current.name} is closed; /to ${view.rooms.numberOf(current.room)} opens it again.`)
+    throw error
+  }
   const memberIn = async (room: RoomId, whom: string) =>
     (await view.rooms.memberCalled(room, whom)) ?? device.lookUp(parseTarget(whom))
+  const unreachable = async () => {
+    const { networks } = await device.settings()
+    return !bridged.some((network) => networks.includes(network))
+  }
   const block = async (room: RoomId, blocked: boolean) => {
     const other = await view.rooms.otherOf(room)
     if (!other) throw new Mistake('There is nobody else in this conversation.')
@@ -121,7 +138,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
     },
     async to({ whom }) {
       const byNumber = /^\d+$/.test(whom) ? chosen(Number(whom)) : undefined
-      const room = byNumber ?? (await conversationWith(whom))
+      const room = byNumber ?? (await conversationWith(whom).catch(closed))
       if (!byNumber) await storage.transaction((tx) => notes.setLabel(tx, room, whom))
       await view.open(room)
     },
@@ -179,6 +196,8 @@ export async function openSession({ device, storage, name, service, print }: Ses
     approve: () => answerConsent(true),
     deny: () => answerConsent(false),
     async reach({ network, on }) {
+      if (on && !bridged.includes(network))
+        throw new Mistake(`There is no bridge to ${network} here, only to ${bridged.join(', ')}.`)
       if (on !== undefined) await device.setReachable(network, on)
       const { networks } = await device.settings()
       print(`You ${networks.includes(network) ? 'can' : 'cannot'} be reached over ${network}.`)
@@ -204,6 +223,10 @@ export async function openSession({ device, storage, name, service, print }: Ses
       if (!found || more.length > 0) {
         throw new Mistake('Which one? /devices lists them; the first characters are enough.')
       }
+      if (found.kind === 'primary')
+        throw new Mistake(
+          'That is the first device of the account, which vouches for the others; it cannot be taken out.',
+        )
       await device.unlink(found.deviceId)
       print('It is out of your account and out of all its conversations.')
     },
@@ -238,7 +261,8 @@ export async function openSession({ device, storage, name, service, print }: Ses
       try {
         await (actions[command.name] as (command: Command) => Promise<void> | void)(command)
       } catch (error) {
-        print(`! ${explain(error)}`)
+        const own = error instanceof ClientError && error.code === 'not-opted-in' && (await unreachable())
+        print(`! ${own ? ownUnreachable : explain(error)}`)
       }
       await view.refresh()
       return command.name !== 'quit'

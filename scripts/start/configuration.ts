@@ -32,28 +32,35 @@ export function wishedPort(): number | undefined {
 }
 
 /**
- * The configuration to run with: the person's own, or data/silta.yaml, which is written anew at each start. Where no
- * homeserver is configured, the local one is filled in.
+ * The configuration to run with: the person's own, or data/silta.yaml, which is written anew at each start and holds
+ * everything, so that `silta` commands given it see what runs. Where no homeserver is configured, the local one is filled
+ * in.
  *
  * @param ports what was chosen; a free port may be another than the one that was configured
  * @throws ConfigError
  */
 export function configure(ports: { service: number; homeserver?: number }): Configuration {
-  const file = writtenFile() ?? writeTrialFile()
-  const ownHomeserver = loadConfig({ file }).config.matrix === undefined
-  const environment: Record<string, string> = { SILTA_LISTEN_PORT: String(ports.service) }
-  if (ownHomeserver && ports.homeserver !== undefined) {
-    environment.SILTA_MATRIX_HOMESERVER_URL = `http://127.0.0.1:${ports.homeserver}`
-    environment.SILTA_MATRIX_DOMAIN = homeserverDomain
+  const written = writtenFile()
+  const ownHomeserver = loadConfig({ file: written ?? writeTrialFile({}) }).config.matrix === undefined
+  const listen = { port: ports.service }
+  const matrix =
+    ownHomeserver && ports.homeserver !== undefined
+      ? { homeserverUrl: `http://127.0.0.1:${ports.homeserver}`, domain: homeserverDomain }
+      : undefined
+  const file = written ?? writeTrialFile({ listen, ...(matrix ? { matrix } : {}) })
+  const environment: Record<string, string> = { SILTA_LISTEN_PORT: String(listen.port) }
+  if (matrix) {
+    environment.SILTA_MATRIX_HOMESERVER_URL = matrix.homeserverUrl
+    environment.SILTA_MATRIX_DOMAIN = matrix.domain
   }
   const { config } = loadConfig({ file, env: { ...process.env, ...environment } })
   return { config, file, environment, ownHomeserver }
 }
 
-function writeTrialFile(): string {
+function writeTrialFile(parts: object): string {
   const file = dataFolder('silta.yaml')
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const settings = { provider: { domain: providerDomain }, dataDirectory: dataFolder('service') }
+  const settings = { provider: { domain: providerDomain }, dataDirectory: dataFolder('service'), ...parts }
   writeFileSync(
     file,
     `# Written by npm start. To configure it yourself, put a silta.yaml beside README.md.\n${stringify(settings)}`,

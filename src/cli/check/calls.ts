@@ -70,8 +70,12 @@ function parse(text: string): Record<string, unknown> | undefined {
 }
 
 function codeOf(error: unknown): string {
-  const { code, cause, name } = error as { code?: unknown; cause?: { code?: unknown }; name?: unknown }
-  return String(cause?.code ?? (typeof code === 'string' ? code : name))
+  const { code, cause, name } = error as {
+    code?: unknown
+    cause?: { code?: unknown; message?: unknown }
+    name?: unknown
+  }
+  return String(cause?.code ?? cause?.message ?? (typeof code === 'string' ? code : name))
 }
 
 function kindOf(error: unknown): 'name' | 'refused' | 'tls' | 'timeout' | 'other' {

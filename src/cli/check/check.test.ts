@@ -29,7 +29,7 @@ const sound =
     if (path.endsWith('/versions')) return [200, { versions: ['v1.13'] }]
     if (path.endsWith('/whoami')) return [200, { user_id: '@silta-sender:hs.example' }]
     if (path.endsWith('/ping')) {
-      const status = await push({})
+      const status = await push({ transaction_id: body.transaction_id })
       return status === 200 ? [200, { duration_ms: 1 }] : [502, { errcode: 'M_BAD_STATUS', status, body: '{}' }]
     }
     if (path.includes('/register')) return [200, { user_id: '@silta_check:hs.example' }]
@@ -134,6 +134,7 @@ test('nothing is wrong with a homeserver that does everything, and the device it
       'appservice token',
       'server name',
       'way back',
+      'own address',
       'delivery of keys',
       'counts of keys',
     ],
@@ -172,7 +173,7 @@ describe('what is wrong is named, with what to do', () => {
       'a clock that is wrong',
       answerOnly('/versions', 200, { versions: [] }, { date: new Date(Date.now() - 3_600_000).toUTCString() }),
       {},
-      /warning \| clock \| .* differ by (3599|3600|3601) s.* \| Set both by NTP/,
+      /warning \| clock \| .* differ by 3[56]\d\d s.* \| Set both by NTP/,
     ],
     [
       'an unknown token',
@@ -245,6 +246,26 @@ test('events that wait for the bridge are refused, so that the bridge gets them'
   })
   assert.equal(answered, 503)
   assert.match(said, /skipped \| delivery of keys \| messages wait for the bridge/)
+})
+
+test('a ping that somebody else answered is not taken for a way back', async () => {
+  const { said } = await check(answerOnly('/ping', 200, { duration_ms: 1 }))
+  assert.match(said, /wrong \| way back \| .*not by this configuration: something else listens there/)
+  assert.doesNotMatch(said, /delivery of keys/)
+})
+
+test('an address of our own that leads nowhere, or to a bridge with another token, is named', async () => {
+  const nowhere = await check(undefined, { env: { SILTA_MATRIX_APPSERVICE_URL: 'http://127.0.0.1:2' } })
+  assert.match(
+    nowhere.said,
+    /warning \| own address \| .*no bridge answers at http:\/\/127\.0\.0\.1:2 \(ECONNREFUSED\)/,
+  )
+  const busy = createServer((_, response) => response.writeHead(403).end('{}'))
+  await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve))
+  const port = String((busy.address() as AddressInfo).port)
+  const other = await check(answerOnly('/ping', 200, {}), { env: { SILTA_LISTEN_PORT: port } })
+  busy.close()
+  assert.match(other.said, /wrong \| own address \| .*does not take this hs_token/)
 })
 
 test('beside a running bridge it says what it could not see', async () => {

@@ -109,16 +109,32 @@ export async function checkToken(call: Call, facts: HomeserverFacts): Promise<Fi
   return found
 }
 
-/** Whether the homeserver reaches us: it is asked to ping, and says what came of it (Client-Server API, appservice ping). */
-export async function checkPing(call: Call, facts: HomeserverFacts): Promise<Finding> {
+/**
+ * Whether the homeserver reaches us: it is asked to ping, and says what came of it (Client-Server API, appservice ping).
+ *
+ * @param cameHere whether the ping with a transaction id was seen here; undefined while the bridge itself has the port
+ */
+export async function checkPing(
+  call: Call,
+  facts: HomeserverFacts,
+  cameHere?: (transaction: string) => boolean,
+): Promise<Finding> {
   const about = 'way back'
+  const transaction = `silta-check-${crypto.randomUUID()}`
   const path = `/_matrix/client/v1/appservice/${encodeURIComponent(facts.registrationId)}/ping`
-  let answer = await call('POST', path, { transaction_id: 'silta-check' })
+  let answer = await call('POST', path, { transaction_id: transaction })
   // Synapse now and then answers 502 for a ping that went well.
   for (let again = 0; again < 2 && 'status' in answer && answer.status === 502; again++)
-    answer = await call('POST', path, { transaction_id: 'silta-check' })
+    answer = await call('POST', path, { transaction_id: transaction })
   if ('failed' in answer) return unreachable(about, facts.url, answer)
-  if (answer.status === 200) return ok(about, `the homeserver reaches ${facts.appserviceUrl}.`)
+  if (answer.status === 200 && cameHere && !cameHere(transaction))
+    return wrong(
+      about,
+      'the homeserver is answered at the address in its registration, but not by this configuration: something else listens there.',
+      'Does another Silta run, or is listen.port another than the one in the registration?',
+      `Write the registration anew (this configuration says ${facts.appserviceUrl}) and restart the homeserver.`,
+    )
+  if (answer.status === 200) return ok(about, 'the homeserver reaches the address in its registration.')
   const { errcode, status } = answer.body
   const there = `the homeserver does not reach ${facts.appserviceUrl}`
   switch (errcode) {
@@ -159,4 +175,23 @@ export async function checkPing(call: Call, facts: HomeserverFacts): Promise<Fin
     default:
       return wrong(about, `${there} (status ${answer.status}).`)
   }
+}
+
+/** Whether the address that the registration is written with leads to this bridge, and that takes the same hs_token. */
+export async function checkOwnAddress(call: Call, { appserviceUrl }: HomeserverFacts): Promise<Finding> {
+  const about = 'own address'
+  const answer = await call('POST', '/_matrix/app/v1/ping', {})
+  if ('failed' in answer || (answer.status !== 200 && answer.status !== 401 && answer.status !== 403))
+    return warning(
+      about,
+      `seen from this machine, no bridge answers at ${appserviceUrl} (${'failed' in answer ? answer.detail : `status ${answer.status}`}).`,
+      'That is right where only the homeserver can reach this address, as in a network of containers.',
+      'Otherwise write as matrix.appserviceUrl where Silta listens, and the registration anew.',
+    )
+  if (answer.status === 200) return ok(about, `${appserviceUrl} leads to this bridge.`)
+  return wrong(
+    about,
+    `what answers at ${appserviceUrl} does not take this hs_token: it was started with another.`,
+    'Is this the configuration, and the data directory, that Silta runs with?',
+  )
 }

@@ -4,7 +4,7 @@ import { senderLocalpart } from '../../edge/matrix/registration.ts'
 import { caller } from './calls.ts'
 import { checkDelivery, deliveryPatienceMs } from './delivery.ts'
 import { type Finding, ok, skipped } from './finding.ts'
-import { checkPing, checkReachable, checkToken, type HomeserverFacts } from './homeserver.ts'
+import { checkOwnAddress, checkPing, checkReachable, checkToken, type HomeserverFacts } from './homeserver.ts'
 import { checkIssuer } from './issuer.ts'
 import { openProbe } from './probe.ts'
 import { checkStorage } from './storage.ts'
@@ -61,8 +61,9 @@ export async function checkSurroundings(
 
   const probe = await openProbe(config.listen.host, config.listen.port, secrets.matrix.hsToken)
   try {
-    const ping = await checkPing(call, facts)
+    const ping = await checkPing(call, facts, probe && ((transaction) => probe.pinged(transaction)))
     tell(ping)
+    if (!isWrong(ping)) tell(await checkOwnAddress(caller(facts.appserviceUrl, secrets.matrix.hsToken, send), facts))
     if (!probe)
       tell(
         skipped(

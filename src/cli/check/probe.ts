@@ -15,6 +15,8 @@ export interface Probe {
   readonly port: number
   /** Resolves with what was seen as soon as a to-device message of this type came, or after `timeoutMs`. */
   wait(type: string, timeoutMs: number): Promise<Seen>
+  /** Whether the homeserver's ping with this transaction id came here, and not to somebody else. */
+  pinged(transaction: string): boolean
   close(): Promise<void>
 }
 
@@ -30,6 +32,7 @@ export async function openProbe(host: string, port: number, hsToken: string): Pr
   let seen: Seen = { toDevice: false, keys: new Set(), eventsWaiting: false }
   let wanted = ''
   let notify: (() => void) | undefined
+  const pings = new Set<unknown>()
 
   const take = (body: Record<string, unknown>): boolean => {
     if (Array.isArray(body.events) && body.events.length > 0) {
@@ -52,7 +55,10 @@ export async function openProbe(host: string, port: number, hsToken: string): Pr
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
     if (request.headers.authorization !== `Bearer ${hsToken}`) return answer(403, { errcode: 'M_FORBIDDEN' })
     const body = await readJson(request)
-    if (request.method === 'POST' && request.url === '/_matrix/app/v1/ping') return answer(200)
+    if (request.method === 'POST' && request.url === '/_matrix/app/v1/ping') {
+      pings.add(body?.transaction_id)
+      return answer(200)
+    }
     if (request.method !== 'PUT' || !request.url?.startsWith('/_matrix/app/v1/transactions/'))
       return answer(404, { errcode: 'M_NOT_FOUND' })
     return body && take(body) ? answer(200) : answer(503, { errcode: 'M_UNKNOWN' })
@@ -78,6 +84,7 @@ export async function openProbe(host: string, port: number, hsToken: string): Pr
       })
       return seen
     },
+    pinged: (transaction) => pings.has(transaction),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
