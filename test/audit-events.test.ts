@@ -9,9 +9,11 @@ import { noteConfiguration } from '../src/audit/configuration.ts'
 import { addAuditor, openCredentials, readAuditors, revokeAuditor, watchAuditors } from '../src/audit/credentials.ts'
 import { type Event, entrySchema, eventTypes } from '../src/audit/event-schema.ts'
 import { openInterop } from '../src/audit/interop.ts'
+import { noteSigner } from '../src/audit/log/index.ts'
 import { noteLogKeys } from '../src/audit/log-keys.ts'
 import { openSubjects } from '../src/audit/open.ts'
 import { openParity } from '../src/audit/parity.ts'
+import { openPublishedFiles } from '../src/audit/published.ts'
 import { openRefusals } from '../src/audit/refusals.ts'
 import { openMapping } from '../src/audit/subjects/mapping.ts'
 import { testSigner } from '../src/audit/testing/log.ts'
@@ -96,6 +98,18 @@ const asked = async ({ database, audit }: Scene) => {
   await interop.answered(answer.request, 'refused', 'not-reasonable')
 }
 
+const turnOfYear = async ({ world, database, audit }: Scene) => {
+  await world.device()
+  const signersOf = (origin: string) => [noteSigner(crypto, origin, crypto.sha256())]
+  const folder = newPath()
+  const filesOf = (label: string) => openPublishedFiles(join(folder, label))
+  for (const year of [0, 1]) {
+    const years = { signersOf, filesOf, clock: () => Date.now() + year * 366 * day }
+    const { sequencer } = testSequencer(database, folder, { years, audit })
+    await sequencer.close()
+  }
+}
+
 const drivers: Readonly<Record<Event['type'], Driver>> = {
   'account.created': ({ world }) => world.device(),
   'account.endorsed': async ({ world }) => {
@@ -157,7 +171,9 @@ const drivers: Readonly<Record<Event['type'], Driver>> = {
   'auditor.removed': (scene) => withAuditors(scene, revokeAuditor),
   'configuration.applied': ({ database, audit }) =>
     noteConfiguration({ database, audit, crypto, key: crypto.sha256() }, new Map([['limits.connections', 7]])),
-  'log.keys-changed': ({ database, audit }) => noteLogKeys({ database, audit }, [testSigner.verifier]),
+  'log.keys-changed': (scene) => noteLogKeys(scene, testSigner.verifier.name, () => [testSigner]),
+  'log.closed': turnOfYear,
+  'log.opened': turnOfYear,
   'subject.erasure-begun': erased,
   'subject.erased': erased,
   'interop.requested': asked,

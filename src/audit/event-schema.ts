@@ -37,6 +37,9 @@ const posture = about(
 const settingPath = z.string().regex(/^[A-Za-z]{1,40}(\.[A-Za-z]{1,40}){0,3}$/)
 const settingValue = z.union([z.boolean(), z.number()])
 
+const logName = z.string().regex(/^[a-z0-9.-]{1,253}\/audit(\/\d{4})?$/)
+const logKeys = z.array(z.string().regex(/^[^\s+]{1,260}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/))
+
 const event = <T extends string, Shape extends z.ZodRawShape>(type: T, shape: Shape, description: string) =>
   z.strictObject({ type: z.literal(type), ...shape }).meta({ title: type, description })
 
@@ -181,8 +184,24 @@ const events = [
   ),
   event(
     'log.keys-changed',
-    { keys: z.array(z.string().regex(/^[^\s+]{1,260}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}$/)) },
+    { keys: logKeys },
     'From this start on these keys sign the log, each as name+hash+key. Of a new one this tells under the signature of the one before.',
+  ),
+  event(
+    'log.closed',
+    { next: logName, keys: logKeys },
+    "The last entry of a year's log: nothing follows it here. `next` is the log that goes on, and `keys` are those that sign it.",
+  ),
+  event(
+    'log.opened',
+    {
+      previous: logName,
+      size: about(whole, 'Entries of the log before, its last one included.'),
+      root: about(z.string().regex(/^[A-Za-z0-9+/]{43}=$/), 'The root over all of them, in base64, as it was signed.'),
+      before: about(whole, 'Entries of all logs before this one.'),
+      keys: logKeys,
+    },
+    "The first entry of a year's log, except the very first log: which one it goes on from, and what that held.",
   ),
   event(
     'log.taken-up',

@@ -28,19 +28,27 @@ export interface AuditOptions {
   readonly clock?: (() => number) | undefined
 }
 
-/** `record` appends an event whose subjects are pseudonyms already. */
-export function openAudit(options: AuditOptions): Audit & { record(tx: Transaction, event: Event): Promise<void> } {
+/** Appends events whose subjects are pseudonyms already. */
+export interface Recorder {
+  /** @returns the id of the entry */
+  record(tx: Transaction, event: Event): Promise<string>
+}
+
+export function openAudit(options: AuditOptions): Audit & Recorder {
   const { crypto, pseudonyms, networks, clock = Date.now } = options
-  const record = async (tx: Transaction, event: Event): Promise<void> => {
+  const record = async (tx: Transaction, event: Event): Promise<string> => {
     const now = clock()
     const id = toBase64Url(crypto.randomBytes(16))
     const entry = { ...event, version: eventVersion, id, time: new Date(now).toISOString() }
     const body = utf8(canonicalJson(entrySchema.parse(entry)))
     await tx.query('insert into audit.entry (id, at, body) values ($1, $2, $3)', [id, now, body])
+    return id
   }
   return {
     record,
-    append: async (tx, event) => record(tx, await withoutNames(tx, event, pseudonyms, networks)),
+    async append(tx, event) {
+      await record(tx, await withoutNames(tx, event, pseudonyms, networks))
+    },
   }
 }
 

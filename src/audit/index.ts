@@ -23,7 +23,17 @@ export {
 export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
 export { findEntries, findStatement, openApiDocument } from './query/index.ts'
-export { type EntryFilter, exportFormats, head, lineOf, proofOf, readEntries } from './reading/index.ts'
+export {
+  type EntryFilter,
+  exportFormats,
+  followYears,
+  head,
+  lineOf,
+  partsOf,
+  proofOf,
+  readEntries,
+  trustFor,
+} from './reading/index.ts'
 export { type AuditStep, auditSteps } from './sequence.ts'
 export { logSigners } from './signers.ts'
 export { type ErasureStep, erasureSteps } from './subjects/erasure.ts'

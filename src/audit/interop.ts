@@ -54,7 +54,7 @@ export interface InteropOptions {
   readonly database: Database
   readonly crypto: Crypto
   /** Appends as it is: the domain of a company that asks has to stand in the log. */
-  record(tx: Transaction, event: Event): Promise<void>
+  record(tx: Transaction, event: Event): Promise<unknown>
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
 }

@@ -18,6 +18,7 @@ import { openS3Files, type S3Bucket } from './s3.ts'
 import type { AuditStep } from './sequence.ts'
 import { openSequencer } from './sequencer.ts'
 import type { SequencerError } from './sequencer-errors.ts'
+import { shardsOf } from './shards.ts'
 import { type LogKeys, logSigners } from './signers.ts'
 import { type Erasure, type ErasureStep, openErasure } from './subjects/erasure.ts'
 import { openSubjectKeys } from './subjects/key-file.ts'
@@ -89,14 +90,20 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const folder = join(options.dataDirectory, logFolder)
   const files = options.bucket ? openS3Files(crypto, options.bucket) : openPublishedFiles(folder)
-  const [signer, ...moreSigners] = logSigners(crypto, { origin: originOf(options.provider), ...options.logKeys })
+  const signersOf = (origin: string) => logSigners(crypto, { origin, ...options.logKeys })
+  const base = originOf(options.provider)
+  const [signer, ...moreSigners] = signersOf(base)
   if (!signer) throw new TypeError('nothing signs the compliance log')
-  const verifiers = [signer, ...moreSigners].map((each) => each.verifier)
-  await noteLogKeys({ database, audit }, verifiers)
+  const filesOf = (label: string) => {
+    if (label === '') return files
+    return options.bucket ? openS3Files(crypto, options.bucket, `${label}/`) : openPublishedFiles(join(folder, label))
+  }
+  await noteLogKeys({ database, audit }, base, signersOf)
   const witnesses = options.policy === undefined ? [] : witnessesOf(crypto, options.policy)
-  const indexer = openIndexer({ database, origin: signer.verifier.name, onFault })
+  const indexer = openIndexer({ database, origin: base, onFault })
   const sequencer = openSequencer({
     ...{ database, crypto, audit, signer, moreSigners, witnesses, folder, files, owner, onFault },
+    years: { signersOf, filesOf },
     async steps(step) {
       await options.steps?.(step)
       if (step === 'audit.sequenced') indexer.wake()
@@ -116,6 +123,8 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     }
   }
   const { read } = files
+  const logs = () => shardsOf(database, base)
+  const keys = async () => signersOf((await logs()).at(-1)?.origin ?? base).map((each) => each.verifier)
   const auditors = watchAuditors(join(options.dataDirectory, auditorsFile))
   const admissions = await openAdmissions({ database, crypto, audit, auditors, onFault })
   const credentials = openCredentials(crypto, { auditors, admitted: admissions.admitted })
@@ -144,7 +153,7 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     pseudonymOf: (account) => pseudonyms.known(database, { kind: 'account', name: account }),
     routes: new Hono()
       .route('/', queryRoutes({ database, crypto, verifier: signer.verifier, read, credentials }))
-      .route('/', logRoutes({ read, credentials, verifiers })),
+      .route('/', logRoutes({ read, credentials, keys, logs })),
     get stopped() {
       return sequencer.refused
     },

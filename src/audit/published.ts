@@ -28,7 +28,11 @@ export interface PublishedFiles {
 export function openPublishedFiles(folder: string): PublishedFiles {
   const read: ReadFile = (path) => readFromFolder(folder, path)
   // Behind a credential over HTTP, so not for every user of the machine either.
-  const makeFolder = () => mkdir(folder, { recursive: true, mode: 0o700 })
+  const makeFolder = async () => {
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+    // That the folder is there has to be on disk before what is in it counts.
+    if (made !== undefined) await syncFolder(dirname(made))
+  }
   return {
     read,
     async put(files) {

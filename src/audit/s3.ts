@@ -40,10 +40,10 @@ interface S3Request {
 /**
  * The log's files in a bucket. What was written stays written: a tile is put only where there is none, the checkpoint only
  * in the place of the one that was looked at (conditional writes, RFC 9110 §13.1). Partial tiles stay where they are: a
- * rule of the bucket may delete them, and C2SP tlog-tiles allows both.
+ * rule of the bucket may delete them, and C2SP tlog-tiles allows both. `prefix` stands before the names of all of them.
  */
-export function openS3Files(crypto: Crypto, bucket: S3Bucket): PublishedFiles {
-  const send = (request: S3Request) => sendSigned(crypto, bucket, request)
+export function openS3Files(crypto: Crypto, bucket: S3Bucket, prefix = ''): PublishedFiles {
+  const send = (request: S3Request) => sendSigned(crypto, bucket, { ...request, key: `${prefix}${request.key}` })
   const get = async (key: string): Promise<{ bytes: Uint8Array; etag: string } | undefined> => {
     const response = await send({ method: 'GET', key })
     if (response.status === 404) {

@@ -30,9 +30,18 @@ export interface Sequencing extends LogPlace {
   readonly signers: readonly RemoteSigner[]
   readonly witnesses: Witnesses
   readonly lease: Lease
+  /** The log is to end: entries of before that time go into it, then its last one. */
+  readonly closing?: Closing | undefined
   /** Entries taken in one go: bounds memory and the time of one transaction. */
   readonly batch: number
   readonly step: (step: AuditStep) => Promise<void>
+}
+
+export interface Closing {
+  /** Milliseconds since the epoch; what happened later belongs into the next log. */
+  readonly before: number
+  /** Appends the last entry. @returns its id */
+  record(tx: Transaction): Promise<string>
 }
 
 /** The database is not the one that this run began with: it has to begin anew. */
@@ -44,17 +53,17 @@ export class Behind extends Error {
  * Puts what waits into the log, at most a batch. In this order, each durable before the next: entries get their places,
  * for good; the tiles are written, which follow from the places alone; the checkpoint is signed, published, and stored. So whoever signs, signs a beginning of one and the same sequence.
  *
- * @returns the new right edge; the one that was given when nothing waits
+ * @returns the new right edge, the one that was given when nothing waits; and whether the log has ended with that
  * @throws SequencerError, LeaseLost, Behind
  */
-export async function sequence(on: Sequencing, frontier: Frontier): Promise<Frontier> {
-  const end = await givePlaces(on, frontier)
+export async function sequence(on: Sequencing, frontier: Frontier): Promise<{ frontier: Frontier; ended: boolean }> {
+  const { end, ended } = await givePlaces(on, frontier)
   const first = Math.floor(frontier.size / tileWidth) * tileWidth
-  const bodies = await bodiesAt(on.database, first, end)
+  const bodies = await bodiesAt(on.database, on.first + first, on.first + end)
   const fresh = bodies.slice(frontier.size - first)
   const { signed_size } = await logRow(on.database, on.verifier.name)
   // An empty log is signed too: whoever comes later can show that it began with nothing.
-  if (fresh.length === 0 && signed_size !== null) return frontier
+  if (fresh.length === 0 && signed_size !== null) return { frontier, ended }
   await on.step('audit.placed')
 
   const grown = grow(
@@ -75,30 +84,47 @@ export async function sequence(on: Sequencing, frontier: Frontier): Promise<Fron
   await publish(on, grown.frontier)
   await on.files.dropPartial([...bundles, ...grown.full].map(({ name }) => name).filter(isFull))
   await on.step('audit.sequenced')
-  return grown.frontier
+  return { frontier: grown.frontier, ended }
 }
 
 const isFull = ({ width }: TileName) => width === tileWidth
 
-/** Invariant: places are given without a gap, once, by whoever holds the lease. */
-async function givePlaces({ database, lease, verifier, batch }: Sequencing, frontier: Frontier): Promise<number> {
+/**
+ * Invariant: places are given without a gap, once, by whoever holds the lease; and none behind the last entry of a log.
+ *
+ * @returns the size to go to, and whether the log ends there
+ */
+async function givePlaces(
+  { database, lease, verifier, batch, first, closing }: Sequencing,
+  frontier: Frontier,
+): Promise<{ end: number; ended: boolean }> {
+  const most = frontier.size + batch
   return database.transaction(async (tx) => {
     await assertFence(tx, lease.name, lease.fence)
-    const { size, signed_size } = await logRow(tx, verifier.name)
+    const { size, signed_size, closed } = await logRow(tx, verifier.name)
     if (size < frontier.size || (signed_size ?? 0) !== frontier.size) throw new Behind()
-    const room = frontier.size + batch - size
-    if (room <= 0) return frontier.size + batch
+    const room = most - size
+    if (room <= 0 || closed) return { end: Math.min(size, most), ended: closed && size <= most }
     const placed = await tx.query(
       `update audit.entry e set place = $1 + w.number - 1
          from (select no, row_number() over (order by no) as number
-                 from (select no from audit.entry where place is null order by no limit $2) as next) as w
+                 from (select no from audit.entry where place is null and ($3::int8 is null or at < $3)
+                        order by no limit $2) as next) as w
         where e.no = w.no returning e.no`,
-      [size, room],
+      [first + size, room, closing?.before ?? null],
     )
-    if (placed.length > 0)
-      await tx.query('update audit.log set size = size + $2 where origin = $1', [verifier.name, placed.length])
-    return size + placed.length
+    let end = size + placed.length
+    const ended = closing !== undefined && end < most
+    if (ended) await place(tx, await closing.record(tx), first + end++)
+    if (end > size)
+      await tx.query('update audit.log set size = $2, closed = $3 where origin = $1', [verifier.name, end, ended])
+    return { end, ended }
   })
+}
+
+/** Gives one entry its place. */
+export async function place(tx: Transaction, id: string, at: number): Promise<void> {
+  await tx.query('update audit.entry set place = $2 where id = $1', [id, at])
 }
 
 async function bodiesAt(on: Queryable, first: number, end: number): Promise<Uint8Array[]> {
@@ -121,12 +147,11 @@ async function publish(on: Sequencing, frontier: Frontier): Promise<void> {
 }
 
 /** Asks for the cosignatures that the newest checkpoint lacks. */
-export async function cosignAgain(on: Sequencing, frontier: Frontier): Promise<void> {
+export async function cosignAgain(on: Sequencing, size: number): Promise<void> {
   const { checkpoint } = await logRow(on.database, on.verifier.name)
   if (!checkpoint) return
-  const note = await on.witnesses.cosign(checkpoint, frontier.size)
-  if (note.length > checkpoint.length)
-    await putCheckpoint(on, note, frontier.size, (signed) => signed === frontier.size)
+  const note = await on.witnesses.cosign(checkpoint, size)
+  if (note.length > checkpoint.length) await putCheckpoint(on, note, size, (signed) => signed === size)
 }
 
 /**

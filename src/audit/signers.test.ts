@@ -64,8 +64,7 @@ test('a log goes on from one key to the next, which the one before vouches for',
   let earlier: Uint8Array | undefined
   const run = async (keys: Parameters<typeof logSigners>[1]) => {
     const [signer, ...moreSigners] = logSigners(crypto, keys)
-    const verifiers = [signer!, ...moreSigners].map(({ verifier }) => verifier)
-    await noteLogKeys({ database, audit }, verifiers)
+    await noteLogKeys({ database, audit }, origin, () => [signer!, ...moreSigners])
     await database.transaction((tx) => audit.append(tx, anEvent('alice')))
     const { sequencer, faults } = testSequencer(database, folder, { signer: signer!, moreSigners })
     await sequencer.close()

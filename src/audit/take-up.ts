@@ -17,6 +17,7 @@ import {
   tileWidth,
 } from './log/index.ts'
 import type { PublishedFiles } from './published.ts'
+import { readEntry } from './reading/index.ts'
 import { SequencerError } from './sequencer-errors.ts'
 
 export interface LogPlace {
@@ -27,12 +28,17 @@ export interface LogPlace {
   readonly verifier: NoteVerifier
   /** The keys of which one has to have signed what is published. */
   readonly trust: LogPolicy
+  /** The place of its first entry. */
+  readonly first: number
+  /** Members that its first entry has to have; undefined of the very first log. */
+  readonly opening?: Readonly<Record<string, unknown>> | undefined
 }
 
 interface LogRow {
   size: number
   signed_size: number | null
   checkpoint: Uint8Array | null
+  closed: boolean
 }
 
 /**
@@ -44,7 +50,9 @@ interface LogRow {
  */
 export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier: Frontier; taken: number }> {
   const { database, crypto, files, verifier, trust } = place
-  await database.query('insert into audit.log (origin) values ($1) on conflict do nothing', [verifier.name])
+  await database.query('insert into audit.log (origin, first) values ($1, $2) on conflict do nothing', [
+    ...[verifier.name, place.first],
+  ])
   const row = await logRow(database, verifier.name)
   const signed = row.checkpoint && open(crypto, row.checkpoint, trust)
   let note = await files.read('checkpoint')
@@ -66,10 +74,15 @@ export async function takeUp(place: LogPlace, lease: Lease): Promise<{ frontier:
   const taken = await database.transaction(async (tx) => {
     await assertFence(tx, lease.name, lease.fence)
     let added = 0
-    for (const [at, body] of newer.entries()) if (await adopt(tx, body, first + at)) added++
+    for (const [at, body] of newer.entries()) {
+      if (first + at === 0) checkOpening(body, place.opening)
+      if (await adopt(tx, body, place.first + first + at)) added++
+    }
+    const ended = newer.length > 0 && readEntry(newer.at(-1)!).type === 'log.closed'
     await tx.query(
-      'update audit.log set size = greatest(size, $2), signed_size = $2, checkpoint = $3 where origin = $1',
-      [verifier.name, published.size, note],
+      `update audit.log set size = greatest(size, $2), signed_size = $2, checkpoint = $3, closed = closed or $4
+        where origin = $1`,
+      [verifier.name, published.size, note, ended],
     )
     return added
   })
@@ -101,10 +114,11 @@ async function publishAgain(
 }
 
 export async function logRow(on: Queryable, origin: string): Promise<LogRow> {
-  const [row] = await on.query<LogRow>('select size, signed_size, checkpoint from audit.log where origin = $1', [
-    origin,
-  ])
-  return row ?? { size: 0, signed_size: null, checkpoint: null }
+  const [row] = await on.query<LogRow>(
+    'select size, signed_size, checkpoint, closed from audit.log where origin = $1',
+    [origin],
+  )
+  return row ?? { size: 0, signed_size: null, checkpoint: null, closed: false }
 }
 
 function open(crypto: Crypto, note: Uint8Array, trust: LogPolicy): Checkpoint {
@@ -146,6 +160,13 @@ async function follow(
   } catch (cause) {
     throw cause instanceof LogError ? new SequencerError('tiles-invalid', { cause }) : cause
   }
+}
+
+/** A log that does not go on from the one before is not this service's. @throws SequencerError fork */
+function checkOpening(body: Uint8Array, opening: LogPlace['opening']): void {
+  const entry = readEntry(body)
+  for (const [member, value] of Object.entries(opening ?? {}))
+    if (entry[member] !== value) throw new SequencerError('fork')
 }
 
 /** A published entry is given its place, or has it. @returns whether the database did not know it */

@@ -3,10 +3,13 @@ import {
   decodeProof,
   type EntryFilter,
   exportFormats,
+  followYears,
   head,
   lineOf,
+  partsOf,
   proofOf,
   readEntries,
+  trustFor,
   verifyProof,
 } from '../audit/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
@@ -44,16 +47,28 @@ export async function readAuditLog(
   const target = openTarget(given.output, terminal)
   const work = async () => {
     target.write(head[format])
-    const { checkpoint, read, found } = await readEntries(nodeCrypto, {
-      ...openLogArguments(given, command),
-      ...{ first, last, filter },
-      onProgress: progressOn(terminal),
-      onEntry: (entry) => target.write(lineOf(format, entry)),
+    const log = openLogArguments(given, command)
+    await followYears(nodeCrypto, {
+      read: log.read,
+      trust: log.verifier,
+      async onLog({ origin, read: files, trust, previous }) {
+        // Indices are those of the log that was named: the ones of later years have their own.
+        if (previous && (first !== undefined || last !== undefined))
+          throw new Unusable(
+            `--first and --last are of one log: name it, as --log ${given.log}/${partsOf(origin).label}`,
+          )
+        const { checkpoint, read, found } = await readEntries(nodeCrypto, {
+          ...{ read: files, verifier: trust, first, last, filter },
+          onProgress: progressOn(terminal),
+          onEntry: (entry) => target.write(lineOf(format, entry)),
+        })
+        terminal.err(
+          `${found} of ${read} entries fit; all ${read} are in the log of ${checkpoint.size} entries that ${checkpoint.origin} has signed.\n`,
+        )
+        return checkpoint
+      },
     })
     target.finish()
-    terminal.err(
-      `${found} of ${read} entries fit; all ${read} are in the log of ${checkpoint.size} entries that ${checkpoint.origin} has signed.\n`,
-    )
     return exit.well
   }
   try {
@@ -69,7 +84,10 @@ export async function proveAuditEntry(given: ReadingArguments, terminal: Termina
   if (index === undefined) throw new Unusable('silta audit proof needs --index N')
   const target = openTarget(given.output, terminal)
   const work = async () => {
-    const proof = await proofOf(nodeCrypto, { ...openLogArguments(given, 'proof'), index })
+    const { read, verifier } = openLogArguments(given, 'proof')
+    const note = await read('checkpoint')
+    const trust = note ? trustFor(nodeCrypto, verifier, originOfNote(note)) : verifier
+    const proof = await proofOf(nodeCrypto, { read, verifier: trust, index })
     target.write(new TextDecoder().decode(proof))
     target.finish()
     return exit.well
@@ -89,7 +107,11 @@ export async function verifyAuditProof({ proof, key }: ReadingArguments, termina
     terminal,
     async () => {
       const read = decodeProof(new Uint8Array(readFileOf(proof)))
-      const { origin, size } = verifyProof(nodeCrypto, read, readKey(key))
+      const { origin, size } = verifyProof(
+        nodeCrypto,
+        read,
+        trustFor(nodeCrypto, readKey(key), originOfNote(read.checkpoint)),
+      )
       terminal.err(`The proof holds: entry ${read.index} of ${size} that ${origin} has signed.\n`)
       terminal.out(lineOf('ndjson', { log: origin, index: read.index, body: read.entry }))
       return exit.well
@@ -97,6 +119,9 @@ export async function verifyAuditProof({ proof, key }: ReadingArguments, termina
     terminal.err,
   )
 }
+
+/** The name of the log that a checkpoint says it is of. */
+const originOfNote = (note: Uint8Array) => new TextDecoder().decode(note).split('\n')[0] ?? ''
 
 function filterOf({ from, to, type, provider, pseudonym, outcome }: ReadingArguments): EntryFilter {
   return { from: timeOf(from, '--from'), to: timeOf(to, '--to'), type, provider, pseudonym, outcome }

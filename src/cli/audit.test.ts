@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
-import { encodeVerifier } from '../audit/log/index.ts'
+import { encodeVerifier, noteSigner } from '../audit/log/index.ts'
 import { buildLog, testEntries, testSigner } from '../audit/testing/log.ts'
-import { utf8 } from '../crypto/index.ts'
+import { fromUtf8, utf8 } from '../crypto/index.ts'
+import { nodeCrypto as crypto } from '../crypto/node.ts'
 import { run } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'silta-cli-audit-'))
@@ -158,4 +159,74 @@ test('silta audit entries prints what was looked for, each proven first', async 
     readdirSync(place).filter((name) => name.startsWith('all')),
     [],
   )
+})
+
+test('the logs of several years are verified one after the other, and that each follows the one before', async () => {
+  const place = mkdtempSync(join(folder, 'years-'))
+  const seed = crypto.randomBytes(32)
+  const [name, later] = ['bridge.example/audit', 'bridge.example/audit/2027']
+  const [one, two] = [name, later].map((origin) => noteSigner(crypto, origin, seed))
+  const entry = (value: object) => utf8(JSON.stringify(value))
+  const old = (last: object) => buildLog([...testEntries(258), entry(last)], one)
+  const opened = (files: ReadonlyMap<string, Uint8Array>, more = {}) => {
+    const root = fromUtf8(files.get('checkpoint')!).split('\n')[2]
+    const opening = { type: 'log.opened', previous: name, size: 259, root, before: 259, ...more }
+    return buildLog([entry(opening), ...testEntries(3)], two)
+  }
+  const ended = old({ type: 'log.closed', next: later })
+  const put = (first: ReadonlyMap<string, Uint8Array>, second: ReadonlyMap<string, Uint8Array>) => {
+    putAt(place, first)
+    putAt(join(place, '2027'), second)
+  }
+  put(ended, opened(ended))
+  const keys = [one!, two!].map(({ verifier }) => encodeVerifier(verifier))
+  // Whichever year's key it is that the auditor has.
+  for (const key of keys) {
+    const { code, said } = await verify('--log', place, '--key', key)
+    assert.equal(code, 0, said)
+    assert.match(
+      said,
+      /holds: 259 entries of bridge\.example\/audit, root \S+\n.*holds: 4 entries of \S+\/2027.*follows bridge\.example\/audit\.\n$/,
+    )
+  }
+  const earlier = (files: ReadonlyMap<string, Uint8Array>) => {
+    const file = join(place, 'kept')
+    writeFileSync(file, files.get('checkpoint')!)
+    return ['--earlier', file]
+  }
+  const kept = await verify('--log', place, '--key', keys[0]!, ...earlier(buildLog(testEntries(100), one)))
+  assert.match(kept.said, /of bridge\.example\/audit, .* continues the earlier checkpoint\.\n.*2027/)
+  assert.equal((await verify('--log', place, '--key', keys[0]!, ...earlier(opened(ended)))).code, 0)
+  // One year alone, as curl has fetched it.
+  assert.equal((await verify('--log', join(place, '2027'), '--key', keys[0]!)).code, 0)
+  const elsewhere = await verify('--log', join(place, '2027'), '--key', keys[0]!, ...earlier(ended))
+  assert.match(elsewhere.said, /NOT hold \(inconsistent\).*which is not among these/)
+
+  const read = await silta('audit', 'export', '--format', 'csv', '--log', place, '--key', keys[1]!)
+  assert.equal(read.out.trim().split('\r\n').length, 1 + 259 + 4)
+  assert.match(read.out, /\nbridge\.example\/audit,258,.*\r\nbridge\.example\/audit\/2027,0,/)
+  const first = await silta('audit', 'entries', '--log', place, '--key', keys[1]!, '--first', '1')
+  assert.deepEqual([first.code, /name it, as --log .*\/2027/.test(first.err)], [2, true])
+  const proof = join(place, 'proof')
+  const from = ['--log', join(place, '2027'), '--key', keys[0]!]
+  assert.equal((await silta('audit', 'proof', '--index', '2', ...from, '--output', proof)).code, 0)
+  assert.equal((await silta('audit', 'verify', '--proof', proof, '--key', keys[0]!)).code, 0)
+
+  for (const [what, wrong] of [
+    ['another size', opened(ended, { size: 258 })],
+    ['another root', opened(ended, { root: Buffer.alloc(32).toString('base64') })],
+    ['another log', opened(ended, { previous: 'other.example/audit' })],
+    ['no opening', buildLog(testEntries(4), two)],
+  ] as const) {
+    put(ended, wrong)
+    const { code, said } = await verify('--log', place, '--key', keys[0]!)
+    assert.deepEqual([code, /NOT hold \(inconsistent\).*Entry 0\./.test(said)], [1, true], what)
+  }
+  // The year before, rewritten as a whole.
+  const other = old({ type: 'log.closed', next: later, keys: [] })
+  put(other, opened(ended))
+  assert.equal((await verify('--log', place, '--key', keys[0]!)).code, 1)
+  const backwards = old({ type: 'log.closed', next: name })
+  put(backwards, opened(backwards))
+  assert.match((await verify('--log', place, '--key', keys[0]!)).said, /names no later log.*Entry 258\./)
 })

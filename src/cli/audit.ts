@@ -3,6 +3,8 @@ import {
   addAuditor,
   auditorsFile,
   encodeVerifier,
+  followYears,
+  LogError,
   logSigners,
   originOf,
   readAuditors,
@@ -26,16 +28,30 @@ export interface AuditArguments extends LogArguments {
 /** `silta audit verify`: a verdict in plain words, and where the first bad entry is. @returns the exit code */
 export async function verifyAuditLog(given: AuditArguments, terminal: Terminal): Promise<number> {
   return withVerdict(terminal, async () => {
-    const log = openLogArguments(given, 'verify')
-    const { origin, size, root } = await verifyLog(nodeCrypto, {
-      ...log,
-      earlier: readEarlier(given.earlier, log.verifier),
-      onProgress: progressOn(terminal),
+    const { read, verifier } = openLogArguments(given, 'verify')
+    const earlier = given.earlier === undefined ? undefined : readEarlier(given.earlier, verifier)
+    let continued = false
+    await followYears(nodeCrypto, {
+      read,
+      trust: verifier,
+      async onLog(log) {
+        const kept = earlier?.origin === log.origin ? earlier.note : undefined
+        if (kept) continued = true
+        const onProgress = progressOn(terminal)
+        const checkpoint = await verifyLog(nodeCrypto, { ...log, verifier: log.trust, earlier: kept, onProgress })
+        const { origin, size, root } = checkpoint
+        const follows = log.previous ? ` It follows ${log.previous.origin}.` : ''
+        const continues = kept ? ' It continues the earlier checkpoint.' : ''
+        const told = `The log holds: ${size} entries of ${origin}, root ${Buffer.from(root).toString('base64')}.`
+        terminal.out(`${told}${follows}${continues}\n`)
+        return checkpoint
+      },
     })
-    const continues = given.earlier === undefined ? '' : ' It continues the earlier checkpoint.'
-    terminal.out(
-      `The log holds: ${size} entries of ${origin}, root ${Buffer.from(root).toString('base64')}.${continues}\n`,
-    )
+    if (earlier && !continued)
+      throw new LogError(
+        'inconsistent',
+        `the earlier checkpoint is of ${earlier.origin}, which is not among these logs`,
+      )
     return exit.well
   })
 }

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { LogError, openEarlier, parsePolicy, parseVerifier, readLogAt } from '../audit/index.ts'
+import { LogError, openEarlier, parsePolicy, parseVerifier, readLogAt, trustFor } from '../audit/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
 
@@ -32,12 +32,14 @@ export function readKey(given: string) {
 const readPolicy = (file: string) =>
   usable('--policy', () => parsePolicy(nodeCrypto, readFileOf(file).toString('utf8')))
 
-/** A checkpoint that was kept from an earlier time. @throws Unusable */
-export function readEarlier(file: string | undefined, verifier: Parameters<typeof openEarlier>[2]) {
-  if (file === undefined) return undefined
+/** A checkpoint that was kept from an earlier time, and of which year's log it is. @throws Unusable */
+export function readEarlier(file: string, verifier: Parameters<typeof openEarlier>[2]) {
   const note = new Uint8Array(readFileOf(file))
-  usable('--earlier', () => openEarlier(nodeCrypto, note, verifier))
-  return note
+  return usable('--earlier', () => {
+    const [stated = ''] = new TextDecoder().decode(note).split('\n')
+    const { origin } = openEarlier(nodeCrypto, note, trustFor(nodeCrypto, verifier, stated))
+    return { note, origin }
+  })
 }
 
 /** What the auditor has given is not what a log is judged for. */

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { encodeVerifier, leafHash, noteSigner } from '../../src/audit/log/index.ts'
+import { openPublishedFiles } from '../../src/audit/published.ts'
 import { proofOf } from '../../src/audit/reading/index.ts'
 import { buildLog, type LogFiles, testEntries, testSigner } from '../../src/audit/testing/log.ts'
 import { anEvent, testAudit, testSequencer } from '../../src/audit/testing/world.ts'
@@ -100,6 +101,19 @@ describe('a log, verified by a program of another maker', { skip: inCi ? false :
     )
     assert.equal(verdict.status, 0, verdict.stderr)
     assert.match(verdict.stderr, /Successfully fsck'd log with size 600/)
+
+    // The turn of the year: the one that has ended, and the one that follows it.
+    const signersOf = (origin: string) => [noteSigner(crypto, origin, crypto.sha256(utf8('log key')))]
+    const filesOf = (label: string) => openPublishedFiles(join(place, label))
+    const next = new Date().getUTCFullYear() + 1
+    const years = { signersOf, filesOf, clock: () => Date.UTC(next, 0, 2) }
+    const { sequencer: later } = testSequencer(database, place, { years })
+    await later.close()
+    const [ofNext] = signersOf(`${testSigner.verifier.name}/${next}`)
+    const nextKey = encodeVerifier(ofNext!.verifier)
+    assert.match(spawnSync(program, [place, key], { encoding: 'utf8' }).stdout, /^ok 601 /)
+    assert.match(spawnSync(program, [join(place, String(next)), nextKey], { encoding: 'utf8' }).stdout, /^ok 1 /)
+    assert.doesNotMatch(spawnSync(program, [join(place, String(next)), key], { encoding: 'utf8' }).stdout, /^ok/)
   })
 
   test('the proof of one entry is taken, and of no other', async () => {

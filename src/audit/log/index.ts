@@ -2,7 +2,7 @@
  * The transparency log as a format: RFC 6962 trees in C2SP tiles, checkpoints, signed notes, proofs. Pure: it reads
  * through a function that it is given and writes nothing. It knows nothing of what an entry says.
  */
-export { toBase64 } from './base64.ts'
+export { fromBase64, toBase64 } from './base64.ts'
 export { type Checkpoint, openCheckpoint, signCheckpoint, signCheckpointBy } from './checkpoint.ts'
 export { type EntryRange, LogError, type LogErrorCode } from './errors.ts'
 export { emptyFrontier, type Frontier, grow, partialTiles, rootOf, type Tile } from './frontier.ts'
@@ -11,6 +11,7 @@ export {
   addCosignatures,
   encodeVerifier,
   haveSigned,
+  keyFor,
   type NoteSigner,
   type NoteVerifier,
   noteSigner,

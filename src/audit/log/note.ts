@@ -57,6 +57,11 @@ export function encodeVerifier({ name, keyId, type, publicKey }: NoteVerifier): 
   return `${name}+${toHex(keyId)}+${toBase64(concatBytes(Uint8Array.of(type), publicKey))}`
 }
 
+/** The same key for a log of another name. */
+export function keyFor(crypto: Crypto, { publicKey, type }: NoteVerifier, name: string): NoteVerifier {
+  return noteVerifier(crypto, name, publicKey, type)
+}
+
 /** Reverses `encodeVerifier`. @throws LogError malformed */
 export function parseVerifier(crypto: Crypto, text: string): NoteVerifier {
   const [, name = '', hash = '', encoded = ''] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/.exec(text) ?? []

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../store/index.ts'
 import type { EntryFilter } from '../reading/facets.ts'
+import type { Shard } from '../shards.ts'
 
 export type Order = 'oldest' | 'newest'
 
@@ -13,7 +14,8 @@ export interface Question {
 }
 
 export interface FoundEntry {
-  readonly index: number
+  /** Its place, counted through the logs of all years. */
+  readonly place: number
   readonly body: Uint8Array
 }
 
@@ -47,20 +49,19 @@ export async function find(database: Queryable, question: Question, clock: () =>
     const wanted = limit - entries.length
     const rows = await database.query<FoundEntry>(...statement(filter, order, { low, high }, wanted))
     entries.push(...rows)
-    const last = rows.length === wanted ? rows.at(-1)!.index : newest ? low : high
+    const last = rows.length === wanted ? rows.at(-1)!.place : newest ? low : high
     at = last + (newest ? -1 : 1)
     if (clock() - begun > enoughMs) break
   }
   return { entries, next: at >= range.first && at < range.end ? at : undefined, indexed: range.indexed }
 }
 
-/** One entry that is in the tree; undefined when there is none of that index. */
-export async function findOne(database: Queryable, origin: string, index: number): Promise<Uint8Array | undefined> {
-  const [row] = await database.query<{ body: Uint8Array }>(
-    `select body from audit.entry where place = $1
-        and place < (select signed_size from audit.log where origin = $2)`,
-    [index, origin],
-  )
+/** One entry that is in the tree; undefined when its log has none of that index. */
+export async function findOne(database: Queryable, log: Shard, index: number): Promise<Uint8Array | undefined> {
+  if (index < 0 || index >= (log.signedSize ?? 0)) return undefined
+  const [row] = await database.query<{ body: Uint8Array }>('select body from audit.entry where place = $1', [
+    log.first + index,
+  ])
   return row?.body
 }
 
@@ -106,7 +107,7 @@ export function statement(
   const leading = bySubject ? 's.place' : 'f.place'
   const where = [`${leading} between $1 and $2`, ...conditions].join(' and ')
   return [
-    `select e.place as index, e.body
+    `select e.place, e.body
        from (select ${leading} as place from audit.facet f ${subject}
               where ${where} order by ${leading} ${order === 'newest' ? 'desc' : 'asc'} limit $3) as found
        join audit.entry e on e.place = found.place

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../store/index.ts'
 import { facetsOf, readEntry } from '../reading/facets.ts'
+import { shardsOf } from '../shards.ts'
 
 /** Entries indexed in one transaction: some megabytes, well under a second. */
 const atOnce = 2000
@@ -63,11 +64,11 @@ export async function indexSome(database: Database, origin: string): Promise<boo
     const [state] = await tx.query<{ next: number; latest: number; late_ms: number }>(
       'select next, latest, late_ms from audit.facet_state for update',
     )
-    const [log] = await tx.query<{ signed_size: number | null }>(
-      'select signed_size from audit.log where origin = $1',
-      [origin],
+    const signed = Math.max(
+      0,
+      ...(await shardsOf(tx, origin)).map(({ first, signedSize }) => first + (signedSize ?? 0)),
     )
-    const end = Math.min(log?.signed_size ?? 0, state!.next + atOnce)
+    const end = Math.min(signed, state!.next + atOnce)
     if (end <= state!.next) return false
     const rows = await tx.query<Row>(
       'select place, body from audit.entry where place >= $1 and place < $2 order by place',
@@ -76,7 +77,7 @@ export async function indexSome(database: Database, origin: string): Promise<boo
     // The database is older than what it says is signed: that is the sequencer's to mend.
     if (rows.length !== end - state!.next) return false
     await addRows(tx, rows, state!)
-    return end < (log?.signed_size ?? 0)
+    return end < signed
   })
 }
 

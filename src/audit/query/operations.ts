@@ -52,6 +52,15 @@ const filter = {
   outcome: word('What became of it: `done`, `refused`, or what the entry says.').optional(),
 }
 
+const log = z
+  .string()
+  .regex(/^[a-z0-9.-]{1,253}\/audit(\/\d{4})?$/)
+  .meta({
+    description: 'The name of the log, as an entry has it. May be left out as long as there is one alone.',
+    wire: { type: 'string', examples: ['chat.example.org/audit', 'chat.example.org/audit/2027'] },
+  })
+  .optional()
+
 /** What can be asked, as one table: requests are read by it, and the OpenAPI document is made of it. */
 export const operations = {
   entries: {
@@ -81,10 +90,10 @@ export const operations = {
   entry: {
     path: '/audit/v1/entries/{index}',
     scope: 'query' as Scope | undefined,
-    summary: 'One entry by its index in the log.',
+    summary: 'One entry by its log and its index there.',
     answer: 'The entry.',
     media: ['application/json'],
-    parameters: z.strictObject({}),
+    parameters: z.strictObject({ log }),
   },
   proof: {
     path: '/audit/v1/entries/{index}/proof',
@@ -92,7 +101,7 @@ export const operations = {
     summary: 'The proof of one entry (C2SP tlog-proof), with the entry in its `extra` line.',
     answer: 'The proof.',
     media: ['text/plain'],
-    parameters: z.strictObject({}),
+    parameters: z.strictObject({ log }),
   },
   export: {
     path: '/audit/v1/export',

@@ -68,7 +68,7 @@ async function indicesOf(database: Database, filter: EntryFilter, order: 'oldest
   let at: number | undefined
   do {
     const page = await find(database, { filter, order, at, limit })
-    found.push(...page.entries.map(({ index }) => index))
+    found.push(...page.entries.map(({ place }) => place))
     at = page.next
   } while (at !== undefined)
   return found

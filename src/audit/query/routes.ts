@@ -3,7 +3,7 @@ import type { Crypto } from '../../crypto/index.ts'
 import type { Database } from '../../store/index.ts'
 import type { Credentials } from '../credentials.ts'
 import { entryJsonSchema } from '../event-schema.ts'
-import { LogError, type NoteVerifier, type ReadFile } from '../log/index.ts'
+import { keyFor, LogError, type NoteVerifier, parseVerifier, type ReadFile } from '../log/index.ts'
 import { problem } from '../problems.ts'
 import {
   answeredType,
@@ -21,6 +21,7 @@ import {
   requestedType,
 } from '../reading/index.ts'
 import { allows } from '../scopes.ts'
+import { type Shard, shardsOf } from '../shards.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import { type FoundEntry, find, findOne } from './find.ts'
 import { openApiDocument } from './openapi.ts'
@@ -54,7 +55,7 @@ function openSlots(most: number): () => (() => void) | undefined {
 
 /** What an auditor can ask, below /audit/v1. */
 export function queryRoutes({ database, crypto, verifier, read, credentials }: QueryRoutesOptions): Hono {
-  const origin = verifier.name
+  const base = verifier.name
   const routes = new Hono()
   const slots = { questions: openSlots(mostAtOnce), exports: openSlots(mostExports) }
 
@@ -99,8 +100,19 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
     })
   }
 
-  const lines = (format: ExportFormat, entries: readonly FoundEntry[]) =>
-    entries.map(({ index, body }) => lineOf(format, { log: origin, index, body })).join('')
+  const lines = async (format: ExportFormat, entries: readonly FoundEntry[]) => {
+    const shards = await shardsOf(database, base)
+    const texts = entries.map(({ place, body }) => {
+      const { origin, first } = shards.findLast((shard) => shard.first <= place) ?? { origin: base, first: 0 }
+      return lineOf(format, { log: origin, index: place - first, body })
+    })
+    return texts.join('')
+  }
+  /** The log that was named, or the only one. */
+  const named = async (name: string | undefined): Promise<Shard | undefined> => {
+    const shards = await shardsOf(database, base)
+    return name === undefined && shards.length === 1 ? shards[0] : shards.find(({ origin }) => origin === name)
+  }
 
   serve('entries', async (c, { order, limit, cursor, format, ...filter }) => {
     const question = { filter: filter as EntryFilter, order }
@@ -110,7 +122,7 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
     const follow = next === undefined ? undefined : encodeCursor(crypto, question, next)
     const headers: Record<string, string> = { 'cache-control': 'no-store' }
     if (format === 'json') {
-      const placed = lines('ndjson', entries).trimEnd().split('\n').filter(Boolean).join()
+      const placed = (await lines('ndjson', entries)).trimEnd().split('\n').filter(Boolean).join()
       const more = follow === undefined ? '' : `,"next":"${follow}"`
       return c.body(`{"entries":[${placed}],"indexed":${indexed}${more}}`, 200, {
         ...headers,
@@ -122,23 +134,39 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
       url.searchParams.set('cursor', follow)
       headers.link = `<${url.pathname}${url.search}>; rel="next"`
     }
-    return c.body(head[format] + lines(format, entries), 200, { ...headers, 'content-type': mediaTypes[format] })
+    return c.body(head[format] + (await lines(format, entries)), 200, {
+      ...headers,
+      'content-type': mediaTypes[format],
+    })
   })
 
   const indexOf = (c: Context) =>
     /^(0|[1-9]\d{0,14})$/.test(c.req.param('index') ?? '') ? Number(c.req.param('index')) : -1
 
-  serve('entry', async (c) => {
+  serve('entry', async (c, given) => {
+    const log = await named(given.log)
+    if (!log) return problem(c, given.log === undefined ? 'bad-parameter' : 'not-found', 'log')
     const index = indexOf(c)
-    const body = await findOne(database, origin, index)
+    const body = await findOne(database, log, index)
     if (!body) return problem(c, 'not-found')
-    return c.body(lines('ndjson', [{ index, body }]).trimEnd(), 200, { 'content-type': 'application/json' })
+    return c.body((await lines('ndjson', [{ place: log.first + index, body }])).trimEnd(), 200, {
+      'content-type': 'application/json',
+    })
   })
 
-  serve('proof', async (c) => {
+  serve('proof', async (c, given) => {
+    const log = await named(given.log)
+    if (!log) return problem(c, given.log === undefined ? 'bad-parameter' : 'not-found', 'log')
     const index = indexOf(c)
-    if (!(await findOne(database, origin, index))) return problem(c, 'not-found')
-    const proof = await proofOf(crypto, { read, verifier, index })
+    if (!(await findOne(database, log, index))) return problem(c, 'not-found')
+    // Of a year before, the keys that signed it last.
+    const noted = (log.keys ?? []).map((key) => parseVerifier(crypto, key))
+    const logs = noted.length > 0 ? noted : [keyFor(crypto, verifier, log.origin)]
+    const proof = await proofOf(crypto, {
+      read: log.label === '' ? read : (path) => read(`${log.label}/${path}`),
+      verifier: { logs, witnesses: [], witnessed: () => true },
+      index,
+    })
     return c.body(new Uint8Array(proof), 200, {
       'content-type': 'text/plain; charset=utf-8',
       'cache-control': 'no-cache',
@@ -160,7 +188,7 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
               at,
               limit: pageLimit.most,
             })
-            controller.enqueue(encoder.encode((begun ? '' : head[format]) + lines(format, entries)))
+            controller.enqueue(encoder.encode((begun ? '' : head[format]) + (await lines(format, entries))))
             begun = true
             at = next
             if (next !== undefined) return
@@ -196,14 +224,14 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
 
   serve('parity', async (c, { by, ...filter }) => {
     const entries = await all({ ...filter, type: parityType })
-    return entries ? c.json({ log: origin, figures: parityOf(entries, by) }) : problem(c, 'too-much')
+    return entries ? c.json({ log: base, figures: parityOf(entries, by) }) : problem(c, 'too-much')
   })
 
   serve('requests', async (c, { provider }) => {
     const asked = await all({ provider, type: requestedType })
     const answered = await all({ provider, type: answeredType })
     if (!asked || !answered) return problem(c, 'too-much')
-    return c.json({ log: origin, requests: clockOf([...asked, ...answered], Date.now()) })
+    return c.json({ log: base, requests: clockOf([...asked, ...answered], Date.now()) })
   })
 
   const json = (document: unknown, type = 'application/json') => {

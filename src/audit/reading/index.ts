@@ -8,3 +8,4 @@ export { type EntryFilter, type EntryJson, facetsOf, matches, readEntry, subject
 export { type ExportFormat, exportFormats, head, lineOf, mediaTypes } from './lines.ts'
 export { type ParityFigures, type ParitySpan, parityOf, parityType } from './parity.ts'
 export { proofOf, readEntries } from './read.ts'
+export { followYears, partsOf, trustFor } from './years.ts'

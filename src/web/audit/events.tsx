@@ -41,7 +41,7 @@ export function Events({ session }: { session: Session }) {
       )}
       <ol class="entries">
         {entries.value.map((entry) => (
-          <Entry key={entry.index} proven={entry} session={session} />
+          <Entry key={`${entry.log} ${entry.index}`} proven={entry} session={session} />
         ))}
       </ol>
       {next.value !== undefined && (
@@ -136,7 +136,7 @@ const shown = [
 ] as const
 
 function Entry({ proven, session }: { proven: ProvenEntry; session: Session }) {
-  const { entry, index, provenIn } = proven
+  const { entry, log, index, provenIn } = proven
   const { type, at } = facetsOf(entry)
   const about = subjectMembers.flatMap((name) =>
     typeof entry[name] === 'string' ? [[name, entry[name]] as const] : [],
@@ -178,7 +178,7 @@ function Entry({ proven, session }: { proven: ProvenEntry; session: Session }) {
         <summary>
           <Icon name="delivered" />
           <span>
-            Entry {number(index)}, proven to be among the {number(provenIn)} that are signed
+            Entry {number(index)} of <bdi>{log}</bdi>, proven to be among the {number(provenIn)} that are signed
           </span>
         </summary>
         <pre dir="ltr">{JSON.stringify(entry, undefined, 2)}</pre>

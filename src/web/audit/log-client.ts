@@ -1,6 +1,8 @@
 import {
   type Checkpoint,
   encodeProof,
+  fromBase64,
+  keyFor,
   LogError,
   leafHash,
   type NoteVerifier,
@@ -10,12 +12,13 @@ import {
   proveConsistency,
   proveInclusion,
   readVerifiedLeaves,
+  readVerifiedRange,
   type TileReader,
   tileWidth,
   verifyConsistency,
   verifyInclusion,
 } from '../../audit/log/index.ts'
-import { type EntryFilter, type EntryJson, facetsOf, matches, readEntry } from '../../audit/reading/index.ts'
+import { type EntryFilter, type EntryJson, facetsOf, matches, partsOf, readEntry } from '../../audit/reading/index.ts'
 import { equalBytes, utf8 } from '../../crypto/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
 
@@ -52,6 +55,8 @@ export interface VerifiedCheckpoint extends Checkpoint {
 }
 
 export interface ProvenEntry {
+  /** The name of its log. */
+  readonly log: string
   readonly index: number
   readonly entry: EntryJson
   readonly text: string
@@ -73,18 +78,28 @@ const provenAtOnce = 6
 /** Longer than the service takes for any answer. */
 const timeoutMs = 30_000
 
+/** A log of a year as it is, or was when it ended, and what was proven of it. */
+interface ProvenTree {
+  readonly head: Checkpoint
+  readonly note: Uint8Array
+  readonly tiles: TileReader
+  /** Leaf hashes by tile, proven to be in the tree: entries that lie together are proven by one tile. */
+  readonly leaves: Map<number, Promise<readonly Uint8Array[]>>
+}
+
 /**
  * Reads a log and believes nothing of it: signature, consistency with what was kept, and the place of each entry are
  * checked here. @throws LogError when the key is none
  */
 export function openLogClient(options: { key: string; credential: string; store: CheckpointStore; base: string }) {
   const { credential, store, base } = options
-  const verifier: NoteVerifier = parseVerifier(webCrypto, options.key.trim())
+  const given: NoteVerifier = parseVerifier(webCrypto, options.key.trim())
+  /** The log that entries go into now: that of the key, or of a later year. */
   let current: VerifiedCheckpoint | undefined
-  let tiles: TileReader | undefined
-  /** Leaf hashes by tile, proven to be in the current tree: entries that lie together are proven by one tile. */
-  let proven = new Map<number, Promise<readonly Uint8Array[]>>()
+  /** Of each year, as far as it was needed; all follow from the current one. */
+  let trees = new Map<string, ProvenTree>()
   let served: Uint8Array | undefined
+  let evidenceOf = given.name
 
   const ask = async (path: string): Promise<Response> => {
     const response = await fetch(`${base}/${path}`, {
@@ -103,63 +118,109 @@ export function openLogClient(options: { key: string; credential: string; store:
     return response.ok ? new Uint8Array(await response.arrayBuffer()) : undefined
   }
 
+  const filesOf = (origin: string) => {
+    const { label } = partsOf(origin)
+    return label === '' ? read : (path: string) => read(`${label}/${path}`)
+  }
+
+  /** Holds a log against what this browser has seen of it, and keeps it from now on. @throws LogError */
+  const compare = async (tree: ProvenTree, note: Uint8Array): Promise<VerifiedCheckpoint['earlier']> => {
+    const { origin, size } = tree.head
+    const kept = store.read(origin)
+    const older = kept && openKept(kept, origin)
+    if (older) {
+      served = note
+      evidenceOf = origin
+      if (older.size > size) throw new LogError('inconsistent', 'the log has become shorter')
+      const proof = await proveConsistency(tree.tiles, older.size)
+      verifyConsistency(webCrypto, proof, { older, newer: tree.head })
+    }
+    store.write(origin, { note: new TextDecoder().decode(note), at: Date.now() })
+    return kept && older && { size: older.size, at: kept.at }
+  }
+
   /** The newest checkpoint, verified, and kept from now on. @throws LogError, RefusedError */
   const refresh = async (): Promise<VerifiedCheckpoint> => {
-    const note = await read('checkpoint')
+    // Where the service says that there is none, it is believed no more than with an old checkpoint.
+    const list = await ask('logs')
+    const { logs = [] } = (list.ok ? await list.json() : {}) as { logs?: { log: string }[] }
+    const newest = logs.at(-1)?.log ?? given.name
+    const origin = partsOf(newest).base === partsOf(given.name).base ? newest : given.name
+    const note = await filesOf(origin)('checkpoint')
     if (!note) throw new LogError('missing', 'there is no checkpoint')
     served = note
-    const checkpoint = openCheckpoint(webCrypto, note, verifier)
-    const newer = openTiles(webCrypto, read, checkpoint.size)
-    const kept = store.read(verifier.name)
-    const older = kept && openKept(kept)
-    if (older && older.size > checkpoint.size) throw new LogError('inconsistent', 'the log has become shorter')
-    if (older) {
-      const proof = await proveConsistency(newer, older.size)
-      verifyConsistency(webCrypto, proof, { older, newer: checkpoint })
-    }
-    store.write(verifier.name, { note: new TextDecoder().decode(note), at: Date.now() })
-    const earlier = current?.earlier ?? (kept && older && { size: older.size, at: kept.at })
-    current = { ...checkpoint, note, earlier }
-    tiles = newer
-    proven = new Map()
+    evidenceOf = origin
+    const head = openCheckpoint(webCrypto, note, keyFor(webCrypto, given, origin))
+    const tree = { head, note, tiles: openTiles(webCrypto, filesOf(origin), head.size), leaves: new Map() }
+    const earlier = await compare(tree, note)
+    if (trees.size === 0 || current?.origin !== origin || current.size !== head.size) trees = new Map([[origin, tree]])
+    current = { ...head, note, earlier: (current?.origin === origin ? current.earlier : undefined) ?? earlier }
+    // What was seen of the years before has to be what this one goes on from.
+    for (let at: ProvenTree | undefined = tree; at; at = await before(at, (name) => store.read(name) !== undefined));
     return current
   }
 
+  /**
+   * The log that one goes on from: its first entry is proven, and says what that held when it ended. The keys of that time
+   * are not needed for it.
+   */
+  const before = async (tree: ProvenTree, wanted: (origin: string) => boolean): Promise<ProvenTree | undefined> => {
+    if (partsOf(tree.head.origin).label === '') return undefined
+    const [body] = await readVerifiedRange(webCrypto, { tiles: tree.tiles, tree: tree.head }, { first: 0, end: 1 })
+    const { type, previous, size, root } = readEntry(body!)
+    const hash = typeof root === 'string' ? fromBase64(root) : undefined
+    const sound = type === 'log.opened' && typeof previous === 'string' && Number.isSafeInteger(size) && hash
+    if (!sound || partsOf(previous).label >= partsOf(tree.head.origin).label)
+      throw new LogError('inconsistent', 'a log does not say which one it goes on from')
+    if (!wanted(previous)) return undefined
+    const known = trees.get(previous)
+    if (known) return known
+    const head = { origin: previous, size: size as number, root: hash }
+    const note = (await filesOf(previous)('checkpoint')) ?? new Uint8Array()
+    const [, , stated] = new TextDecoder().decode(note).split('\n')
+    if (stated !== root) throw new LogError('inconsistent', 'a log of a year before is not what it was when it ended')
+    const found = { head, note, tiles: openTiles(webCrypto, filesOf(previous), head.size), leaves: new Map() }
+    if (store.read(previous)) await compare(found, note)
+    trees.set(previous, found)
+    return found
+  }
+
   /** One that another key has signed is of another log, and says nothing about this one. */
-  const openKept = ({ note }: KeptCheckpoint): Checkpoint | undefined => {
+  const openKept = ({ note }: KeptCheckpoint, origin: string): Checkpoint | undefined => {
     try {
-      return openCheckpoint(webCrypto, utf8(note), verifier)
+      return openCheckpoint(webCrypto, utf8(note), keyFor(webCrypto, given, origin))
     } catch {
       return undefined
     }
   }
 
-  /** The checkpoint to prove an entry against: the log may have grown past the last one. */
-  const treeWith = async (index: number) => {
-    if (!current || index >= current.size) await refresh()
-    return { tree: current!, reader: tiles!, leavesOf: proven }
+  /** The tree to prove an entry in: the log may have grown past the last checkpoint, or be one of a year before. */
+  const treeWith = async ({ log, index }: { log: string; index: number }): Promise<ProvenTree> => {
+    if (!current || (log === current.origin ? index >= current.size : log > current.origin)) await refresh()
+    let tree = trees.get(current!.origin)
+    while (tree && tree.head.origin !== log) tree = await before(tree, () => true)
+    if (!tree) throw new LogError('malformed', 'an answer is not of this log')
+    return tree
   }
-  const proveOne = async (
-    { tree, reader, leavesOf }: Awaited<ReturnType<typeof treeWith>>,
-    index: number,
-    body: Uint8Array,
-  ) => {
+  const proveOne = async ({ head, tiles, leaves }: ProvenTree, index: number, body: Uint8Array) => {
     const of = Math.floor(index / tileWidth)
-    const known = leavesOf.get(of) ?? readVerifiedLeaves(webCrypto, { tiles: reader, tree }, of)
-    leavesOf.set(of, known)
+    const known = leaves.get(of) ?? readVerifiedLeaves(webCrypto, { tiles, tree: head }, of)
+    leaves.set(of, known)
     // What could not be read is read again the next time.
-    known.catch(() => leavesOf.delete(of))
+    known.catch(() => leaves.delete(of))
     const leaf = (await known)[index % tileWidth]
     if (!leaf || !equalBytes(leaf, leafHash(webCrypto, body)))
       throw new LogError('bad-proof', 'an entry is not in the log', { first: index, last: index })
   }
 
   return {
-    origin: verifier.name,
+    get origin() {
+      return current?.origin ?? given.name
+    },
     refresh,
 
     /** What shows somebody else that two checkpoints contradict each other: both, as they were served. */
-    evidence: (): string => `${store.read(verifier.name)?.note ?? ''}\n${new TextDecoder().decode(served)}`,
+    evidence: (): string => `${store.read(evidenceOf)?.note ?? ''}\n${new TextDecoder().decode(served)}`,
 
     /**
      * A page of entries, each proven; `after` is the last one of the page before. An answer with one twice, or with one that
@@ -172,19 +233,22 @@ export function openLogClient(options: { key: string; credential: string; store:
       if (cursor !== undefined) query.set('cursor', cursor)
       const response = await ask(`v1/entries?${query}`)
       const lines = (await response.text()).split('\n').filter(Boolean)
-      const given = lines.map((line) => splitLine(line, verifier.name))
-      checkOrder(given, query.get('order') === 'newest', after)
+      const placed = lines.map(splitLine)
+      checkOrder(placed, query.get('order') === 'newest', after)
       const filter = filterOf(question)
-      for (const { text } of given)
+      for (const { text } of placed)
         if (!matches(facetsOf(readEntry(utf8(text))), filter))
           throw new LogError('malformed', 'an answer has an entry that was not asked for')
-      const within = await treeWith(Math.max(0, ...given.map(({ index }) => index)))
       const entries: ProvenEntry[] = []
-      for (let at = 0; at < given.length; at += provenAtOnce) {
-        const together = given.slice(at, at + provenAtOnce).map(async ({ index, text }) => {
+      for (let at = 0; at < placed.length; at += provenAtOnce) {
+        const some = placed.slice(at, at + provenAtOnce)
+        // One after the other, since each may look for a newer checkpoint or an older log.
+        const within: ProvenTree[] = []
+        for (const each of some) within.push(await treeWith(each))
+        const together = some.map(async ({ log, index, text }, i) => {
           const body = utf8(text)
-          await proveOne(within, index, body)
-          return { index, text, entry: readEntry(body), provenIn: within.tree.size }
+          await proveOne(within[i]!, index, body)
+          return { log, index, text, entry: readEntry(body), provenIn: within[i]!.head.size }
         })
         entries.push(...(await Promise.all(together)))
       }
@@ -193,12 +257,12 @@ export function openLogClient(options: { key: string; credential: string; store:
     },
 
     /** The proof of an entry, to keep. */
-    async proof({ index, text }: ProvenEntry): Promise<Uint8Array<ArrayBuffer>> {
+    async proof({ log, index, text }: ProvenEntry): Promise<Uint8Array<ArrayBuffer>> {
       const entry = utf8(text)
-      const within = await treeWith(index)
-      const hashes = await proveInclusion(within.reader, index)
-      verifyInclusion(webCrypto, hashes, { leaf: leafHash(webCrypto, entry), index, tree: within.tree })
-      return new Uint8Array(encodeProof({ index, entry, hashes, checkpoint: within.tree.note }))
+      const { head, note, tiles } = await treeWith({ log, index })
+      const hashes = await proveInclusion(tiles, index)
+      verifyInclusion(webCrypto, hashes, { leaf: leafHash(webCrypto, entry), index, tree: head })
+      return new Uint8Array(encodeProof({ index, entry, hashes, checkpoint: note }))
     },
 
     /** Everything that was looked for, as a file. */
@@ -215,19 +279,25 @@ export function openLogClient(options: { key: string; credential: string; store:
 export type LogClient = ReturnType<typeof openLogClient>
 
 /** The entry stands in its line byte for byte. */
-function splitLine(line: string, log: string): { index: number; text: string } {
-  const { index } = JSON.parse(line) as { index: unknown }
+function splitLine(line: string): { log: string; index: number; text: string } {
+  const { log, index } = JSON.parse(line) as { log: unknown; index: unknown }
   const before = `{"log":${JSON.stringify(log)},"index":${index},"entry":`
-  if (!Number.isSafeInteger(index) || !line.startsWith(before) || !line.endsWith('}'))
+  if (typeof log !== 'string' || !Number.isSafeInteger(index) || !line.startsWith(before) || !line.endsWith('}'))
     throw new LogError('malformed', 'an answer is not of this log')
-  return { index: index as number, text: line.slice(before.length, -1) }
+  return { log, index: index as number, text: line.slice(before.length, -1) }
 }
 
-/** Each further on than the one before. @throws LogError malformed */
-function checkOrder(given: readonly { index: number }[], newest: boolean, after: { index: number } | undefined): void {
+interface Placed {
+  readonly log: string
+  readonly index: number
+}
+
+/** Each further on than the one before; names of later years' logs come later. @throws LogError malformed */
+function checkOrder(given: readonly Placed[], newest: boolean, after: Placed | undefined): void {
   const all = after ? [after, ...given] : given
-  for (const [at, { index }] of all.entries())
-    if (at > 0 && (newest ? index >= all[at - 1]!.index : index <= all[at - 1]!.index))
+  const isBefore = (a: Placed, b: Placed) => (a.log === b.log ? a.index < b.index : a.log < b.log)
+  for (const [at, each] of all.entries())
+    if (at > 0 && !(newest ? isBefore(each, all[at - 1]!) : isBefore(all[at - 1]!, each)))
       throw new LogError('malformed', 'an answer repeats entries, or has them in another order')
 }
 

@@ -8,6 +8,7 @@ import {
   type ParitySpan,
   parityOf,
   parityType,
+  partsOf,
   requestedType,
 } from '../../audit/reading/index.ts'
 import {
@@ -183,7 +184,11 @@ export function openSession({ base, host }: { base: string; host: string }) {
     save: (entry: ProvenEntry) =>
       during(async () => {
         const proof = await client.value!.proof(entry)
-        download(`${entry.index}.tlog-proof`, new Blob([proof], { type: 'text/plain' }))
+        const { label } = partsOf(entry.log)
+        download(
+          `${label === '' ? '' : `${label}-`}${entry.index}.tlog-proof`,
+          new Blob([proof], { type: 'text/plain' }),
+        )
       }),
     exportAll: (format: 'csv' | 'ocsf' | 'ndjson') =>
       during(async () => {
