@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -80,5 +80,35 @@ test('processes that start at the same moment apply each migration once', { skip
     { name: '0002-b.sql' },
   ])
   for (const db of opened) await db.close()
+  await database.close()
+})
+
+test('one gives way to transactions that hold what it needs, and is applied in the end', {
+  skip: postgresMissing(),
+}, async () => {
+  const { database, url } = await freshPostgres()
+  await database.query('create table one (n int8)')
+  await database.query('create table two (n int8)')
+  const held = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  // The migration takes the tables in the other order.
+  const old = database.transaction(async (tx) => {
+    await tx.query('insert into two values (1)')
+    held.resolve()
+    await released.promise
+    await tx.query('insert into one values (1)')
+  })
+  await held.promise
+  const names = await database.query<{ name: string }>('select name from schema_migration')
+  const known = Object.fromEntries(
+    names.map(({ name }) => [name, readFileSync(new URL(`./migrations/${name}`, import.meta.url), 'utf8')]),
+  )
+  const more = 'alter table one add column next int8; alter table two add column next int8;'
+  const opening = openPostgres(url, { migrations: folderWith({ ...known, '9999-next.sql': more }) })
+  setTimeout(released.resolve, 1_500)
+  await old
+  const next = await opening
+  assert.deepEqual(await next.query('select n, next from one'), [{ n: 1, next: null }])
+  await next.close()
   await database.close()
 })

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreError } from './errors.ts'
 
 /** One connection, the same for every call. */
@@ -64,21 +65,40 @@ interface Migration {
   readonly text: string
 }
 
+/**
+ * How long a migration waits for a lock, ms. The program of before is at work meanwhile: what waits for a whole table keeps
+ * everybody else from it, and waiting for longer than PostgreSQL's `deadlock_timeout` (a second) could end a transaction of
+ * theirs instead of this one.
+ */
+const lockMs = 500
+/** How often a migration that did not get its locks is begun anew, and the longest pause before it, ms. */
+const attempts = 60
+const pauseMs = 1_000
+/** deadlock_detected, lock_not_available. */
+const inTheWay: ReadonlySet<unknown> = new Set(['40P01', '55P03'])
+
 async function apply(session: MigrationSession, file: Migration): Promise<void> {
-  await session.script('begin')
-  try {
-    await session.script(file.text)
-    await session.query('insert into schema_migration (name, sha256, applied_at) values ($1, $2, $3)', [
-      file.name,
-      file.sha256,
-      Date.now(),
-    ])
-    await session.script('commit')
-  } catch (error) {
-    await session.script('rollback')
-    // A migration holds no values of users, so the server's words may be shown; without them nobody could mend it.
-    const said = error instanceof Error ? error.message : 'unknown'
-    throw new StoreError('migration', `${file.name} failed: ${said}`)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await session.script('begin')
+      await session.script(`set local lock_timeout = ${lockMs}`)
+      await session.script(file.text)
+      await session.query('insert into schema_migration (name, sha256, applied_at) values ($1, $2, $3)', [
+        file.name,
+        file.sha256,
+        Date.now(),
+      ])
+      return await session.script('commit')
+    } catch (error) {
+      await session.script('rollback')
+      if (attempt < attempts && inTheWay.has((error as { code?: unknown }).code)) {
+        await sleep(pauseMs * Math.random())
+        continue
+      }
+      // A migration holds no values of users, so the server's words may be shown; without them nobody could mend it.
+      const said = error instanceof Error ? error.message : 'unknown'
+      throw new StoreError('migration', `${file.name} failed: ${said}`)
+    }
   }
 }
 

@@ -49,17 +49,19 @@ export interface ServiceOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Where its folder is made. */
   readonly within?: string
+  /** The program to run; today's unless said otherwise. */
+  readonly program?: string
 }
 
 export type ToService = { readonly dieAt: { step: ServiceStep; after: number } }
 export type FromService = { readonly url: string } | { readonly armed: true }
 
-const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
+const today = fileURLToPath(new URL('./service-process.ts', import.meta.url))
 const stopMs = 10_000
 
 /** Starts it with an empty folder, which goes when it is disposed of: three to five seconds. */
 export async function startTestService(options: ServiceOptions): Promise<TestService> {
-  const { synapse, environment = {}, within = tmpdir() } = options
+  const { synapse, environment = {}, within = tmpdir(), program = today } = options
   const dataDirectory = mkdtempSync(join(within, 'silta-service-'))
   const matrix = synapse && {
     SILTA_MATRIX_HOMESERVER_URL: synapse.url,
