@@ -87,7 +87,7 @@ describe('a rolling restart under load', { skip }, () => {
         said[who].push(text)
         if (who === 'carol') await carol.device.send(room, textMessage({ plain: text }))
         else await alice.send(matrixRoom, text)
-        await sleep(40)
+        await sleep(200)
       }
     })
     try {
@@ -149,8 +149,9 @@ describe('a rolling restart under load', { skip }, () => {
       await sleep(500)
       sendTo(next)
       await present.stop()
-      await until('messages through the next one', () => carol.heard.texts.length + 20 >= said.alice.length, patienceMs)
-      await sleep(500)
+      const [toCarol, toAlice] = [said.alice.length, said.carol.length]
+      await until('a message of Alice through the next one', () => carol.heard.texts.length > toCarol, patienceMs)
+      await until('one of Carol', () => textsAtAlice().length > toAlice, patienceMs)
     })
     await settled()
     await log.noteEpochs(carol.storage, room)

@@ -12,7 +12,7 @@ export async function settled({ lanes, heard, users }: World): Promise<void> {
   const missing = () =>
     lanes.flatMap(({ name, readers, sent }) =>
       readers.flatMap((reader) => {
-        const came = heard.get(reader)?.get(name)?.length ?? 0
+        const came = heard.get(reader)?.counts.get(name) ?? 0
         return came < sent ? [`${sent - came} of ${sent} of ${name} at ${reader}`] : []
       }),
     )
@@ -30,7 +30,7 @@ export async function audit(world: World): Promise<void> {
   const { lanes, heard, users, people, homeserver, service, logs } = world
   for (const { name, readers, sent } of lanes)
     for (const reader of readers) {
-      const numbers = heard.get(reader)!.get(name)!
+      const numbers = heard.get(reader)!.entries.flatMap(({ lane, number }) => (lane === name ? [number!] : []))
       const wrong = numbers.findIndex((number, index) => number !== index + 1)
       const around = numbers.slice(Math.max(0, wrong - 3), wrong + 4)
       assert.equal(wrong, -1, `${name} at ${reader}: ${around} around ${wrong}`)

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readText, textMessage } from '../../../src/content/index.ts'
 import type { RoomId } from '../../../src/identity/index.ts'
+import { hex } from '../heard.ts'
 import { type MessengerPerson, newPerson } from '../messenger-person.ts'
 import { type MlsLog, mlsLog } from '../mls-uses.ts'
 import { type PostgresServer, startPostgres } from '../postgres.ts'
@@ -30,6 +31,13 @@ export interface Lane {
   sent: number
 }
 
+/** What somebody has read: numbers of lanes, and placeholders of what could not be read yet, which it replaces when it can. */
+export interface Heard {
+  readonly entries: { lane?: string; number?: number; id?: string }[]
+  /** How much has come of each lane. */
+  readonly counts: Map<string, number>
+}
+
 export interface World extends AsyncDisposable {
   readonly homeserver: OrdealHomeserver
   readonly service: TestService
@@ -39,8 +47,8 @@ export interface World extends AsyncDisposable {
   readonly people: readonly MessengerPerson[]
   readonly users: readonly OrdealUser[]
   readonly logs: readonly { log: MlsLog; person: MessengerPerson; rooms: RoomId[] }[]
-  /** Reader → lane → numbers, as they came. */
-  readonly heard: ReadonlyMap<string, Map<string, number[]>>
+  /** Reader → what came, in its order. */
+  readonly heard: ReadonlyMap<string, Heard>
 }
 
 /** Restart, back-off on all sides, and a machine that does other things too. */
@@ -83,13 +91,16 @@ async function fillWorld(
     },
   })
   closing.push(async () => service[Symbol.asyncDispose]())
-  const heard = new Map<string, Map<string, number[]>>()
-  const note = (reader: string, text: unknown) => {
-    const match = typeof text === 'string' ? /^(\S+) (\d+)$/.exec(text) : null
-    if (!match) return
-    const lanes = heard.get(reader) ?? new Map<string, number[]>()
-    heard.set(reader, lanes)
-    lanes.set(match[1]!, [...(lanes.get(match[1]!) ?? []), Number(match[2])])
+  const heard = new Map<string, Heard>()
+  const note = (reader: string, text: string, id?: string, replaces?: string) => {
+    const { entries, counts }: Heard = heard.get(reader) ?? { entries: [], counts: new Map() }
+    heard.set(reader, { entries, counts })
+    const [, lane, number] = /^(\S+) (\d+)$/.exec(text) ?? []
+    if (lane !== undefined) counts.set(lane, (counts.get(lane) ?? 0) + 1)
+    const what = lane === undefined ? {} : { lane, number: Number(number) }
+    const place = replaces === undefined ? undefined : entries.find((entry) => entry.id === replaces)
+    if (place) Object.assign(place, what)
+    else entries.push({ ...what, ...(id !== undefined && { id }) })
   }
   /** Text → where on Matrix it was read. */
   const greetings = new Map<string, string>()
@@ -108,7 +119,11 @@ async function fillWorld(
     const log = mlsLog()
     const person = await newPerson(service.url, name, { onFrame: log.onFrame })
     closing.push(() => person.close())
-    person.device.on('message', ({ content, own }) => void (own || note(name, readText(content)?.plain)))
+    person.device.on('message', ({ content, own, messageId }) => {
+      const text = readText(content)?.plain
+      if (own || text === undefined) return
+      note(name, text, hex(messageId), content.replaces && hex(content.replaces))
+    })
     people.push(person)
     const entry = { log, person, rooms: [] as RoomId[] }
     logs.push(entry)
@@ -145,7 +160,7 @@ async function fillWorld(
     await until(
       `what ${user.user} says in the group`,
       async () => {
-        if ([one.name, other.name].every((name) => heard.get(name)?.has(hello))) return true
+        if ([one.name, other.name].every((name) => heard.get(name)?.counts.has(hello))) return true
         await user.send(matrixRoom, `${hello} 1`)
         await sleep(1_000)
         return false
