@@ -176,7 +176,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
     },
     async decline({ room }) {
       await device.decline(chosen(room))
-      print('Declined. They are not told; what they write is refused from now on.')
+      print('Declined. They are told, and what they write is refused from now on.')
     },
     block: ({ room }) => block(chosen(room), true),
     unblock: ({ room }) => block(chosen(room), false),

@@ -64,14 +64,17 @@ function asker({ away = [], blocked = [] }: { away?: number[]; blocked?: string[
     }) as unknown as Portal
   const device = {
     settings: async () => ({ blocked }),
+    room: async () => undefined,
     block: async (...what: unknown[]) => void calls.push(what),
     leave: async (room: string) => void calls.push(room),
   }
+  const user = { account: 'me' as AccountAddress, device } as unknown as MatrixUser
   const context = {
     host: 'hs.test',
     database: { transaction: (work: (tx: object) => Promise<void>) => work({}) },
-    users: { check: async () => {} },
+    users: { check: async () => {}, byAccount: async () => user },
     portals: {
+      byId: async () => undefined,
       ofAccount: async () => [portal(17, 'ana'), portal(40, 'ben')],
       toldOf: async () => new Set(away),
       update: async () => {},
@@ -79,7 +82,6 @@ function asker({ away = [], blocked = [] }: { away?: number[]; blocked?: string[
     outbox: { clear: async () => {}, add: async () => {} },
     wake() {},
   }
-  const user = { account: 'me' as AccountAddress, device } as unknown as MatrixUser
   const portals = { context } as unknown as Portals
   const lookUp = async () => Promise.reject(new ClientError('not-reachable'))
   const run = (body: string) =>

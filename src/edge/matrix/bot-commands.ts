@@ -1,6 +1,14 @@
 import { ClientError } from '../../client/index.ts'
 import type { AccountAddress } from '../../identity/index.ts'
-import { type MatrixUser, type Portal, type PortalContext, type Portals, refusalWords } from '../portals/index.ts'
+import {
+  endByBlock,
+  type MatrixUser,
+  type Portal,
+  type PortalContext,
+  type Portals,
+  refusalWords,
+  takeUpAgain,
+} from '../portals/index.ts'
 import { botWords, statusLine } from './bot-words.ts'
 
 export type Answer = string | { body: string; formatted_body: string }
@@ -58,9 +66,12 @@ export async function runCommand(asker: Asker, { name, argument }: Command): Pro
   return run === undefined ? botWords.unknown(name) : run(asker, argument)
 }
 
-async function start({ portals, user, lookUp }: Asker, argument: string): Promise<Answer> {
+async function start(asker: Asker, argument: string): Promise<Answer> {
   const handle = handleOf(argument)
   if (handle === '') return botWords.handleMissing('start')
+  // Whoever is blocked cannot be looked up.
+  if ((await remembered(asker, handle))?.endedBecause === 'blocked-here') return botWords.stillBlocked(handle)
+  const { portals, user, lookUp } = asker
   const peer = await lookedUp(lookUp, handle)
   if (typeof peer === 'object')
     return peer.code === 'rate-limited' ? refusalWords(peer.code, 'start') : botWords.notFound(handle)
@@ -105,8 +116,8 @@ async function numbered({ portals, database }: PortalContext, account: AccountAd
   return all.map((portal, index) => ({ portal, number: index + 1 }))
 }
 
-/** The conversation that a number of the status, a handle or a shown name means. */
-async function meant({ portals: { context }, known, lookUp }: Asker, argument: string): Promise<Portal | undefined> {
+/** The conversation that a number of the status, or a handle or name that stands in it, means. */
+async function remembered({ portals: { context }, known }: Asker, argument: string): Promise<Portal | undefined> {
   const asking = await known()
   if (asking === undefined) return undefined
   const list = await numbered(context, asking.account)
@@ -115,14 +126,23 @@ async function meant({ portals: { context }, known, lookUp }: Asker, argument: s
   const wanted = handleOf(argument).toLowerCase()
   const same = (text: string | undefined) => text?.toLowerCase() === wanted
   const named = all.filter(({ peerName }) => same(peerName))
-  const direct =
+  return (
     list.find(({ number }) => number === byNumber)?.portal ??
     all.find(({ askedAs }) => same(askedAs)) ??
     // A name is its owner's choice: two of them, and it says nothing.
     (named.length === 1 ? named[0] : undefined)
-  if (direct !== undefined) return direct
-  const peer = await lookedUp(lookUp, handleOf(argument))
-  const found = typeof peer === 'string' ? all.find((portal) => portal.peer === peer) : undefined
+  )
+}
+
+/** The same, or whoever has that handle. */
+async function meant(asker: Asker, argument: string): Promise<Portal | undefined> {
+  const direct = await remembered(asker, argument)
+  const asking = direct === undefined ? await asker.known() : undefined
+  if (asking === undefined) return direct
+  const { context } = asker.portals
+  const peer = await lookedUp(asker.lookUp, handleOf(argument))
+  const found =
+    typeof peer === 'string' ? await context.portals.byPair(context.database, asking.account, peer) : undefined
   // Remembered, since somebody who is blocked cannot be looked up.
   if (found !== undefined) await noteHandle(context, found, handleOf(argument))
   return found
@@ -138,19 +158,15 @@ async function block(asker: Asker, argument: string, blocked: boolean): Promise<
   const { context } = asker.portals
   const { device } = await asker.user()
   const name = portal.name ?? argument
-  if (!blocked && !(await device.settings()).blocked.includes(portal.peer)) return botWords.notBlocked(name)
-  await device.block(portal.peer, blocked)
-  if (!blocked) return botWords.unblocked(name)
-  await context.database.transaction(async (tx) => {
-    await context.users.check(tx, portal.account)
-    if (portal.state === 'ended') return
-    await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'blocked-here' })
-    // What has not reached the Matrix room yet is not to reach it any more.
-    await context.outbox.clear(tx, portal.id)
-    await context.outbox.add(tx, portal.id, 'notice', botWords.blocked(name))
-  })
-  context.wake(portal.id)
-  return botWords.blocked(name)
+  if (blocked) {
+    await device.block(portal.peer, true)
+    await endByBlock(context, portal, botWords.blocked(name))
+    return botWords.blocked(name)
+  }
+  const isBlocked = (await device.settings()).blocked.includes(portal.peer)
+  if (!isBlocked && portal.endedBecause !== 'blocked-here') return botWords.notBlocked(name)
+  await device.block(portal.peer, false)
+  return (await takeUpAgain(context, portal)) ? botWords.goesOn(name) : botWords.unblocked(name)
 }
 
 async function leave(asker: Asker, argument: string): Promise<Answer> {

@@ -54,6 +54,9 @@ export const botWords = {
   blocked: (name: string) =>
     `${name} is blocked. Nothing reaches you from them any more. They are told only if they write to you.`,
   unblocked: (name: string) => `${name} is not blocked any more. "start" begins a conversation anew.`,
+  goesOn: (name: string) =>
+    `${name} is not blocked any more. Your conversation goes on: I invited you to a room of its own.`,
+  stillBlocked: (name: string) => `You blocked ${name}. Write "unblock ${name}" first.`,
   notBlocked: (name: string) => `${name} was not blocked.`,
   left: (name: string) => `You left the conversation with ${name}.`,
   fault: () => 'That did not work, and nothing was changed. Try again in a few minutes.',

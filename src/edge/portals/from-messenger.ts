@@ -6,6 +6,7 @@ import { owned, type PortalContext } from './context.ts'
 import { departLater } from './departures.ts'
 import { noteRefusal } from './from-matrix.ts'
 import type { Ending, Portal, PortalChange, PortalState } from './portal-table.ts'
+import { blockedOutcome } from './reports.ts'
 import type { MatrixUser } from './users.ts'
 import { outcomeWords, refusalWords, words } from './words.ts'
 
@@ -112,6 +113,8 @@ async function roomChanged(context: PortalContext, account: AccountAddress, room
   const before = (await portals.byRoom(sql, account, room.id)) ?? (await portals.byPair(sql, account, room.other))
   // A room that was over before there was a portal is no business of Matrix.
   if (before === undefined && state === 'ended') return
+  // Whatever the other one does: the room is looked at when the block is over.
+  if (before?.room === room.id && before.endedBecause === 'blocked-here') return
   // An ended room that another one has followed.
   if (before?.room !== undefined && before.room !== room.id && state === 'ended') return
   const fresh = before === undefined || before.state === 'ended' || before.room !== room.id
@@ -171,6 +174,8 @@ async function take(
       }
       return
     }
+    if (portal.endedBecause === 'blocked-here')
+      return await outbox.hold(sql, portal.id, { messageId: message.messageId, ...blockedOutcome })
     await outbox.add(sql, portal.id, 'message', encodeContent(message.content), message.messageId)
     context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {

@@ -27,6 +27,7 @@ import { unfinished } from './unfinished.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
+export { endByBlock, takeUpAgain } from './blocks.ts'
 export type { PortalContext } from './context.ts'
 export { elapsed } from './elapsed.ts'
 export { holdLeases } from './leases.ts'

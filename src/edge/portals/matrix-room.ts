@@ -139,22 +139,32 @@ export async function leaveRoom(context: PortalContext, ghost: GhostId, room: st
 }
 
 /** Takes the ghost out of a room, and an invitation of the user back that nobody has answered there. May be repeated. */
-export async function goFrom(context: PortalContext, ghost: GhostId, room: string, mxid?: string): Promise<void> {
-  if (mxid !== undefined) {
-    const member = await context.homeserver
-      .getState(await asGhost(context, ghost), room, 'm.room.member', mxid)
-      .catch((error: unknown) => {
-        if (error instanceof HomeserverError && !error.retry) return undefined
-        throw error
-      })
-    if (member?.membership === 'invite') await uninvite(context, ghost, room, mxid)
-  }
+export async function goFrom(
+  context: PortalContext,
+  ghost: GhostId,
+  room: string,
+  mxid?: string,
+  why?: string,
+): Promise<void> {
+  if (mxid !== undefined && (await isOnlyInvited(context, ghost, room, mxid)))
+    await unlessGone(context.homeserver.kick(await asGhost(context, ghost), room, mxid, why))
   await leaveRoom(context, ghost, room)
 }
 
-/** Takes back an invitation that was not answered. */
-async function uninvite(context: PortalContext, ghost: GhostId, room: string, mxid: string): Promise<void> {
-  await unlessGone(context.homeserver.kick(await asGhost(context, ghost), room, mxid))
+/** Whether somebody was invited into a ghost's room and has not answered. */
+export async function isOnlyInvited(
+  context: PortalContext,
+  ghost: GhostId,
+  room: string,
+  mxid: string,
+): Promise<boolean> {
+  const member = await context.homeserver
+    .getState(await asGhost(context, ghost), room, 'm.room.member', mxid)
+    .catch((error: unknown) => {
+      if (error instanceof HomeserverError && !error.retry) return undefined
+      throw error
+    })
+  return member?.membership === 'invite'
 }
 
 /** The homeserver's answer that something is not there, or not ours to touch, is no failure of what ends it. */

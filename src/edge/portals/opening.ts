@@ -8,6 +8,7 @@ import { isRefusal } from './errors.ts'
 import { stateOf } from './from-messenger.ts'
 import { goFrom, leaveRoom, makeMatrixRoom } from './matrix-room.ts'
 import type { Portal } from './portal-table.ts'
+import { blockedOutcome } from './reports.ts'
 import { refusalWords, words } from './words.ts'
 
 /**
@@ -45,6 +46,7 @@ export async function beginPortal(
   const pair = { account, peer }
   const before = await portals.byPair(database, account, peer)
   const going = before !== undefined && before.state !== 'ended'
+  if (!going && before?.endedBecause === 'blocked-here') return { refused: new ClientError('blocked') }
   if (own !== undefined) {
     // Before the messenger's room exists: as soon as it does, a portal without a Matrix room would get one made for it.
     const change = { ...own, userIn: true, endedBecause: undefined }
@@ -59,7 +61,7 @@ export async function beginPortal(
     if (!isRefusal(error)) throw error
     if (error.code !== 'consent-required') {
       if (own !== undefined && !going) {
-        const change = { matrixRoom: undefined, userIn: false, endedBecause: 'refused' as const }
+        const change = { matrixRoom: undefined, userIn: false, endedBecause: before?.endedBecause ?? 'refused' }
         await owned(context, account, (tx) => portals.upsert(tx, pair, 'ended', change))
       }
       return { refused: error }
@@ -86,6 +88,8 @@ async function storeRoom(
     await device.accept(id)
     room = await device.room(id)
   }
+  // Nothing that is written there would arrive; and could they be asked once more, they could be asked without end.
+  if (room?.otherStanding === 'declined') throw new ClientError('not-allowed')
   const { state } = room === undefined ? { state: 'requested' as const } : stateOf(room)
   return owned(context, account, async (tx) => {
     const change = { room: id, endedBecause: undefined }
@@ -200,13 +204,15 @@ export async function closePortal(context: PortalContext, portal: Portal): Promi
   const { portals, outbox, users, database } = context
   if (portal.matrixRoom !== undefined && portal.ghost !== undefined) {
     const mxid = portal.userIn ? await users.mxidOf(database, portal.account) : undefined
-    await goFrom(context, portal.ghost, portal.matrixRoom, mxid)
+    const why = portal.endedBecause && words.withdrawn(portal.endedBecause)
+    await goFrom(context, portal.ghost, portal.matrixRoom, mxid, why)
   }
   await owned(context, portal.account, async (tx) => {
     // A beginning in the meantime wins.
     const now = await portals.byId(tx, portal.id)
     if (now?.state !== 'ended') return
-    await outbox.clear(tx, portal.id)
+    if (now.endedBecause === 'blocked-here') await outbox.holdWaiting(tx, portal.id, blockedOutcome)
+    else await outbox.clear(tx, portal.id)
     await portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined })
   })
 }

@@ -95,6 +95,8 @@ export interface OutboxTable {
   done(on: Queryable, items: readonly number[]): Promise<void>
   /** Keeps an outcome that may not be told yet. */
   hold(on: Queryable, portal: number, outcome: Outcome): Promise<void>
+  /** Keeps this outcome for each message that waits, and drops all that waits. */
+  holdWaiting(on: Queryable, portal: number, outcome: Omit<Outcome, 'messageId'>): Promise<void>
   /** The outcomes kept, with their items' ids for `done`. */
   held(on: Queryable, portal: number): Promise<{ id: number; outcome: Outcome }[]>
   /** Portals that have something waiting. */
@@ -128,7 +130,7 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
     )
   }
   const additions = gathered<Addition[]>(() => [], writeAdditions)
-  return {
+  const table: OutboxTable = {
     async add(tx, portal, kind, body, messageId) {
       additions(tx).push({ portal, kind, body: typeof body === 'string' ? encoder.encode(body) : body, messageId })
     },
@@ -206,6 +208,14 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
         clock(),
       ])
     },
+    async holdWaiting(on, portal, outcome) {
+      const rows = await on.query<{ message_id: Uint8Array | null }>(
+        'delete from portal_outbox where portal = $1 and kind <> $2 returning message_id',
+        [portal, heldKind],
+      )
+      for (const { message_id: messageId } of rows)
+        if (messageId !== null) await table.hold(on, portal, { messageId, ...outcome })
+    },
     async held(on, portal) {
       const rows = await on.query<{ id: number; body: Uint8Array }>(
         'select id, body from portal_outbox where portal = $1 and kind = $2 order by id',
@@ -241,4 +251,5 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
       return { waiting: row?.waiting ?? 0, ahead: row?.ahead ?? 0 }
     },
   }
+  return table
 }

@@ -5,6 +5,9 @@ import type { Transaction } from '../../store/index.ts'
 import { owned, type PortalContext } from './context.ts'
 import type { Portal } from './portal-table.ts'
 
+/** What a sender is told whose message a block has kept from its reader after the messenger had taken it. */
+export const blockedOutcome = { outcome: 'rejected', code: 'blocked' } as const
+
 /** Each is a message of its own; a repetition is the same message, by its key. */
 export async function tellOutcomes(
   context: PortalContext,
@@ -23,10 +26,15 @@ export async function tellHeld(context: PortalContext, portal: Portal): Promise<
   if (portal.state !== 'open') return
   const held = await outbox.held(database, portal.id)
   if (held.length > 0) {
+    const untrue: Uint8Array[] = []
+    // On its way into the Matrix room when the block came, and there all the same.
+    for (const { outcome } of held)
+      if (outcome.code === blockedOutcome.code && (await messages.eventOf(database, portal.id, outcome.messageId)))
+        untrue.push(outcome.messageId)
     await tellOutcomes(
       context,
       portal,
-      held.map(({ outcome }) => outcome),
+      held.flatMap(({ outcome }) => (untrue.includes(outcome.messageId) ? [] : [outcome])),
     )
     await owned(context, portal.account, (tx) =>
       outbox.done(

@@ -29,6 +29,14 @@ export const words = {
     }
     return ends[because]
   },
+  /** With an invitation that is taken back: all can read it, and there it names nobody. */
+  withdrawn: (because: Ending) => {
+    const ends: Partial<Record<Ending, string>> = {
+      'left-there': 'They do not wish to write any more.',
+      'declined-there': 'They declined.',
+    }
+    return ends[because]
+  },
   unencrypted: () =>
     'Your message was not encrypted, so it was not passed on. Switch encryption on in your app and send it again.',
   undecryptable: () => 'Your message could not be read by the bridge, so it was not passed on. Please send it again.',
@@ -132,11 +140,18 @@ export function refusalWords(code: ClientErrorCode, what: 'message' | 'start', n
     'not-reachable': `${capital(person)} cannot be reached, or does not wish to be.`,
     'not-found': `${capital(person)} cannot be reached, or does not wish to be.`,
     'not-opted-in': `${capital(person)} is not reachable over Matrix any more. They can switch that on in their app.`,
-    blocked: `${capital(person)} does not take messages from you.`,
+    // Before a conversation only one's own block is told as one.
+    blocked:
+      what === 'start'
+        ? `You blocked ${person}. Use "unblock" in the chat with the bot first.`
+        : `${capital(person)} does not take messages from you.`,
     'request-limit': `${capital(person)} has not accepted yet. Wait until they do, then write on.`,
     'consent-required': `${capital(person)} wants to be asked first. Use "start" in the chat with the bot.`,
     'rate-limited': 'That was too much at once. Try again in a few minutes.',
-    'not-allowed': `${capital(person)} does not take part in this conversation (any more).`,
+    'not-allowed':
+      what === 'start'
+        ? `${capital(person)} has declined, and is not asked again. They can still accept, if they think better of it.`
+        : `${capital(person)} does not take part in this conversation (any more).`,
     'too-large': 'It is too long. Send it in parts.',
     'no-key-packages': `None of the devices of ${person} can be reached now. Try again later.`,
     'key-changed': `The key of ${person} has changed. Nothing is sent until that is explained. Ask them over another channel.`,

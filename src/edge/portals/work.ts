@@ -2,6 +2,7 @@ import { asGhost, owned, type PortalContext } from './context.ts'
 import { depart } from './departures.ts'
 import { replacePlaceholders } from './from-matrix.ts'
 import { workOnGroup } from './groups/work.ts'
+import { isOnlyInvited } from './matrix-room.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { tellHeld } from './reports.ts'
@@ -27,6 +28,7 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
     if (portal.state === 'ended') await closePortal(context, portal)
     return
   }
+  if (await isOverBeforeJoin(context, open)) return closePortal(context, portal)
   if (open.state === 'open' && open.peerName !== undefined && open.peerName !== open.shownName)
     await showName(context, open)
   await owePosture(context, open)
@@ -43,6 +45,15 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
   await showCapabilities(context, open)
   await tellRead(context, open)
   if (portal.state === 'ended') await closePortal(context, portal)
+}
+
+/**
+ * Ended before the Matrix user came in, with nothing from a person left to show: the invitation is taken back, which says
+ * why. Words would reach a client that sees the room only in parting, and has not looked up whose they are.
+ */
+async function isOverBeforeJoin(context: PortalContext, portal: OpenPortal): Promise<boolean> {
+  if (portal.state !== 'ended' || (await context.outbox.has(context.database, portal.id, 'message'))) return false
+  return isOnlyInvited(context, portal.ghost, portal.matrixRoom, portal.mxid)
 }
 
 const reread = async (context: PortalContext, portal: Portal): Promise<Portal> =>

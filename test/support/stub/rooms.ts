@@ -69,9 +69,9 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, clock = Dat
   const requireJoined = (room: StubRoom, user: string) => {
     if (room.members.get(user) !== 'join') throw new Refusal(403, 'M_FORBIDDEN')
   }
-  const membership = (id: string, user: string, value: string, by = user): StubEvent => {
+  const membership = (id: string, user: string, value: string, by = user, reason?: unknown): StubEvent => {
     const room = roomOf(id)
-    const content: Json = { membership: value }
+    const content: Json = { membership: value, ...(reason === undefined ? {} : { reason }) }
     if (value === 'invite') {
       const shown = ['m.room.join_rules|', 'm.room.encryption|', 'm.room.create|']
       const state = shown.flatMap((key) => room.state.get(key) ?? [])
@@ -117,8 +117,8 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, clock = Dat
       requireJoined(roomOf(id), by)
       membership(id, user, 'ban', by)
     },
-    leave(id: string, user: string, by = user): void {
-      membership(id, user, 'leave', by)
+    leave(id: string, user: string, by = user, reason?: unknown): void {
+      membership(id, user, 'leave', by, reason)
     },
     /** @param once names the send; the same name gives the same event */
     send(id: string, sender: string, type: string, content: Json, once?: string): string {

@@ -91,10 +91,10 @@ export function stubRoutes({ rooms, keys, users, names, domain, onPing }: Routes
           rooms.invite(room, user, String(body.user_id))
           return {}
         case 'leave':
-          rooms.leave(room, user)
+          rooms.leave(room, user, user, body.reason)
           return {}
         case 'kick':
-          rooms.leave(room, String(body.user_id), user)
+          rooms.leave(room, String(body.user_id), user, body.reason)
           return {}
         case 'unban':
           if (rooms.roomOf(room).members.get(String(body.user_id)) !== 'ban') throw new Refusal(403, 'M_FORBIDDEN')

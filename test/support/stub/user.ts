@@ -14,7 +14,7 @@ export interface Seen {
   readonly at: number
 }
 
-/** A Matrix user with one device and an Olm machine in memory, who joins wherever they are invited. */
+/** A Matrix user with one device and an Olm machine in memory. */
 export interface StubUser {
   readonly user: string
   /** What was read so far, in the order of the rooms; empty where the user was made not to keep it. */
@@ -22,10 +22,16 @@ export interface StubUser {
   /** Events that could not be decrypted yet. */
   readonly unread: number
   readonly joined: readonly string[]
+  /** Invited, and neither in nor out again; where `joins` is false. */
+  readonly invited: readonly string[]
+  /** Whether they join wherever they are invited; true unless set. */
+  joins: boolean
   /** Called for each message that is read. */
   onSeen: ((seen: Seen) => void) | undefined
   /** Encrypts and sends, with `more` in its content; gives the event id. */
   send(room: string, text: string, more?: Json): Promise<string>
+  /** The same with any event. */
+  sendEvent(room: string, type: string, content: Json): Promise<string>
   /** An encrypted room with these invited. */
   createRoom(invite: readonly string[]): string
   leave(room: string): void
@@ -65,6 +71,7 @@ export async function stubUser({
   )
   const seen: Seen[] = []
   const joined = new Set<string>()
+  const invited = new Set<string>()
   const tracked = new Set<string>()
   /** Messages that the present room key has served. */
   const served = new Map<string, number>()
@@ -142,7 +149,9 @@ export async function stubUser({
     queue = []
     for (const event of events) {
       if (event.type === 'm.room.member' && event.state_key === user) {
-        if (event.content.membership === 'invite') setImmediate(() => joinQuietly(event.room_id))
+        if (event.content.membership !== 'invite') invited.delete(event.room_id)
+        else if (self.joins) setImmediate(() => joinQuietly(event.room_id))
+        else invited.add(event.room_id)
         if (event.content.membership === 'join') joined.add(event.room_id)
         else joined.delete(event.room_id)
       }
@@ -186,7 +195,12 @@ export async function stubUser({
     get joined() {
       return [...joined]
     },
-    send: (room, text, more = {}) =>
+    get invited() {
+      return [...invited]
+    },
+    joins: true,
+    send: (room, text, more = {}) => self.sendEvent(room, 'm.room.message', { msgtype: 'm.text', body: text, ...more }),
+    sendEvent: (room, type, plain) =>
       alone(async () => {
         if (changed.size > 0 || haveToDevice) await takeToDevice()
         const used = served.get(room)
@@ -196,8 +210,7 @@ export async function stubUser({
           served.set(room, 0)
         }
         served.set(room, served.get(room)! + 1)
-        const content = JSON.stringify({ msgtype: 'm.text', body: text, ...more })
-        const encrypted = await olm.encryptRoomEvent(new wasm.RoomId(room), 'm.room.message', content)
+        const encrypted = await olm.encryptRoomEvent(new wasm.RoomId(room), type, JSON.stringify(plain))
         return rooms.send(room, user, 'm.room.encrypted', JSON.parse(encrypted))
       }),
     createRoom: (invite) =>

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, it } from 'node:test'
+import type { Device } from '../src/client/index.ts'
+import { textMessage } from '../src/content/index.ts'
+import type { RoomId } from '../src/identity/index.ts'
+import { type EdgeWorld, edgeWorld, hex, person, type RunningEdge } from './support/edge-world.ts'
+import { until } from './support/provider.ts'
+import { type StubHomeserver, type StubUser, stubHomeserver } from './support/stub/index.ts'
+
+describe('a conversation that one of the two does not want', () => {
+  let stub: StubHomeserver
+  let world: EdgeWorld
+  let running: RunningEdge
+  let ben: StubUser
+  let bot: string
+  let chat: string
+  let people = 0
+  /** Whether nothing that is encrypted gets into any room but the bot's. */
+  let cut = false
+  before(async () => {
+    stub = await stubHomeserver()
+    world = await edgeWorld(stub)
+    running = await world.startEdge({
+      async fetch(input, init) {
+        if (cut && /\/send\/m\.room\.encrypted\/(?!.*said)/.test(String(input))) throw new Error('cut')
+        return fetch(input, init)
+      },
+    })
+    bot = `@${stub.registration.botLocalpart}:${stub.domain}`
+  })
+  beforeEach(async () => {
+    ben = await stub.user(`ben${++people}`)
+    chat = ben.createRoom([bot])
+    await told(/What I understand/)
+  })
+  after(async () => {
+    await world?.[Symbol.asyncDispose]()
+    await stub?.[Symbol.asyncDispose]()
+  })
+
+  const bodies = (room: string) =>
+    ben.seen.filter((one) => one.room === room).map(({ content }) => String(content.body))
+  const told = (pattern: RegExp, room = chat, times = 1) =>
+    until(`${pattern}`, () => bodies(room).filter((body) => pattern.test(body)).length >= times)
+  const statuses = async () => {
+    const before = bodies(chat).length
+    await ben.send(chat, 'status')
+    await until('the status', () => bodies(chat).length > before)
+    return bodies(chat).at(-1)!
+  }
+  const textsSeen = () =>
+    ben.seen.filter(({ content }) => content.msgtype === 'm.text').map(({ content }) => content.body)
+  const somebody = async (name: string) => {
+    const made = await person(world, `${name} ${people}`)
+    await made.device.setHandle(`${name}${people}`)
+    return { ...made, handle: `${name}${people}` }
+  }
+  const roomWith = async (other: Awaited<ReturnType<typeof somebody>>) => {
+    await until('the request', async () => (await other.device.rooms()).some(({ kind }) => kind === 'direct'))
+    return (await other.device.rooms()).find(({ kind }) => kind === 'direct')!.id
+  }
+  const newRoom = async (known: readonly string[]) => {
+    await until('a new Matrix room', () => ben.joined.some((room) => !known.includes(room)))
+    return ben.joined.find((room) => !known.includes(room))!
+  }
+  /** A conversation that both have accepted. */
+  const open = async (name: string) => {
+    const other = await somebody(name)
+    const known = [...ben.joined]
+    await ben.send(chat, `start ${other.handle}`)
+    const room = await roomWith(other)
+    const matrixRoom = await newRoom(known)
+    await other.device.accept(room)
+    await say(other.device, room, `hello from ${name}`)
+    await until('the hello', () => textsSeen().includes(`hello from ${name}`))
+    return { ...other, room, matrixRoom }
+  }
+  const say = async (device: Device, room: RoomId, plain: string) => {
+    const { accepted, messageId } = await device.send(room, textMessage({ plain }))
+    return {
+      messageId: hex(messageId),
+      refused: await accepted.then(
+        () => undefined,
+        (e: { code: string }) => e.code,
+      ),
+    }
+  }
+
+  it('goes on where a block has ended: what comes then arrives, what came meanwhile has an outcome', async () => {
+    const fay = await open('fay')
+    await ben.send(chat, `block ${fay.handle}`)
+    await told(/is blocked\. Nothing/)
+    assert.match(await statuses(), /: blocked\./)
+    assert.equal((await say(fay.device, fay.room, 'while blocked')).refused, 'blocked')
+    // Nobody is asked, in any way, as long as the block stands.
+    await ben.send(chat, `start ${fay.handle}`)
+    await told(/You blocked/)
+
+    const known = [fay.matrixRoom, ...ben.joined]
+    await ben.send(chat, `unblock ${fay.handle}`)
+    await told(/is not blocked any more. Your conversation goes on/)
+    assert.doesNotMatch(await statuses(), /blocked/)
+    const { refused, messageId } = await say(fay.device, fay.room, 'after it')
+    assert.equal(refused, undefined)
+    await until('what came after the block', () => textsSeen().includes('after it'))
+    await until('its delivery', () => fay.heard.delivered.includes(messageId))
+    const again = await newRoom(known)
+    await ben.send(again, 'friends?')
+    await until('the answer', () => fay.heard.texts.includes('friends?'))
+    assert.ok(!textsSeen().includes('while blocked'))
+  })
+
+  it('tells of a message that a block has kept on its way', async () => {
+    const gil = await open('gil')
+    cut = true
+    const late = await say(gil.device, gil.room, 'too late')
+    assert.equal(late.refused, undefined)
+    await until('it to wait', async () => (await world.database.query('select 1 from portal_outbox')).length > 0)
+    await ben.send(chat, `block ${gil.handle}`)
+    await told(/is blocked\. Nothing/)
+    cut = false
+    await running.edge.idle()
+    await ben.send(chat, `unblock ${gil.handle}`)
+    await until('the outcome', () => gil.heard.outcomes.length > 0)
+    assert.deepEqual(gil.heard.outcomes, [{ outcome: 'rejected', code: 'blocked', messageId: late.messageId }])
+    assert.ok(!textsSeen().includes('too late'))
+  })
+
+  it('is declined before anything was written: the invitation is taken back with the reason, and that is all', async () => {
+    ben.joins = false
+    const carl = await somebody('carl')
+    await ben.send(chat, `start ${carl.handle}`)
+    const room = await roomWith(carl)
+    await until('the invitation', () => ben.invited.length > 0)
+    const [matrixRoom = ''] = ben.invited
+    await running.edge.idle()
+    const { timeline, state } = stub.rooms.roomOf(matrixRoom)
+    const written = () => timeline.filter(({ type }) => type === 'm.room.encrypted').length
+    const before = written()
+    await carl.device.decline(room)
+    await until('the invitation to go', () => ben.invited.length === 0)
+    assert.deepEqual(state.get(`m.room.member|${ben.user}`)?.content, { membership: 'leave', reason: 'They declined.' })
+    await running.edge.idle()
+    assert.equal(written(), before)
+  })
+
+  it('is not asked for again once it was declined, and begins when the other one accepts after all', async () => {
+    const dan = await somebody('dan')
+    await ben.send(chat, `start ${dan.handle}`)
+    const room = await roomWith(dan)
+    const matrixRoom = await newRoom([chat])
+    await ben.send(matrixRoom, 'hello?')
+    await until('the message', () => dan.heard.texts.includes('hello?'))
+    await dan.device.decline(room)
+    await told(/declined\. Nothing you write here reaches them/, matrixRoom)
+    await running.edge.idle()
+    const rooms = stub.rooms.rooms.size
+    await ben.send(chat, `start ${dan.handle}`)
+    await told(/has declined, and is not asked again/)
+    await running.edge.idle()
+    assert.equal(stub.rooms.rooms.size, rooms)
+    assert.match(await statuses(), /no conversations/)
+
+    const known = [...ben.joined, matrixRoom]
+    await dan.device.accept(room)
+    assert.equal((await say(dan.device, room, 'well, after all')).refused, undefined)
+    await until('it', () => textsSeen().includes('well, after all'))
+    const again = await newRoom(known)
+    await ben.send(again, 'good!')
+    await until('the answer', () => dan.heard.texts.includes('good!'))
+  })
+})
