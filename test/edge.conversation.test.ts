@@ -317,6 +317,10 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
         name: 'ClientError',
         code: 'not-reachable',
       })
+    const nobody = `@silta_zzz:${synapse.domain}`
+    const room = await alice.createRoom({ invite: [nobody], encrypted: true })
+    await until('an answer', async () => (await alice.state(room, 'm.room.member', nobody))?.membership === 'leave')
+    assert.match(String((await alice.state(room, 'm.room.member', nobody))?.reason), /nobody with this Matrix id/)
   })
 
   it('says that a server cannot be reached, and begins nothing', async () => {

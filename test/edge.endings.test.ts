@@ -144,6 +144,20 @@ describe('a conversation that one of the two does not want', () => {
     assert.equal(written(), before)
   })
 
+  it('tells once, in words, that a kind of event does not cross, and of each that it did not', async () => {
+    const hal = await open('hal')
+    for (const count of [1, 2]) await ben.sendEvent(hal.matrixRoom, 'org.example.strange', { count })
+    const failed = () =>
+      ben.seen.filter(
+        ({ room, type, content }) =>
+          room === hal.matrixRoom && type === 'com.beeper.message_send_status' && content.status === 'FAIL_PERMANENT',
+      )
+    await until('both to be told of', () => failed().length === 2)
+    await told(/This kind of message does not cross yet/, hal.matrixRoom)
+    await running.edge.idle()
+    assert.equal(bodies(hal.matrixRoom).filter((body) => /does not cross yet/.test(body)).length, 1)
+  })
+
   it('is not asked for again once it was declined, and begins when the other one accepts after all', async () => {
     const dan = await somebody('dan')
     await ben.send(chat, `start ${dan.handle}`)

@@ -90,7 +90,7 @@ const rows: Readonly<Record<string, readonly Panel[]>> = {
     },
     {
       title: 'Inbox of the devices at the homeserver',
-      help: 'Room keys that wait there until their ghost fetches them.',
+      help: 'Room keys that were delivered, and that it keeps until the next /sync of their ghost, every six hours.',
       unit: 'short',
       lines: [['silta_edge_device_inbox', 'messages']],
     },

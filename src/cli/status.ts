@@ -78,8 +78,6 @@ function edgeLines(read: Reader): Line[] {
     const name = ways[stage as keyof typeof ways] ?? stage
     return `${name} ${value}${oldest >= 1 ? ` (for ${duration(oldest * 1000)})` : ''}`
   })
-  const inbox = read.one('silta_edge_device_inbox')
-  if (inbox > 0) waiting.push(`keys to fetch from the homeserver ${inbox}`)
   const crossed = (way: 'to-matrix' | 'from-matrix') => {
     const count = read.one('silta_edge_crossing_seconds_count', { way })
     const mean = read.one('silta_edge_crossing_seconds_sum', { way }) / count

@@ -100,7 +100,7 @@ export function edgeInstruments(
   metrics.gauge(
     'edge',
     'device_inbox',
-    'Room keys and other messages to devices that still wait at the homeserver',
+    'Room keys and other messages to devices that were pushed, and that the homeserver keeps until the next /sync',
     () => value('select sum(pushed) as value from ghost where pushed > 0'),
   )
   metrics.gauge('edge', 'matrix_users', `Matrix users with an account, counted up to ${mostCounted}`, () =>

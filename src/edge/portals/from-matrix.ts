@@ -47,7 +47,7 @@ export async function passOn(
     if (typeof next === 'object' && 'content' in next) batch.push(next)
     else {
       await submitBatch()
-      await (next === 'nothing' ? finish(context, portal, stored) : refuse(context, portal, stored, next.said))
+      await (next === 'nothing' ? finish(context, portal, stored) : refuse(context, portal, stored, next.said, next))
     }
   }
   await submitBatch()
@@ -68,14 +68,16 @@ async function submissionOf(
   portal: OpenPortal,
   stored: StoredEvent,
   read: ReadEvent['read'],
-): Promise<Submission | { said: string } | 'nothing'> {
+): Promise<Submission | { said: string; once?: string | undefined } | 'nothing'> {
   if ('said' in read) return read
   if ('placeholder' in read) return placeholderFor(context, portal, stored)
   const result = await translate(context, portal, read)
   if ('nothing' in result) return 'nothing'
   if (isRefused(result)) {
     context.counters.count('refused', { way: 'from-matrix', code: result.code })
-    return { said: untranslatableWords(result.code) }
+    // Apps send events of their own making by themselves: about these, words are said once.
+    const once = result.code === 'unsupported' ? `refused-${result.code}` : undefined
+    return { said: untranslatableWords(result.code), once }
   }
   context.counters.count('messages', { way: 'from-matrix' })
   return {
@@ -178,7 +180,9 @@ async function submit(context: PortalContext, portal: OpenPortal, batch: readonl
     }
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
     const said = refusalWords(error.code, 'message', portal.name)
-    await refuse(context, portal, first.stored, said, (tx) => noteRefusal(context, tx, portal.id, error.code))
+    await refuse(context, portal, first.stored, said, {
+      also: (tx) => noteRefusal(context, tx, portal.id, error.code),
+    })
   }
 
   function noteCrossed({ stored }: Submission) {
@@ -187,19 +191,20 @@ async function submit(context: PortalContext, portal: OpenPortal, batch: readonl
   }
 }
 
-/** The event ends here, and its sender is told why. */
+/** The event ends here, and its sender is told why; with `once`, in words only the first time under that name. */
 async function refuse(
   context: PortalContext,
   portal: Portal,
   stored: StoredEvent,
   said: string,
-  also?: (tx: Transaction) => Promise<void>,
+  { also, once }: { also?: (tx: Transaction) => Promise<void>; once?: string | undefined } = {},
 ): Promise<void> {
   await owned(context, portal.account, async (tx) => {
     await also?.(tx)
     const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: said }
     await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
-    await context.outbox.add(tx, portal.id, 'notice', said)
+    if (once === undefined || (await context.portals.noteTold(tx, portal.id, once)))
+      await context.outbox.add(tx, portal.id, 'notice', said)
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(portal.id))
   })

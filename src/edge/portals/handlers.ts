@@ -4,6 +4,7 @@ import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
 import { groupTypes } from './groups/state.ts'
 import type { Portals } from './index.ts'
+import { answerForNobody } from './nobody.ts'
 
 export interface EventHandlerOptions {
   readonly portals: Portals
@@ -24,6 +25,7 @@ export function eventHandlers({
   botMxid,
 }: EventHandlerOptions): Required<Pick<AppserviceHandlers, 'wants' | 'onEvents'>> {
   const { context } = portals
+  const forNobody = answerForNobody(context)
   const finish = (stored: StoredEvent) => context.database.transaction((tx) => context.finishEvent(tx, stored.id))
 
   /** An event of a room that is nobody's yet: only an invitation of one of ours means anything. */
@@ -32,7 +34,9 @@ export function eventHandlers({
     if (!isInvitation(stored) || stateKey === undefined || context.isOurs(sender)) return finish(stored)
     if (stateKey === botMxid) return bot.invited(stored)
     const peer = await context.ghosts.accountOf(stateKey)
-    return peer === undefined ? finish(stored) : portals.invited(stateKey as GhostId, peer, stored)
+    if (peer !== undefined) return portals.invited(stateKey as GhostId, peer, stored)
+    if (context.isOurs(stateKey)) await forNobody(stored)
+    await finish(stored)
   }
 
   /** Our own are told to groups only, which see by them that what they did is so. */

@@ -38,6 +38,8 @@ export interface PortalSettings {
   readonly botLookUps: number
   /** Handles looked up by the homeserver (/thirdparty) in a minute, for all its users together: it does not say who asks. */
   readonly thirdPartyLookUps: number
+  /** Invitations of ids that are nobody's which are turned down in a minute: each new id becomes a user of the homeserver. */
+  readonly nobodyInvited: number
   /** Matrix users who get an account in a minute because somebody on the messenger looked them up. */
   readonly newUsers: number
   /** How long a command to the bot is tried again, in ms, before its failure is told. */
@@ -71,6 +73,7 @@ export const defaultPortalSettings: PortalSettings = {
   groupJoinMs: minute,
   botLookUps: 20,
   thirdPartyLookUps: 120,
+  nobodyInvited: 10,
   newUsers: 60,
   commandMs: 15_000,
   profileTimeoutMs: 8_000,

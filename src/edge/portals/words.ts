@@ -37,6 +37,8 @@ export const words = {
     }
     return ends[because]
   },
+  nobody: () =>
+    'There is nobody with this Matrix id. Write "start" and a handle to the bot, or find the person in your app.',
   unencrypted: () =>
     'Your message was not encrypted, so it was not passed on. Switch encryption on in your app and send it again.',
   undecryptable: () => 'Your message could not be read by the bridge, so it was not passed on. Please send it again.',

@@ -1,4 +1,5 @@
-import { type ContentDraft, textMessage } from '../../../content/index.ts'
+import { type ContentDraft, messengerCapabilities, textMessage } from '../../../content/index.ts'
+import { utf8 } from '../../../crypto/index.ts'
 import { type Loss, type Refused, refused, type TranslationCode } from './capabilities.ts'
 import { type Fragment, isFormatted, maximumSource, wrap } from './fragment.ts'
 import { readHtml } from './html-read.ts'
@@ -25,7 +26,7 @@ export interface FromMatrixContext {
   readonly accountOf?: ((mxid: string) => string | undefined) | undefined
 }
 
-/** Events that are a message of some kind to a person; all others pass unseen. */
+/** Events that are a message of some kind to a person. */
 const eventTypes: Readonly<Record<string, TranslationCode>> = {
   'm.sticker': 'sticker',
   'm.reaction': 'reaction',
@@ -36,8 +37,19 @@ const eventTypes: Readonly<Record<string, TranslationCode>> = {
   'org.matrix.msc3381.poll.response': 'poll',
   'm.location': 'location',
   'm.call.invite': 'call',
+  'm.call.notify': 'call',
+  'org.matrix.msc4075.call.notify': 'call',
+  'm.rtc.notification': 'call',
+  'org.matrix.msc4075.rtc.notification': 'call',
   'm.key.verification.request': 'verification',
 }
+
+/** Events that clients send among themselves about one of those, which was answered: they pass unseen. */
+const signalling =
+  /^(?:m\.call\.|org\.matrix\.call\.|m\.rtc\.|m\.key\.verification\.|(?:m|org\.matrix\.msc3381)\.poll\.end$|com\.beeper\.message_send_status$)/
+
+/** Bytes of a text, as the room states it (`textBytes`). */
+const longestText = messengerCapabilities.limits.textBytes ?? Number.POSITIVE_INFINITY
 
 /** Kinds of m.room.message that are no text. */
 const messageTypes: Readonly<Record<string, TranslationCode>> = {
@@ -64,7 +76,8 @@ export function replyTargetOf(content: Json): string | undefined {
 export function fromMatrix({ type, content }: { type: string; content: Json }, context: FromMatrixContext): FromMatrix {
   const code = Object.hasOwn(eventTypes, type) ? eventTypes[type] : undefined
   if (code !== undefined) return refused(code)
-  if (type !== 'm.room.message') return { nothing: true }
+  if (type !== 'm.room.message')
+    return signalling.test(type) || Object.keys(content).length === 0 ? { nothing: true } : refused('unsupported')
   const { msgtype, body } = content
   // Redacted before it came: there is nothing left to pass on.
   if (msgtype === undefined && body === undefined) return { nothing: true }
@@ -90,6 +103,7 @@ export function fromMatrix({ type, content }: { type: string; content: Json }, c
   const fragment = formattedOf(content, star, losses, context)
   const text = fragment === undefined ? { plain } : { ...written(fragment), plain: writePlain(fragment) || plain }
   if (text.plain.slice(star.length).trim() === '') return refused('empty')
+  if (utf8(text.plain).length > longestText) return refused('too-large')
   const { inReplyTo, replaces } = context
   return {
     content: textMessage({

@@ -6,6 +6,7 @@ import {
   disposition,
   encodeContent,
   type MimiContent,
+  messengerCapabilities,
   readText,
   textMessage,
 } from '../../../content/index.ts'
@@ -215,6 +216,10 @@ test('what the messenger cannot have is refused with a code', () => {
     [of('m.room.message', { msgtype: 'm.text', body: 7 }), 'malformed'],
     [of('m.room.message', { msgtype: 'm.text', body: ' ' }), 'empty'],
     [of('m.room.message', { msgtype: 'm.text', body: 'x'.repeat(70_000) }), 'too-large'],
+    [of('m.room.message', { msgtype: 'm.text', body: 'ä'.repeat(8 * 1024 + 1) }), 'too-large'],
+    [of('org.example.strange', { body: 'x' }), 'unsupported'],
+    [of('__proto__', { body: 'x' }), 'unsupported'],
+    [of('org.matrix.msc4075.rtc.notification', { lifetime: 1 }), 'call'],
     [of('m.sticker', { body: 's' }), 'sticker'],
     [of('m.reaction'), 'reaction'],
     [of('m.room.redaction'), 'deletion'],
@@ -224,9 +229,17 @@ test('what the messenger cannot have is refused with a code', () => {
     assert.ok(isRefused(result), code)
     assert.equal(result.code, code)
   }
-  for (const type of ['m.room.topic', 'm.call.candidates', 'org.example.thing', '__proto__', 'constructor'])
+  // What apps say to each other about a call or a poll, and what was removed before it came.
+  for (const type of ['m.call.candidates', 'm.key.verification.start', 'org.matrix.msc3381.poll.end'])
+    assert.deepEqual(of(type, { version: '1' }), { nothing: true })
+  for (const type of ['org.example.strange', 'constructor', 'm.room.message'])
     assert.deepEqual(of(type), { nothing: true })
-  assert.deepEqual(of('m.room.message'), { nothing: true })
+})
+
+test('a text of as many bytes as the room says can be said crosses', () => {
+  const { textBytes = 0 } = messengerCapabilities.limits
+  for (const body of ['x'.repeat(textBytes), 'ä'.repeat(textBytes / 2)])
+    assert.ok('content' in fromMatrix(text(body), {}))
 })
 
 test('any JSON as an event gives content that can be sent, a refusal, or nothing', () => {
