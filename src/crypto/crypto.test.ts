@@ -79,6 +79,18 @@ for (const [name, crypto] of [
       }
     })
 
+    test('Ed25519: a key whose bytes were changed is another key', () => {
+      const [one, other] = [crypto.generateKeyPair(), crypto.generateKeyPair()]
+      const data = utf8('signed')
+      const [privateKey, publicKey] = [one.privateKey.slice(), one.publicKey.slice()]
+      const before = crypto.sign(privateKey, data)
+      assert.equal(crypto.verify(publicKey, data, before), true)
+      privateKey.set(other.privateKey)
+      publicKey.set(other.publicKey)
+      assert.equal(crypto.verify(publicKey, data, before), false)
+      assert.equal(crypto.verify(publicKey, data, crypto.sign(privateKey, data)), true)
+    })
+
     test('verify answers false to keys and signatures of any shape', () => {
       const pair = crypto.generateKeyPair()
       const signature = crypto.sign(pair.privateKey, utf8('m'))

@@ -13,7 +13,7 @@ import {
   verify,
 } from 'node:crypto'
 import { concatBytes } from '../crypto/index.ts'
-import { nodeCrypto } from '../crypto/node.ts'
+import { nodeCrypto, secretKey } from '../crypto/node.ts'
 import { MlsError } from './errors.ts'
 import type { Aead, Kem, Platform, SignatureScheme } from './platform.ts'
 import { buildProvider, defaultSuite, type MlsProvider, type SuiteName } from './suite.ts'
@@ -28,7 +28,7 @@ const digests = { 'SHA-256': 'sha256', 'SHA-384': 'sha384', 'SHA-512': 'sha512' 
 const platform: Platform = {
   randomBytes: nodeCrypto.randomBytes,
   hash: (algorithm, data) => plain(hash(digests[algorithm], data, 'buffer')),
-  hmac: (algorithm, key, data) => plain(createHmac(digests[algorithm], key).update(data).digest()),
+  hmac: (algorithm, key, data) => plain(createHmac(digests[algorithm], secretKey(key)).update(data).digest()),
   aead(algorithm) {
     if (algorithm === 'AES128GCM') return aead('aes-128-gcm', 16)
     if (algorithm === 'AES256GCM') return aead('aes-256-gcm', 32)
@@ -64,14 +64,14 @@ function aead(cipher: 'aes-128-gcm' | 'aes-256-gcm' | 'chacha20-poly1305', keyLe
   return {
     keyLength,
     seal(key, nonce, aad, plaintext) {
-      const sealing = createCipheriv(name, key, nonce, { authTagLength: tagLength })
+      const sealing = createCipheriv(name, secretKey(key), nonce, { authTagLength: tagLength })
       sealing.setAAD(aad, { plaintextLength: plaintext.length })
       return concatBytes(sealing.update(plaintext), sealing.final(), sealing.getAuthTag())
     },
     open(key, nonce, aad, ciphertext) {
       const length = ciphertext.length - tagLength
       if (length < 0) throw new RangeError('ciphertext shorter than its tag')
-      const opening = createDecipheriv(name, key, nonce, { authTagLength: tagLength })
+      const opening = createDecipheriv(name, secretKey(key), nonce, { authTagLength: tagLength })
       opening.setAAD(aad, { plaintextLength: length })
       opening.setAuthTag(ciphertext.subarray(length))
       return concatBytes(opening.update(ciphertext.subarray(0, length)), opening.final())
