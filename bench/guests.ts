@@ -1,4 +1,5 @@
 import {
+  ClientError,
   type Connection,
   connect,
   type Device,
@@ -62,9 +63,19 @@ export async function measureGuests(options: BenchOptions, progress: (line: stri
   const mls = nodeMlsProvider()
   const open = () => connect(() => webSocketPipe(`${service.url.replace(/^http/, 'ws')}/messenger/v1`))
 
+  /** Again, as a page would, where so many at once keep the service from answering in time. */
+  const patiently = async <T>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error instanceof ClientError) || !error.retry) throw error
+      }
+    }
+  }
   const come = async (link: string, connection: Connection): Promise<Device> => {
     const given = { connection, storage: memoryStorage(), crypto: nodeCrypto, mls, groupCache: cache }
-    const device = await joinByInvite({ ...given, link, name: 'Mia' })
+    const device = await patiently(() => joinByInvite({ ...given, link, name: 'Mia' }))
     closing.push(async () => {
       await device.close()
       await connection.close()
@@ -109,8 +120,13 @@ export async function measureGuests(options: BenchOptions, progress: (line: stri
       for (let link = links.pop(); link !== undefined; link = links.pop()) {
         const device = await come(link, open())
         await device.start()
-        await device.ready()
-        if (++arrived % 500 === 0) progress(`guests: ${arrived} are in`)
+        await patiently(() => device.ready())
+        if (++arrived % 500 > 0) continue
+        const { memory, heap } = await service.memory()
+        const [resident, ofHeap] = [memory - before.memory, heap - before.heap].map((all) =>
+          (all / arrived / 1000).toFixed(0),
+        )
+        progress(`guests: ${arrived} are in, for each ${resident} KB resident, ${ofHeap} KB of heap`)
       }
     }
     await Promise.all(Array.from({ length: atOnce }, gather))

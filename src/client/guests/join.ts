@@ -1,5 +1,6 @@
 import { equalBytes } from '../../crypto/index.ts'
 import { parseAccountAddress, providerOf, readEndorsement, readManifest } from '../../identity/index.ts'
+import { createCommit, createGroup } from '../../mls/index.ts'
 import { type InviteEntry, inviteProofBytes } from '../../protocol/index.ts'
 import { certify, nextManifestOf, storeOwnManifest } from '../account/manifests.ts'
 import { sendProfileIfOwed } from '../account/profiles.ts'
@@ -50,6 +51,28 @@ export async function openInvite(
 }
 
 /**
+ * Makes what coming in takes and nobody has to be asked for: while a person types their name, the keys are made and kept,
+ * and a group of nobody is made once and thrown away, since the first time everything has to be compiled. Nothing leaves.
+ * `join` need not have been prepared. Errors: bad-link.
+ */
+export async function prepareToJoin(
+  { storage, crypto, mls }: Pick<DeviceOptions, 'storage' | 'crypto' | 'mls'>,
+  text: string,
+): Promise<void> {
+  const link = decodeLink(crypto, text)
+  const keyPair = crypto.generateKeyPair()
+  await storage.transaction(async (tx) => {
+    if ((await selfRecord.get(tx)) || (await guestEntry.get(tx))?.invite === link.invite) return
+    await begin({ crypto }, tx, link)
+  })
+  crypto.verify(keyPair.publicKey, link.secret, crypto.sign(keyPair.privateKey, link.secret))
+  const groupId = crypto.randomBytes(16)
+  const group = await createGroup(mls, { groupId, identity: new Uint8Array(1), keyPair, extensions: [] })
+  const psk = { id: groupId, secret: crypto.randomBytes(32) }
+  await createCommit(mls, group, { forcePath: true, psks: [psk] })
+}
+
+/**
  * Comes in by a link: a guest account with this one device, and a room with the host's devices in it. All that is made is
  * durable before it is shown, so that this can be repeated with the same storage after any failure. Gives the device's
  * record.
@@ -79,7 +102,11 @@ export async function join(options: DeviceOptions & GuestOptions): Promise<SelfR
   }
 }
 
-async function begin(options: DeviceOptions, tx: StorageTx, link: InviteLink): Promise<GuestEntryRecord> {
+async function begin(
+  options: Pick<DeviceOptions, 'crypto'>,
+  tx: StorageTx,
+  link: InviteLink,
+): Promise<GuestEntryRecord> {
   await forget(tx)
   const accountPrivateKey = options.crypto.generateKeyPair().privateKey
   const devicePrivateKey = options.crypto.generateKeyPair().privateKey

@@ -10,6 +10,7 @@ import {
   type OpenedInvite,
   openDevice,
   openInvite,
+  prepareToJoin,
   type Storage,
 } from '../../client/index.ts'
 import type { RoomId } from '../../identity/index.ts'
@@ -84,6 +85,8 @@ export interface Visiting {
 }
 
 const longestName = 64
+/** After so long a form is there to be typed in, ms. */
+const drawnMs = 50
 
 export function openVisit(options: VisitOptions): Visiting {
   const { invite, records, connection, crypto } = options
@@ -96,6 +99,7 @@ export function openVisit(options: VisitOptions): Visiting {
   let retry: ReturnType<typeof setTimeout> | undefined
   let attempt = 0
   let over: Over | undefined
+  let preparing: Promise<void> = Promise.resolve()
 
   const keep = async (changed: Visit) => {
     visit = changed
@@ -124,6 +128,7 @@ export function openVisit(options: VisitOptions): Visiting {
     await records.delete(invite)
   }
   const closeAll = async () => {
+    await preparing
     const closing = device
     device = undefined
     await closing?.close()
@@ -183,10 +188,18 @@ export function openVisit(options: VisitOptions): Visiting {
     }
   }
 
+  /** What takes time and needs no name is done while it is typed, after the form has been drawn. */
+  const prepare = async () => {
+    await new Promise((resolve) => setTimeout(resolve, drawnMs))
+    storage ??= await options.openStorage()
+    await prepareToJoin({ storage, crypto, mls: options.mls() }, link())
+  }
+
   const come = async (name: string, pin: string | undefined): Promise<void> => {
     waiting = new AbortController()
     const asked = { name, ...(pin !== undefined && { pin }) }
     try {
+      await preparing
       storage ??= await options.openStorage()
       await keep({ ...visit, asked })
       const made = await joinByInvite({
@@ -282,7 +295,10 @@ export function openVisit(options: VisitOptions): Visiting {
     },
 
     proceed() {
-      if (stage.value.at === 'offer') stage.value = { at: 'name', offer: stage.value.offer, busy: false, name: '' }
+      if (stage.value.at !== 'offer') return
+      stage.value = { at: 'name', offer: stage.value.offer, busy: false, name: '' }
+      // What fails here fails again, and is told, when the name is sent off.
+      preparing = prepare().catch(() => {})
     },
     back() {
       if (stage.value.at === 'name') stage.value = { at: 'offer', offer: stage.value.offer }
@@ -320,7 +336,10 @@ export function openVisit(options: VisitOptions): Visiting {
       await begin()
     },
     async letGo() {
-      if (stage.value.at !== 'chat' && stage.value.at !== 'waiting') return
+      const { at } = stage.value
+      // Nothing has begun: what was prepared is let go of, and may be opened again.
+      if (at === 'offer' || (at === 'name' && !stage.value.busy)) return closeAll()
+      if (at !== 'chat' && at !== 'waiting') return
       waiting?.abort()
       stage.value = { at: 'elsewhere' }
       await closeAll()
