@@ -113,6 +113,7 @@ function createDevice(options: DeviceOptions, self: SelfRecord): Device {
     on: context.events.on,
     start,
     ready: life.ready,
+    resting: life.resting,
     close,
     [Symbol.asyncDispose]: close,
     ...accountCalls(context),

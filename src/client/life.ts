@@ -1,4 +1,3 @@
-import type { RoomId } from '../identity/index.ts'
 import type { GuestEnd } from '../protocol/index.ts'
 import { refillKeyPackages } from './account/key-packages.ts'
 import { followProvider } from './account/put-back.ts'
@@ -12,8 +11,9 @@ import { asClientError, ClientError } from './errors.ts'
 import type { Endings } from './guests/endings.ts'
 import { guestWaiting, share } from './guests/invites.ts'
 import { reconcile, selfRoom } from './rooms/reach.ts'
+import { roomsThatWait } from './rooms/waiting.ts'
 import type { Workers } from './rooms/workers.ts'
-import { eraseAll, pendingCommits, rooms, selfRecord, submissions } from './state/records.ts'
+import { eraseAll, selfRecord } from './state/records.ts'
 
 /** What happens by itself while a device is started: after each log-in, at each event, now and then. */
 export function createLife(context: Context, workers: Workers, endings: Endings, channel: () => Channel | undefined) {
@@ -25,6 +25,8 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
   /** Whether it is known that provider and device speak of the same groups: nothing is sent before. */
   let following = false
   let logins = 0
+  /** Everything that waited on the present link has been delivered. */
+  let caught = false
 
   const fault = (error: unknown) => events.tell('fault', asClientError(error, 'storage'))
   /** Repeats what fails for a reason that passes, while the same log-in holds. */
@@ -104,6 +106,7 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     await keptUp
     await insist(() => context.alone('rooms', () => reconcile(context, workers)))
     ready.resolve()
+    caught = true
     events.tell('caughtUp')
   }
   const received = (event: Answer) => {
@@ -154,6 +157,7 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
         }
       },
       onLost() {
+        caught = false
         events.tell('online', false)
       },
       onRefused(error: ClientError) {
@@ -165,6 +169,10 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
       },
     },
     ready: () => ready.promise,
+    async resting() {
+      if (!context.online() || !caught || workers.busy()) return false
+      return (await context.storage.transaction(roomsThatWait)).size === 0 && !workers.busy()
+    },
     following: () => following,
     end(error: ClientError) {
       clearTimeout(timer)
@@ -178,13 +186,6 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
 
 /** What was stored and not sent before this log-in: messages, commits, rooms to enter. */
 async function sendWhatWaits(context: Context, workers: Workers): Promise<void> {
-  const waiting = await context.storage.transaction(async (tx) => {
-    const messages = (await submissions.list(tx)).map(({ key }) => key.slice(0, key.indexOf(' ')))
-    const commits = (await pendingCommits.list(tx)).map(({ key }) => key)
-    const due = (await rooms.list(tx)).filter(
-      ({ value }) => value.enter || value.commitDue || value.profileOwed || value.contactsOwed || value.receipts,
-    )
-    return new Set([...messages, ...commits, ...due.map(({ key }) => key)])
-  })
-  for (const room of waiting) workers.send(room as RoomId)
+  const waiting = await context.storage.transaction(roomsThatWait)
+  for (const room of waiting) workers.send(room)
 }

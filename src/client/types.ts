@@ -168,6 +168,11 @@ export interface Sent {
 
 /** An edge answers look-ups for its network. Declared again after each reconnect, until `stop` is called. */
 export interface ServedNetwork {
+  /**
+   * Devices of this network that are closed: `waiting` tells when something waits for one. Ends for each when it was told,
+   * and for all with the link. Errors: rate-limited; those of the connection.
+   */
+  watch(devices: readonly DeviceId[]): Promise<void>
   stop(): void
 }
 /**
@@ -182,6 +187,10 @@ export interface NetworkServer {
   accessToken: () => string | Promise<string>
   /** The account for an identifier of that network, or why there is none; what it throws is told as unavailable. */
   resolve: (value: string) => Promise<{ account: AccountAddress } | { unresolved: Unresolved }>
+  /** The provider knows, on a new link, who serves the network: devices that are closed can be watched, all anew. */
+  served?: (network: Pick<ServedNetwork, 'watch'>) => void
+  /** Something waits for these devices, which were watched: each is told of once. */
+  waiting?: (devices: readonly DeviceId[]) => void
 }
 
 /** How a guest link is to be. */
@@ -398,6 +407,8 @@ export interface Device extends AsyncDisposable {
    * delivered; waits for as long as there is no link. Errors: unlinked and what else the provider may refuse it for.
    */
   ready(): Promise<void>
+  /** Whether nothing is under way and nothing waits to be sent, so that the device can be closed without being missed. */
+  resting(): Promise<boolean>
   /**
    * Stops, and resolves when nothing is under way, so not to be waited for inside a handler. Storage and connection stay
    * open: they are the caller's.

@@ -140,8 +140,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     },
     onDevice: (user) => portals.listen(user),
     onFault: fault('the device of a Matrix user could not be opened'),
-    openingAtOnce: portalSettings.openingAtOnce,
-    takeOverMs: portalSettings.userLeaseMs,
+    portalSettings,
     incarnation: await currentIncarnation(database),
   })
 
@@ -188,10 +187,12 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   return {
     routes: appservice.routes,
     async start() {
-      await users.start()
+      users.start()
       served = await serveNetwork(connection, {
         network,
         accessToken: () => options.tokenFor({ subject: network, network, operator }),
+        served: users.served,
+        waiting: users.waiting,
         resolve: matrixResolver({ homeserver, users, isOurs, settings: portalSettings, clock, parse: parseMxid }),
       })
       await makeBot()

@@ -10,5 +10,7 @@ import type { Transaction } from '../store/index.ts'
 export async function putBackEdge(tx: Transaction): Promise<void> {
   for (const table of ['appservice_event', 'portal_outbox', 'portal_ahead', 'portal_read', 'ghost_inbox'])
     await tx.query(`delete from ${table}`)
+  // Every device has to enter its rooms anew, whether or not something comes for it.
+  await tx.query('update matrix_user set due_at = 0')
   await tx.query("delete from ghost where not ready and account <> 'bot'")
 }

@@ -173,3 +173,21 @@ export async function acknowledge(
   )
   return moved.map((row) => row.room_no)
 }
+
+/** Of these devices, those of an operator's accounts in a network, and whether something waits for each. */
+export async function lookForNews(
+  ctx: HubContext,
+  { operator, network }: { operator: string; network: string },
+  devices: readonly string[],
+): Promise<{ device: DeviceId; waits: boolean }[]> {
+  return ctx.database.query<{ device: DeviceId; waits: boolean }>(
+    `select d.device_id as device,
+            exists (select 1 from hub.mailbox m join hub.room r on r.no = m.room_no
+                     where m.device_id = d.device_id
+                       and least(r.next_seq - 1, coalesce(m.until_seq, r.next_seq)) > m.acked)
+            or exists (select 1 from hub.welcome w where w.device_id = d.device_id) as waits
+       from hub.device d join hub.account a on a.address = d.account
+      where d.device_id = any($1) and a.kind = 'edge' and a.operator = $2 and a.network = $3 and d.unlinked_at is null`,
+    [devices, operator, network],
+  )
+}

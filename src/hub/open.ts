@@ -28,7 +28,7 @@ import {
 import { claimKeyPackages, countKeyPackages, publishKeyPackages } from './key-packages.ts'
 import { completeLink, openLink } from './links.ts'
 import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'
-import { acknowledge, readRoom, readWelcomes, roomsWithNews } from './mailbox.ts'
+import { acknowledge, lookForNews, readRoom, readWelcomes, roomsWithNews } from './mailbox.ts'
 import { block, getPreferences, type PreferenceChange, putPreferences } from './preferences.ts'
 import { report } from './reports.ts'
 import { submitCommit } from './rooms/commits.ts'
@@ -169,6 +169,7 @@ export function openHub(options: HubOptions) {
     readStandings: guarded(readStandings),
 
     roomsWithNews: guarded(roomsWithNews),
+    lookForNews: guarded(lookForNews),
     readRoom: guarded(readRoom),
     readWelcomes: guarded(readWelcomes),
     acknowledge: guarded(

@@ -7,6 +7,7 @@ import { openInviteRequests } from './invite-requests.ts'
 import { deviceOf } from './names.ts'
 import { putManifest } from './requests.ts'
 import type { Server } from './resolvers.ts'
+import { openWatches } from './watches.ts'
 
 export interface OpenRequestsOptions {
   ctx: GatewayContext
@@ -39,6 +40,7 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
   const links = new Map<string, Link>()
   const invites = openInviteRequests({ ctx, challenge, send })
   const served = new Map<Server, () => void>()
+  const watches = openWatches({ hub, settings, send })
   const done: Body = { case: 'done', value: {} }
   let closed = false
 
@@ -148,6 +150,9 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
           return invites.answer(request)
         case 'serveNetwork':
           return serveNetwork(request.value.network, request.value.accessToken)
+        case 'watchDevices':
+          await watches.watch([...served.keys()], request.value.deviceIds)
+          return done
         case 'answerResolve':
           ctx.resolvers.answer(new Set(served.keys()), request.value)
           return done
@@ -161,6 +166,7 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
       closed = true
       for (const link of [...links.values()]) link.end()
       invites.close()
+      watches.close()
       for (const end of served.values()) end()
     },
   }

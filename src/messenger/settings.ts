@@ -14,6 +14,9 @@ export interface GatewaySettings {
   channelRequests: number
   /** Devices of one connection. */
   channels: number
+  /** Devices without a channel that one connection may ask to be told of: in one request, and in all. One takes 0.3 KB. */
+  watchesAtOnce: number
+  watches: number
   /** Rendezvous, and links by which to be let in, that one connection may wait at. */
   links: number
   /** Requests that a device may make in a second over time, and at once. */
@@ -83,6 +86,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   connectionRequests: 2048,
   channelRequests: 64,
   channels: 20_000,
+  watchesAtOnce: 1_000,
+  watches: 200_000,
   links: 4,
   requestsPerSecond: 50,
   requestBurst: 400,

@@ -263,6 +263,12 @@ export declare type ClientFrame = Message<"silta.messenger.v1.ClientFrame"> & {
      */
     value: SendEphemeral;
     case: "sendEphemeral";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.WatchDevices watch_devices = 940;
+     */
+    value: WatchDevices;
+    case: "watchDevices";
   } | { case: undefined; value?: undefined };
 };
 
@@ -491,6 +497,12 @@ export declare type ServerFrame = Message<"silta.messenger.v1.ServerFrame"> & {
      */
     value: EphemeralEvent;
     case: "ephemeral";
+  } | {
+    /**
+     * @generated from field: silta.messenger.v1.DevicesWaiting devices_waiting = 940;
+     */
+    value: DevicesWaiting;
+    case: "devicesWaiting";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1051,6 +1063,40 @@ export declare type AnswerResolve = Message<"silta.messenger.v1.AnswerResolve"> 
  * Use `create(AnswerResolveSchema)` to create a new message.
  */
 export declare const AnswerResolveSchema: GenMessage<AnswerResolve>;
+
+/**
+ * Devices of the network's accounts that have no channel now: told of once, when something waits for them. Others are passed over.
+ *
+ * @generated from message silta.messenger.v1.WatchDevices
+ */
+export declare type WatchDevices = Message<"silta.messenger.v1.WatchDevices"> & {
+  /**
+   * @generated from field: repeated string device_ids = 1;
+   */
+  deviceIds: string[];
+};
+
+/**
+ * Describes the message silta.messenger.v1.WatchDevices.
+ * Use `create(WatchDevicesSchema)` to create a new message.
+ */
+export declare const WatchDevicesSchema: GenMessage<WatchDevices>;
+
+/**
+ * @generated from message silta.messenger.v1.DevicesWaiting
+ */
+export declare type DevicesWaiting = Message<"silta.messenger.v1.DevicesWaiting"> & {
+  /**
+   * @generated from field: repeated string device_ids = 1;
+   */
+  deviceIds: string[];
+};
+
+/**
+ * Describes the message silta.messenger.v1.DevicesWaiting.
+ * Use `create(DevicesWaitingSchema)` to create a new message.
+ */
+export declare const DevicesWaitingSchema: GenMessage<DevicesWaiting>;
 
 /**
  * @generated from message silta.messenger.v1.LookUp

@@ -1,3 +1,4 @@
+import type { DeviceId } from '../../identity/index.ts'
 import { ErrorCode } from '../../protocol/index.ts'
 import { ClientError } from '../errors.ts'
 import type { NetworkServer, ServedNetwork, Unresolved } from '../types.ts'
@@ -10,11 +11,19 @@ import { expect } from './wire.ts'
  */
 export async function serveNetwork(connection: Connection, server: NetworkServer): Promise<ServedNetwork> {
   const { network } = server
+  const watch = async (devices: readonly DeviceId[]) => {
+    for (let from = 0; from < devices.length; from += watchedAtOnce) {
+      const deviceIds = devices.slice(from, from + watchedAtOnce)
+      expect(await connection.request({ case: 'watchDevices', value: { deviceIds } }), 'done')
+    }
+  }
   const declare = async () => {
     const accessToken = await server.accessToken()
     expect(await connection.request({ case: 'serveNetwork', value: { network, accessToken } }), 'done')
+    server.served?.(served)
   }
   const stopEvents = connection.onEvent((event) => {
+    if (event.case === 'devicesWaiting') return server.waiting?.(event.value.deviceIds as DeviceId[])
     if (event.case !== 'resolveRequest' || event.value.network !== network) return
     answer(connection, event.value.resolve, (value) => server.resolve(value), event.value.value).catch(() => {
       // The provider gives up a look-up that nobody answers.
@@ -28,6 +37,7 @@ export async function serveNetwork(connection: Connection, server: NetworkServer
     stopEvents()
     stopLink()
   }
+  const served: ServedNetwork = { watch, stop }
   try {
     await declare()
   } catch (error) {
@@ -36,8 +46,11 @@ export async function serveNetwork(connection: Connection, server: NetworkServer
       throw error
     }
   }
-  return { stop }
+  return served
 }
+
+/** Devices in one request, as the provider takes them. */
+const watchedAtOnce = 1_000
 
 const codes: Readonly<Record<Unresolved, ErrorCode>> = {
   'not-reachable': ErrorCode.NOT_REACHABLE,

@@ -34,6 +34,8 @@ export interface Workers {
   wake(): void
   /** Resolves when everything that came in has been processed. */
   idle(): Promise<void>
+  /** Whether something of a room is being taken in or sent. */
+  busy(): boolean
   /** Resolves when nothing is under way any more; after the device's end only. */
   ended(): Promise<void>
 }
@@ -155,6 +157,7 @@ export function createWorkers(context: Context, acknowledge: Acknowledgements): 
       if (![...workers.values()].some(({ receiving }) => receiving)) return Promise.resolve()
       return new Promise((resolve) => idleWaiters.add(resolve))
     },
+    busy: () => [...workers.values()].some(({ receiving, sending }) => receiving || sending),
     async ended() {
       while (running.size > 0) await Promise.all(running)
     },

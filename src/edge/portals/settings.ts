@@ -26,8 +26,12 @@ export interface PortalSettings {
   readonly eventBytes: number
   /** Lifetime of the lease on a Matrix user's device, in ms: how long after a crash another process may take it over. */
   readonly userLeaseMs: number
-  /** Devices opened at the same time at start. */
+  /** Devices opened at the same time because something waits for them or they are due. */
   readonly openingAtOnce: number
+  /** A Matrix user's device with which nothing has happened for so long is closed, in ms; it is back within some 50 ms. */
+  readonly idleUserMs: number
+  /** How long a device is closed at most, in ms, before it looks after what runs out: manifests are good for 14 days. */
+  readonly userDueMs: number
   /** Portals that send to Matrix at the same time. */
   readonly portalsAtOnce: number
   /** Members of a group that reaches Matrix, on both sides together: each ghost joins, and each message is encrypted for all. */
@@ -68,6 +72,8 @@ export const defaultPortalSettings: PortalSettings = {
   eventBytes: 45_000,
   userLeaseMs: 15_000,
   openingAtOnce: 8,
+  idleUserMs: 10 * minute,
+  userDueMs: day,
   portalsAtOnce: 16,
   groupMembers: 250,
   groupJoinMs: minute,

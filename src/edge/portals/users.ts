@@ -16,6 +16,8 @@ import type { Steps } from '../matrix/steps.ts'
 import { matrixCapabilities } from '../matrix/translate/index.ts'
 import { EdgeError } from './errors.ts'
 import type { Held, HeldLeases } from './leases.ts'
+import type { PortalSettings } from './settings.ts'
+import { type Sleeping, sleeping } from './sleeping.ts'
 
 /** A Matrix user who talks to the messenger: an account of kind edge whose one device is here. */
 export interface MatrixUser {
@@ -40,8 +42,10 @@ export interface MatrixUsers {
   check(tx: Transaction, account: AccountAddress): Promise<void>
   /** A lease went to another process: what it protects stops here. */
   lost(lease: string): Promise<void>
-  /** Opens the devices of all known users, and from then on those that nobody has: their process may have died. */
-  start(): Promise<void>
+  /** From now on devices are opened for which something waits, and closed when nothing happens with them. */
+  start(): void
+  served: Sleeping['served']
+  waiting: Sleeping['waiting']
   close(): Promise<void>
 }
 
@@ -64,14 +68,22 @@ export interface MatrixUsersOptions {
   /** Called before a device starts, so that it can be listened to. */
   onDevice(user: MatrixUser): void
   onFault(error: unknown): void
-  openingAtOnce: number
-  /** How often it is looked for devices that nobody has, in ms. */
-  takeOverMs: number
+  portalSettings: Pick<PortalSettings, 'openingAtOnce' | 'userLeaseMs' | 'idleUserMs' | 'userDueMs'>
   /** How often the database was put back from a backup. */
   incarnation: number
   clock: () => number
   steps: Steps
 }
+
+interface Open {
+  readonly user: MatrixUser
+  readonly lease: Held
+  /** When something last happened with it, or somebody asked for it. */
+  usedAt: number
+}
+
+/** What a device does that shows that it is not idle. */
+const eventsOfUse = ['message', 'room', 'group', 'receipt', 'typing', 'consent'] as const
 
 interface Row {
   lookup: Uint8Array
@@ -79,8 +91,6 @@ interface Row {
   account: AccountAddress | null
 }
 
-/** Devices taken over in one round; the next round goes on. */
-const takenOverAtOnce = 500
 /** UTF-16 units of a name that are passed on, as a profile takes them. */
 const longestName = 256
 
@@ -97,15 +107,19 @@ async function edgeKey(database: Database, sealer: Sealer, crypto: Crypto, name:
 }
 
 export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUsers> {
-  const { database, sealer, crypto } = options
+  const { database, sealer, crypto, clock } = options
   const lookupKey = await edgeKey(database, sealer, crypto, 'matrix-user-lookup')
   const locks = createLocks()
-  const open = new Map<string, { user: MatrixUser; lease: Held }>()
+  const open = new Map<string, Open>()
   const byAddress = new Map<AccountAddress, string>()
+  /** Devices that are open here. */
+  const devices = new Set<string>()
   let closed = false
-  let round: ReturnType<typeof setInterval> | undefined
-  let opening: Promise<unknown> = Promise.resolve()
 
+  const used = (entry: Open | undefined) => {
+    if (entry !== undefined) entry.usedAt = options.clock()
+    return entry
+  }
   const lookupOf = (mxid: string) => crypto.hmacSha256(lookupKey, utf8(mxid))
   // The same for one person in every life of this edge, and nothing that tells who: it names the storage and the subject.
   const nameOf = (lookup: Uint8Array) => toBase64Url(lookup)
@@ -142,7 +156,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
   const openUser = async (mxid: string, lookup: Uint8Array): Promise<MatrixUser> => {
     if (closed) throw new EdgeError('closed')
     const name = nameOf(lookup)
-    const there = open.get(name)
+    const there = used(open.get(name))
     if (there !== undefined) return there.user
     const lease = await options.leases.take(`matrix user ${name}`)
     if (lease === undefined) throw new EdgeError('elsewhere')
@@ -151,7 +165,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
         guard: (tx) => lease.check(tx),
         cache: options.recordCache,
       })
-      const { connection, mls, groupCache, clock, steps } = options
+      const { connection, mls, groupCache, steps } = options
       const given = {
         ...{ connection, storage, crypto, mls, groupCache, clock, steps, incarnation: options.incarnation },
         capabilities: matrixCapabilities,
@@ -166,10 +180,15 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const device = isNew
         ? await registerPrimary({ ...given, accessToken: await options.tokenFor(name) })
         : await openDevice(given)
-      await database.query('update matrix_user set account = $2 where lookup = $1', [lookup, device.address])
+      await database.query('update matrix_user set account = $2, device = $3, due_at = 0 where lookup = $1', [
+        ...[lookup, device.address, device.deviceId],
+      ])
       const user = { mxid, account: device.address, device }
       options.onDevice(user)
-      open.set(name, { user, lease })
+      const entry: Open = { user, lease, usedAt: clock() }
+      for (const event of eventsOfUse) device.on(event, () => void used(entry))
+      open.set(name, entry)
+      devices.add(device.deviceId)
       byAddress.set(device.address, name)
       await device.start()
       // Whoever looked them up writes at once, and needs their KeyPackages for it.
@@ -180,30 +199,44 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       // Half open, it would be taken for open, without a lease that is renewed.
       const half = open.get(name)?.user
       open.delete(name)
-      if (half !== undefined) byAddress.delete(half.account)
+      if (half !== undefined) {
+        byAddress.delete(half.account)
+        devices.delete(half.device.deviceId)
+      }
       await half?.device.close().catch(options.onFault)
       await lease.release()
       throw error
     }
   }
-  const openAll = async (rows: readonly Row[]) => {
-    const waiting = rows.values()
-    const opener = async () => {
-      for (const row of waiting) if (!closed) await ensureUser(mxidIn(row), row.lookup).catch(options.onFault)
-    }
-    await Promise.all(Array.from({ length: options.openingAtOnce }, opener))
-  }
-  /** Devices that nobody has: at a start after a crash the leases of the life before still hold for a while. */
-  const takeOver = async () =>
-    openAll(
-      await database.query<Row>(
-        `select lookup, mxid, account from matrix_user where not exists (
-           select 1 from lease where held_until > now_ms()
-             and name = 'matrix user ' || rtrim(translate(encode(lookup, 'base64'), '+/', '-_'), '='))
-         order by created_at limit $1`,
-        [takenOverAtOnce],
-      ),
-    )
+  /** Closes a device that has nothing to do; nobody opens it meanwhile. */
+  const rest = (name: string, since: number) =>
+    locks.run(name, async () => {
+      const entry = open.get(name)
+      if (entry === undefined || entry.usedAt > since || !(await entry.user.device.resting())) return
+      if (entry.usedAt > since || open.get(name) !== entry) return
+      const { user, lease } = entry
+      open.delete(name)
+      byAddress.delete(user.account)
+      devices.delete(user.device.deviceId)
+      await asleep.closing(user.device.deviceId)
+      await user.device.close()
+      await database.query('update matrix_user set due_at = $2 where account = $1', [user.account, dueAt()])
+      await lease.release()
+    })
+  /** Not all on the same second, where all were closed on the same second. */
+  const dueAt = () => Math.floor(clock() + options.portalSettings.userDueMs * (0.75 + Math.random() / 4))
+  const asleep = sleeping({
+    ...{ database, clock, onFault: options.onFault, settings: options.portalSettings },
+    isOpen: (device) => devices.has(device),
+    async open(lookup) {
+      const row = await rowOf(database, 'lookup', lookup)
+      if (row !== undefined && !closed) await ensureUser(mxidIn(row), row.lookup)
+    },
+    async closeIdle(since) {
+      for (const [name, { usedAt }] of [...open])
+        if (usedAt <= since && !closed) await rest(name, since).catch(options.onFault)
+    },
+  })
   const ensureUser = (mxid: string, lookup: Uint8Array) => locks.run(nameOf(lookup), () => openUser(mxid, lookup))
 
   return {
@@ -217,7 +250,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       return (await rowOf(database, 'lookup', lookupOf(mxid)))?.account ?? undefined
     },
     async byAccount(account) {
-      const there = open.get(byAddress.get(account) ?? '')
+      const there = used(open.get(byAddress.get(account) ?? ''))
       if (there !== undefined) return there.user
       const row = await rowOf(database, 'account', account)
       if (row === undefined) throw new EdgeError('no-such-user')
@@ -231,7 +264,7 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       return row && mxidIn(row)
     },
     async check(tx, account) {
-      const there = open.get(byAddress.get(account) ?? '')
+      const there = used(open.get(byAddress.get(account) ?? ''))
       if (there === undefined) throw new EdgeError('elsewhere')
       await there.lease.check(tx)
     },
@@ -241,27 +274,28 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const [name, { user }] = found
       open.delete(name)
       byAddress.delete(user.account)
+      devices.delete(user.device.deviceId)
       await user.device.close().catch(options.onFault)
+      await asleep.closing(user.device.deviceId)
     },
-    async start() {
-      await openAll(await database.query<Row>('select lookup, mxid, account from matrix_user order by created_at'))
-      let busy = false
-      round = setInterval(() => {
-        if (busy) return
-        busy = true
-        opening = takeOver()
-          .catch(options.onFault)
-          .finally(() => {
-            busy = false
-          })
-      }, options.takeOverMs)
-      round.unref?.()
-    },
+    start: asleep.start,
+    served: asleep.served,
+    waiting: asleep.waiting,
     async close() {
       closed = true
-      clearInterval(round)
-      await opening
-      await Promise.all([...open.values()].map(({ user }) => user.device.close().catch(options.onFault)))
+      await asleep.stop()
+      const resting: AccountAddress[] = []
+      await Promise.all(
+        [...open.values()].map(async ({ user: { account, device } }) => {
+          const rests = await device.resting().catch(() => false)
+          await device.close().catch(options.onFault)
+          if (rests) resting.push(account)
+        }),
+      )
+      // What an orderly end has left nothing to do for is opened when something comes for it.
+      await database
+        .query('update matrix_user set due_at = $2 where account = any($1)', [resting, dueAt()])
+        .catch(options.onFault)
       open.clear()
     },
   }

@@ -3,6 +3,7 @@ import { ContentError, encodeContent, readOutcome, readProfile, readStatus } fro
 import type { AccountAddress, RoomId } from '../../../identity/index.ts'
 import type { Transaction } from '../../../store/index.ts'
 import type { PortalContext } from '../context.ts'
+import { unfinished } from '../unfinished.ts'
 import type { MatrixUser } from '../users.ts'
 import { outcomeWords, refusalWords, words } from '../words.ts'
 import type { GroupPortal } from './table.ts'
@@ -111,7 +112,7 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
 
   device.on('consent', ({ account: peer, state }) => consentAnswered(context, { account, device }, peer, state))
   device.on('caughtUp', async () => {
-    for (const id of await groups.ofAccount(context.database, account)) context.wake(id)
+    for (const id of await unfinished(context.database, account)) context.wake(id)
   })
 }
 

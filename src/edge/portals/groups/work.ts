@@ -107,5 +107,7 @@ async function goOn(
   if (group.worked === group.changes) return
   // What the work itself has changed is looked at once more.
   if (group.changes > changes) return context.wake(id)
+  // An answer may have come before a device is open to hear it.
+  if (Object.values(group.state.asked).some(({ answer }) => answer === undefined)) return
   await groups.noteWorked(database, id, changes)
 }

@@ -1,0 +1,99 @@
+/** Devices of Matrix users that are closed while nothing happens, against a homeserver in memory. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { textMessage } from '../src/content/index.ts'
+import type { RoomId } from '../src/identity/index.ts'
+import { type EdgeWorld, edgeWorld, person, type RunningEdge } from './support/edge-world.ts'
+import { until } from './support/provider.ts'
+import { type StubHomeserver, type StubUser, stubHomeserver } from './support/stub/index.ts'
+
+describe("a Matrix user's device with which nothing happens", () => {
+  let stub: StubHomeserver
+  let world: EdgeWorld
+  let running: RunningEdge
+  let made = 0
+
+  const start = async () => {
+    running = await world.startEdge({ settings: { portals: { idleUserMs: 200, userLeaseMs: 600 } } })
+  }
+  before(async () => {
+    stub = await stubHomeserver()
+    world = await edgeWorld(stub, { hub: { strangersPerHour: 100_000 } })
+    await start()
+  })
+  after(async () => {
+    await world?.[Symbol.asyncDispose]()
+    await stub?.[Symbol.asyncDispose]()
+  })
+
+  const conversation = async () => {
+    const alice = await stub.user(`alice${++made}`)
+    const other = await person(world, `person ${made}`)
+    const room = await other.device.conversationWith({ network: 'matrix', value: alice.user })
+    await say(other, room, 'hello')
+    await until('hello', () => texts(alice).includes('hello'))
+    const account = (await other.device.room(room))!.other!
+    return { alice, other, room, account, matrixRoom: alice.joined[0]! }
+  }
+  const say = async ({ device }: Awaited<ReturnType<typeof person>>, room: RoomId, plain: string) =>
+    (await device.send(room, textMessage({ plain }))).accepted
+  const texts = (user: StubUser) =>
+    user.seen.filter(({ content }) => content.msgtype === 'm.text').map(({ content }) => String(content.body))
+  const notices = (user: StubUser) =>
+    user.seen.filter(({ content }) => content.msgtype === 'm.notice').map(({ content }) => String(content.body))
+  const sleeps = async (account: string) => {
+    const rows = await world.database.query('select 1 from matrix_user where account = $1 and due_at > 0', [account])
+    return rows.length > 0
+  }
+  const asleep = (account: string) => until('sleep', () => sleeps(account))
+
+  it('is closed, and opened by a message from either side', async () => {
+    const { alice, other, room, account, matrixRoom } = await conversation()
+    const sent: string[] = ['hello']
+    for (let round = 1; round <= 3; round++) {
+      await asleep(account)
+      sent.push(`to Alice ${round}`)
+      await say(other, room, sent.at(-1)!)
+      await until('it', () => texts(alice).length === sent.length)
+      await asleep(account)
+      await alice.send(matrixRoom, `from Alice ${round}`)
+      await until('hers', () => other.heard.texts.length === round)
+    }
+    assert.deepEqual(texts(alice), sent)
+    assert.deepEqual(other.heard.texts, ['from Alice 1', 'from Alice 2', 'from Alice 3'])
+  })
+
+  it('hears what is no message: who leaves is gone', async () => {
+    const { alice, other, room, account } = await conversation()
+    await asleep(account)
+    await other.device.leave(room)
+    await until('the end', () => notices(alice).some((said) => /left|ended/i.test(said)))
+  })
+
+  it('stays closed over a restart, until something comes for it', async () => {
+    const [first, second, third] = [await conversation(), await conversation(), await conversation()]
+    for (const { account } of [first, second, third]) await asleep(account)
+    await running.close()
+    await say(first.other, first.room, 'while away')
+    await second.alice.send(second.matrixRoom, 'from Matrix while away')
+    await start()
+    await until('it', () => texts(first.alice).includes('while away'))
+    await until('the other', () => second.other.heard.texts.includes('from Matrix while away'))
+    assert.equal(await sleeps(third.account), true, 'nothing came for it')
+    await say(third.other, third.room, 'later')
+    await until('the third', () => texts(third.alice).includes('later'))
+    assert.deepEqual(texts(third.alice), ['hello', 'later'])
+  })
+
+  it('is opened at the start when the process died while it was open', async () => {
+    const { alice, other, account, matrixRoom } = await conversation()
+    await asleep(account)
+    await running.close()
+    // As a process leaves it that dies while the device is open.
+    await world.database.query('update matrix_user set due_at = 0 where account = $1', [account])
+    await start()
+    await asleep(account)
+    await alice.send(matrixRoom, 'and on')
+    await until('it', () => other.heard.texts.includes('and on'))
+  })
+})
