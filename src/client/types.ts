@@ -53,7 +53,7 @@ export interface DeviceOptions {
   groupCache?: GroupCache
   steps?: (step: ClientStep) => void | Promise<void>
   /**
-   * How often the storage was put back from a backup; whoever keeps the storage counts. When it has grown, no key that
+   * Which life of the storage it is, since it was put back from a backup; whoever keeps the storage knows. When it is another, no key that
    * was in the backup is used to encrypt: every room is entered anew. 0 when not given.
    */
   incarnation?: number

@@ -155,8 +155,11 @@ export async function acknowledge(
   const moved = await ctx.database.query<{ room_no: number }>(
     `with told as (
        select r.no as room_no,
-              case when c.seq >= r.lost_after and c.seq < r.lost_before then r.lost_before - 1
-                   else least(c.seq, r.next_seq - 1) end as seq
+              coalesce(case when r.lost_before is not null then
+                         (select l.before_seq - 1 from hub.lost l
+                           where l.room_no = r.no and c.seq >= l.after_seq and c.seq < l.before_seq
+                           order by l.after_seq desc limit 1) end,
+                       least(c.seq, r.next_seq - 1)) as seq
          from unnest($2::text[], $3::int8[]) as c (room, seq) join hub.room r on r.id = c.room
      ), over as (
        delete from hub.mailbox m using told

@@ -72,6 +72,7 @@ export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker,
             ...(each.other && { other: toStanding(each.other) }),
             lostAfter: BigInt(each.lostAfter),
             lostBefore: BigInt(each.lostBefore),
+            lost: each.lost.map(({ after, before }) => ({ after: BigInt(after), before: BigInt(before) })),
           })),
         },
       }

@@ -656,7 +656,7 @@ export declare type Authenticated = Message<"silta.messenger.v1.Authenticated"> 
   keyPackages: number;
 
   /**
-   * how often the server's state was put back from a backup
+   * which life of the server's state it is, since it was put back from a backup; 0: never
    *
    * @generated from field: uint64 incarnation = 5;
    */
@@ -1541,6 +1541,13 @@ export declare type RoomSummary = Message<"silta.messenger.v1.RoomSummary"> & {
    * @generated from field: uint64 lost_before = 9;
    */
   lostBefore: bigint;
+
+  /**
+   * the same for each time, the oldest first; lost_after and lost_before span them all
+   *
+   * @generated from field: repeated silta.messenger.v1.LostEntries lost = 940;
+   */
+  lost: LostEntries[];
 };
 
 /**
@@ -1548,6 +1555,27 @@ export declare type RoomSummary = Message<"silta.messenger.v1.RoomSummary"> & {
  * Use `create(RoomSummarySchema)` to create a new message.
  */
 export declare const RoomSummarySchema: GenMessage<RoomSummary>;
+
+/**
+ * @generated from message silta.messenger.v1.LostEntries
+ */
+export declare type LostEntries = Message<"silta.messenger.v1.LostEntries"> & {
+  /**
+   * @generated from field: uint64 after = 1;
+   */
+  after: bigint;
+
+  /**
+   * @generated from field: uint64 before = 2;
+   */
+  before: bigint;
+};
+
+/**
+ * Describes the message silta.messenger.v1.LostEntries.
+ * Use `create(LostEntriesSchema)` to create a new message.
+ */
+export declare const LostEntriesSchema: GenMessage<LostEntries>;
 
 /**
  * @generated from message silta.messenger.v1.LeaveRoom

@@ -20,7 +20,7 @@ import { certify, currentManifest } from './manifests.ts'
  * room is marked to be entered anew from outside, with fresh keys in place of the own old leaf; what was encrypted and not
  * known to be accepted is encrypted again under the same message id; one-time KeyPackages are forgotten.
  *
- * @param incarnation how often the storage was put back; its owner counts
+ * @param incarnation which life of the storage it is, since it was put back; its owner knows
  */
 export async function followStorage(storage: Storage, incarnation: number): Promise<void> {
   await storage.transaction(async (tx) => {
@@ -67,7 +67,7 @@ export async function followProvider(
       if (!work.record || work.record.creating) return
       if (!summary) return leaveLost(work)
       const { cursor, epoch = 0, joined } = work.record
-      const sawLost = cursor > Number(summary.lostAfter) && cursor < Number(summary.lostBefore)
+      const sawLost = summary.lost.some(({ after, before }) => cursor > Number(after) && cursor < Number(before))
       if (!joined || !(sawLost || epoch > Number(summary.epoch))) return
       await enterAnew(work.tx, key)
       work.update({ enter: true })

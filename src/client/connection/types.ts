@@ -53,7 +53,7 @@ export interface Authenticated {
   manifestNumber: number
   /** One-time KeyPackages that are left. */
   keyPackages: number
-  /** How often the provider's state was put back from a backup. */
+  /** Which life of the provider's state it is, since it was put back from a backup. */
   incarnation: number
 }
 

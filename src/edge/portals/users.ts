@@ -69,7 +69,7 @@ export interface MatrixUsersOptions {
   onDevice(user: MatrixUser): void
   onFault(error: unknown): void
   portalSettings: Pick<PortalSettings, 'openingAtOnce' | 'userLeaseMs' | 'idleUserMs' | 'userDueMs'>
-  /** How often the database was put back from a backup. */
+  /** Which life of the database it is, since it was put back from a backup. */
   incarnation: number
   clock: () => number
   steps: Steps

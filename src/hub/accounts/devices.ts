@@ -8,7 +8,7 @@ export interface KnownDevice extends Asker {
   manifestNumber: number
   keyPackages: number
   unlinked: boolean
-  /** How often the hub's database was put back from a backup. */
+  /** Which life of the hub's database it is, since it was put back from a backup; 0: it never was. */
   incarnation: number
   /** Of a guest whose chat is over: why. */
   ended?: GuestEnd

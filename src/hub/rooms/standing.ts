@@ -23,6 +23,8 @@ export interface RoomSummary {
   /** Entries with numbers between these two are lost, since the database was put back from a backup; 0: it never was. */
   lostAfter: number
   lostBefore: number
+  /** The same for each time that it was put back, the oldest first; what lies between two of these is there. */
+  lost: { after: number; before: number }[]
 }
 
 /** The rooms of the asking account, those that it has left too. */
@@ -32,7 +34,10 @@ export async function listRooms(ctx: HubContext, asker: Asker): Promise<RoomSumm
             (select o.standing from hub.member o
               where r.kind in ('direct', 'guest') and o.room_no = r.no and o.account <> $1
                 and o.standing <> 'requested' limit 1) as other,
-            coalesce(r.lost_after, 0) as "lostAfter", coalesce(r.lost_before, 0) as "lostBefore"
+            coalesce(r.lost_after, 0) as "lostAfter", coalesce(r.lost_before, 0) as "lostBefore",
+            case when r.lost_before is null then '[]'::json else (
+              select json_agg(json_build_object('after', l.after_seq, 'before', l.before_seq) order by l.after_seq)
+                from hub.lost l where l.room_no = r.no) end as lost
        from hub.member m
        join hub.room r on r.no = m.room_no
        left join hub.mailbox x on x.room_no = m.room_no and x.device_id = $2

@@ -18,7 +18,7 @@ export interface Context {
   readonly settings: MatrixSettings
   readonly log: Log
   readonly steps: Steps
-  /** How often the database was put back from a backup: ghosts with a device from before get a new one. */
+  /** Which life of the database it is, since it was put back from a backup: ghosts with a device from before get a new one. */
   readonly incarnation: number
   /** Whether a Matrix id is in our namespace: a ghost, or the bot. */
   readonly isOurs: (user: string) => boolean
