@@ -90,7 +90,7 @@ describe('strangers', () => {
 
   test('who wait to be let in are told of the answer, keep their connection, and are told once', async () => {
     // Long enough to ask in, also on a busy machine.
-    const unauthenticatedMs = 2_000
+    const unauthenticatedMs = 4_000
     const { connect, gateway } = openTestGateway(world, { unauthenticatedMs, inviteAnswerMs: 0 })
     const { host, invite } = await invited()
     const client = await connect()

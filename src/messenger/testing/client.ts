@@ -61,9 +61,12 @@ function connect(gateway: Gateway, from?: string): Promise<TestClient> {
 
 export type TestClient = Awaited<ReturnType<typeof openClient>>
 
+/** A busy machine is no defect. */
+const patienceMs = 30_000
+
 export async function openClient(pipe: FramePipe) {
   const events: { channel: number; body: Answer }[] = []
-  const waiting = new Map<bigint, (body: Answer) => void>()
+  const waiting = new Map<bigint, { resolve(body: Answer): void; reject(error: Error): void }>()
   const watchers = new Set<() => void>()
   let closed: { code: number; reason: string } | undefined
   let last = 0n
@@ -72,12 +75,14 @@ export async function openClient(pipe: FramePipe) {
     if (body.case === undefined) return
     const settle = waiting.get(id)
     waiting.delete(id)
-    if (settle) settle(body)
+    if (settle) settle.resolve(body)
     else events.push({ channel, body })
     for (const look of watchers) look()
   })
   pipe.onClose((code, reason) => {
     closed = { code, reason }
+    // An answer that can no more come must not be waited for without end.
+    for (const { reject } of waiting.values()) reject(new Error(`closed with ${code} before the answer`))
     for (const look of watchers) look()
   })
 
@@ -86,7 +91,7 @@ export async function openClient(pipe: FramePipe) {
       const timer = setTimeout(() => {
         watchers.delete(check)
         reject(new Error(`waited in vain; events: ${events.map(({ body }) => body.case).join()}`))
-      }, 5000)
+      }, patienceMs)
       const check = () => {
         const found = look()
         if (found === undefined) return
@@ -111,7 +116,8 @@ export async function openClient(pipe: FramePipe) {
     pipe.send(toBinary(ClientFrameSchema, create(ClientFrameSchema, frame as FrameInit)))
 
   const ask = (request: RequestInit, channel = 0, id = ++last): Promise<Answer> => {
-    const answer = new Promise<Answer>((resolve) => waiting.set(id, resolve))
+    const answer = new Promise<Answer>((resolve, reject) => waiting.set(id, { resolve, reject }))
+    answer.catch(() => {})
     pipe.send(toBinary(ClientFrameSchema, create(ClientFrameSchema, { id, channel, request })))
     return answer
   }

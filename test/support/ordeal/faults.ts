@@ -127,7 +127,7 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'disk full',
-    weight: 2,
+    weight: 10,
     kills: 0,
     can: ({ disk }) => disk !== undefined,
     async befall({ disk, postgres, service }, random) {
