@@ -138,6 +138,30 @@ describe('signals between the messenger and Matrix', { skip: await synapseMissin
     await until('Bob not typing', async () => !(await nora.typingIn(seen.room)).includes(seen.sender))
   })
 
+  it('shows everywhere what a Matrix user writes on one of two clients, and delivers it once', async () => {
+    const bob = await talk()
+    const tablet = await world.provider.link(bob.device)
+    const onTablet = hear(tablet.device)
+    await until('the room on the tablet', async () => (await tablet.device.room(bob.room))?.joined === true)
+    await using phone = await startNio({ synapse, name: 'alice' })
+    assert.equal(phone.user, alice.user)
+    assert.notEqual(phone.device, alice.device)
+    await phone.untilJoined(bob.matrixRoom, alice.user)
+
+    await alice.send(bob.matrixRoom, 'from the desk')
+    await phone.untilReceived('from the desk')
+    await until('the first at Bob', () => bob.heard.texts.length > 0)
+    await phone.send(bob.matrixRoom, 'from the phone')
+    await alice.untilReceived('from the phone', { room: bob.matrixRoom })
+    await until('the second at Bob', () => bob.heard.texts.length > 1)
+    await bob.device.send(bob.room, textMessage({ plain: 'to wherever you are' }))
+    await alice.untilReceived('to wherever you are', { room: bob.matrixRoom })
+    await phone.untilReceived('to wherever you are')
+    await until('both on the tablet', () => onTablet.texts.length > 1)
+    assert.deepEqual(bob.heard.texts, ['from the desk', 'from the phone'])
+    assert.deepEqual(onTablet.texts, ['from the desk', 'from the phone'])
+  })
+
   it('shows everywhere what one writes and reads on another device of one’s own', async () => {
     const bob = await talk()
     const tablet = await world.provider.link(bob.device)
