@@ -71,6 +71,9 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
 
   device.on('posture', ({ room, posture }: PostureChange, tx) =>
     inPortal(tx, room, async (sql, portal) => {
+      // The first one is owed to whoever asked until they come in (work.ts).
+      const owed = portal.state === 'requested' && portal.posture === undefined
+      if (owed && !(await outbox.has(sql, portal.id, 'posture'))) return
       await outbox.add(sql, portal.id, 'posture', JSON.stringify(posture))
     }),
   )

@@ -134,7 +134,8 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     return unreachable(context, portal)
   }
   const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
-  const posture = await postureOf(context, opened)
+  // To whoever has not come in yet, the bridge says nothing: see owePosture. What a person writes goes out, and this before it.
+  const posture = portal.state === 'requested' ? undefined : await postureOf(context, opened)
   await owned(context, portal.account, async (tx) => {
     // The user may have invited the ghost into a room of their own meanwhile, and that one is it.
     const now = await portals.byId(tx, portal.id)
@@ -147,7 +148,6 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     const change = { matrixRoom, userIn: true, making: undefined, shownName: undefined, posture: undefined }
     await portals.update(tx, portal.id, change)
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
-    if (portal.state === 'requested') await outbox.add(tx, portal.id, 'notice', words.requested(portal.name))
     // The user may be there already, and have written.
     tx.afterCommit(() => context.wakeRoom(matrixRoom))
   })

@@ -8,6 +8,7 @@ import type { OpenPortal, Portal } from './portal-table.ts'
 import { tellHeld } from './reports.ts'
 import { sendWaiting } from './sending.ts'
 import { showCapabilities, tellRead } from './telling.ts'
+import { words } from './words.ts'
 
 /** Everything there is to do for one portal now; called by the runner, one at a time for each. */
 export async function workOn(context: PortalContext, id: number, keysCame: boolean): Promise<void> {
@@ -67,14 +68,22 @@ export async function opened(context: PortalContext, portal: Portal): Promise<Op
   return mxid === undefined ? undefined : { ...portal, ghost, matrixRoom, mxid }
 }
 
-/** Who can read is told in each room, also where a crash or a late consent came in between. */
+/**
+ * Who can read is told in each room, also where a crash or a late consent came in between. Whoever asked is told when they
+ * come in: their client has not looked up the ghost before, and some show such a message as one that cannot be read.
+ */
 async function owePosture(context: PortalContext, portal: OpenPortal): Promise<void> {
   const { outbox, database } = context
-  if (portal.posture !== undefined || portal.state === 'ended') return
-  if (await outbox.has(database, portal.id, 'posture')) return
+  const { id, ghost, matrixRoom, mxid, state } = portal
+  if (portal.posture !== undefined || state === 'ended') return
+  if (await outbox.has(database, id, 'posture')) return
+  if (state === 'requested' && (await isOnlyInvited(context, ghost, matrixRoom, mxid))) return
   const posture = await postureOf(context, portal)
   if (posture === undefined) return
-  await owned(context, portal.account, (tx) => outbox.add(tx, portal.id, 'posture', posture))
+  await owned(context, portal.account, async (tx) => {
+    await outbox.add(tx, id, 'posture', posture)
+    if (state === 'requested') await outbox.add(tx, id, 'notice', words.requested(portal.name))
+  })
 }
 
 /** The ghost is called in this room what the account calls itself there. Elsewhere it has no name. */
