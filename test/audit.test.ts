@@ -198,6 +198,11 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   assert.equal(admitted[0]!.auditor, id)
   assert.equal(admitted.length, 3)
   assert.equal((await map('request', anna!)).code, 1)
+  // Who changes the file by hand gives nobody more than the log tells.
+  const auditors = join(home, 'data', 'auditors.json')
+  writeFileSync(auditors, readFileSync(auditors, 'utf8').replace('"query"', '"query", "resolve"'))
+  await until('the change is found', async () => /REFUSED/.test((await silta('auditor', 'list')).out), 60_000)
+  assert.equal(((await (await ask('entries')).json()) as { code: string }).code, 'credential-changed')
   await silta('auditor', 'revoke', id)
   await assert.rejects(entries())
   const file = () => published().toString('latin1')

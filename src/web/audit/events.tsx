@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import { facetsOf, subjectMembers } from '../../audit/reading/index.ts'
 import { Icon } from '../parts/icons.tsx'
-import type { ProvenEntry, Question } from './log-client.ts'
+import type { Question } from './answer.ts'
+import type { ProvenEntry } from './log-client.ts'
 import type { Session } from './session.ts'
 import { moment, number } from './words.ts'
 

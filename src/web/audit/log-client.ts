@@ -18,9 +18,10 @@ import {
   verifyConsistency,
   verifyInclusion,
 } from '../../audit/log/index.ts'
-import { type EntryFilter, type EntryJson, facetsOf, matches, partsOf, readEntry } from '../../audit/reading/index.ts'
+import { type EntryJson, partsOf, readEntry } from '../../audit/reading/index.ts'
 import { equalBytes, utf8 } from '../../crypto/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
+import { checkAnswer, type Question, splitLine } from './answer.ts'
 
 /** Why the service has not answered. */
 export type Refusal = 'credential' | 'scope' | 'busy' | 'offline' | 'fault'
@@ -68,8 +69,6 @@ export interface EntriesPage {
   readonly entries: readonly ProvenEntry[]
   readonly next: string | undefined
 }
-
-export type Question = Readonly<Record<string, string>>
 
 /** Entries that lie together come out of the same tiles; more than some hundred at once would make the page wait. */
 const pageSize = '50'
@@ -234,11 +233,7 @@ export function openLogClient(options: { key: string; credential: string; store:
       const response = await ask(`v1/entries?${query}`)
       const lines = (await response.text()).split('\n').filter(Boolean)
       const placed = lines.map(splitLine)
-      checkOrder(placed, query.get('order') === 'newest', after)
-      const filter = filterOf(question)
-      for (const { text } of placed)
-        if (!matches(facetsOf(readEntry(utf8(text))), filter))
-          throw new LogError('malformed', 'an answer has an entry that was not asked for')
+      checkAnswer(placed, question, { newest: query.get('order') === 'newest', after })
       const entries: ProvenEntry[] = []
       for (let at = 0; at < placed.length; at += provenAtOnce) {
         const some = placed.slice(at, at + provenAtOnce)
@@ -277,31 +272,3 @@ export function openLogClient(options: { key: string; credential: string; store:
 }
 
 export type LogClient = ReturnType<typeof openLogClient>
-
-/** The entry stands in its line byte for byte. */
-function splitLine(line: string): { log: string; index: number; text: string } {
-  const { log, index } = JSON.parse(line) as { log: unknown; index: unknown }
-  const before = `{"log":${JSON.stringify(log)},"index":${index},"entry":`
-  if (typeof log !== 'string' || !Number.isSafeInteger(index) || !line.startsWith(before) || !line.endsWith('}'))
-    throw new LogError('malformed', 'an answer is not of this log')
-  return { log, index: index as number, text: line.slice(before.length, -1) }
-}
-
-interface Placed {
-  readonly log: string
-  readonly index: number
-}
-
-/** Each further on than the one before; names of later years' logs come later. @throws LogError malformed */
-function checkOrder(given: readonly Placed[], newest: boolean, after: Placed | undefined): void {
-  const all = after ? [after, ...given] : given
-  const isBefore = (a: Placed, b: Placed) => (a.log === b.log ? a.index < b.index : a.log < b.log)
-  for (const [at, each] of all.entries())
-    if (at > 0 && !(newest ? isBefore(each, all[at - 1]!) : isBefore(all[at - 1]!, each)))
-      throw new LogError('malformed', 'an answer repeats entries, or has them in another order')
-}
-
-function filterOf({ from, to, type, provider, pseudonym, outcome }: Question): EntryFilter {
-  const time = (text: string | undefined) => (text === undefined ? undefined : Date.parse(text))
-  return { from: time(from), to: time(to), type, provider, pseudonym, outcome }
-}

@@ -11,13 +11,13 @@ import {
   partsOf,
   requestedType,
 } from '../../audit/reading/index.ts'
+import type { Question } from './answer.ts'
 import {
   type CheckpointStore,
   type KeptCheckpoint,
   type LogClient,
   openLogClient,
   type ProvenEntry,
-  type Question,
   RefusedError,
   type VerifiedCheckpoint,
 } from './log-client.ts'
