@@ -90,18 +90,29 @@ export function openSequencer(options: SequencerOptions): Sequencer {
   let askedAt = 0
   const step = async (name: AuditStep) => options.steps?.(name)
   let lease: Lease | undefined
+  let renewedAt = 0
   /** Unknown after a fault: then it is read from what is published. */
   let current: Current | undefined
   let refused: SequencerError | undefined
   let stopping = false
 
   const hold = async (): Promise<Lease | undefined> => {
-    if (lease && (await renewLease(database, lease, leaseMs))) return lease
+    // Its fence is checked with every write; renewing it is one too, so an idle service does that seldom.
+    if (lease && performance.now() - renewedAt < leaseMs / 3) return lease
+    if (lease && (await renewLease(database, lease, leaseMs))) {
+      renewedAt = performance.now()
+      return lease
+    }
     current = undefined
     // One for the logs of all years.
     lease = await acquireLease(database, { name: `audit ${base}`, owner: options.owner, ttlMs: leaseMs })
+    renewedAt = performance.now()
     return lease
   }
+
+  /** Whether there is nothing to do, told without a transaction: an idle service writes nothing. */
+  const idle = async (): Promise<boolean> =>
+    (await database.query('select 1 from audit.entry where place is null limit 1')).length === 0
 
   const begin = async (held: Lease): Promise<Current> => {
     const shards = await shardsOf(database, base)
@@ -135,7 +146,8 @@ export function openSequencer(options: SequencerOptions): Sequencer {
     try {
       const held = await hold()
       if (!held) return false
-      const at = current ?? (await begin(held))
+      const known = current
+      const at = known ?? (await begin(held))
       current = undefined
       const { log, first, frontier: edge } = at
       const due = options.years && at.ends !== undefined && clock() >= at.ends
@@ -143,6 +155,7 @@ export function openSequencer(options: SequencerOptions): Sequencer {
       const closing = due
         ? { before: at.ends!, record: (tx: Transaction) => audit.record(tx, closingTo(next)) }
         : undefined
+      const quiet = known !== undefined && !due && (await idle())
       const on = {
         ...log.place,
         first,
@@ -153,7 +166,7 @@ export function openSequencer(options: SequencerOptions): Sequencer {
         lease: held,
         closing,
       }
-      const { frontier, ended } = await sequence(on, edge)
+      const { frontier, ended } = quiet ? { frontier: edge, ended: false } : await sequence(on, edge)
       if (ended) {
         await addShard({ database, lease: held }, await shardOf(database, base, log.place.verifier.name))
         return true
@@ -165,6 +178,7 @@ export function openSequencer(options: SequencerOptions): Sequencer {
     } catch (error) {
       current = undefined
       if (error instanceof SequencerError) refused = error
+      if (isStoreError(error, 'lease-lost')) lease = undefined
       // Somebody else goes on, or this begins anew with its next turn.
       if (!(error instanceof Behind) && !isStoreError(error, 'lease-lost')) options.onFault(error)
       return false
