@@ -10,6 +10,7 @@ import { roomCost } from './mls-room.ts'
 import { help, readOptions, wanted } from './options.ts'
 import { measurePeer } from './peer.ts'
 import { type Results, resultLines } from './report.ts'
+import { measureStart } from './start.ts'
 import type { DatabaseKind } from './world.ts'
 
 const options = readOptions(process.argv.slice(2))
@@ -45,6 +46,7 @@ const conversations = await measureConversations(options, kinds, progress, peer?
 if (conversations.length > 0) results.conversations = conversations
 if (peer) results.peer = peer.results
 if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
+if (options.names.includes('start')) results.start = await measureStart(options, progress)
 // What these two need speaks of itself where it is only loaded, or has to be installed.
 if (options.names.includes('synapse'))
   results.native = await (await import('./native.ts')).measureBesideNative(options, progress)

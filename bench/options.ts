@@ -25,6 +25,7 @@ Measures Silta against a homeserver in memory, encrypted on both sides. Names ch
   guests                              5,000 idle guests, and how soon a first message is in (only when named)
   audit                               what the compliance log costs, and answers of a million and ten million entries;
                                       20 minutes and 8 GB on disk (only when named)
+  start                               how soon a service with 1,000 idle conversations is ready (only when named)
   memory                              100,000 messages, memory before and after (only when named)
 
   --quick          short runs, one round: to see that it works, not to compare
@@ -68,7 +69,7 @@ function count(text: string | undefined, usual: number): number {
 
 /** Words of one line are choices of one kind: of each kind that is named, one has to fit. */
 const kinds: readonly (readonly string[])[] = [
-  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'synapse', 'guests', 'audit'],
+  ['throughput', 'cpu', 'latency', 'profile', 'floor', 'mls', 'memory', 'start', 'synapse', 'guests', 'audit'],
   ['pglite', 'postgres'],
   ['to-matrix', 'to-messenger'],
   ['1-room', '20-rooms'],

@@ -7,6 +7,7 @@ import type { Memory } from './memory.ts'
 import type { RoomCost } from './mls-room.ts'
 import type { BesideNative } from './native.ts'
 import { type PeerRuns, peerLatency, peerName } from './peer.ts'
+import type { Start } from './start.ts'
 import { median, short } from './statistics.ts'
 
 export interface Results {
@@ -17,6 +18,7 @@ export interface Results {
   mls?: RoomCost[]
   conversations?: Conversations[]
   memory?: Memory
+  start?: Start
   native?: BesideNative
   guests?: Guests
   audit?: AuditFigures
@@ -32,6 +34,7 @@ export function resultLines(results: Results): string[] {
     ...(floor ? floorLines(floor) : []),
     ...(mls ? mlsLines(mls) : []),
     ...(memory ? memoryLines(memory) : []),
+    ...(results.start ? startLines(results.start) : []),
     ...(results.native ? nativeLines(results.native) : []),
     ...(results.guests ? guestLines(results.guests) : []),
     ...(results.audit ? auditLines(results.audit) : []),
@@ -107,6 +110,20 @@ function mlsLines(all: readonly RoomCost[]): string[] {
     `${Math.round(memory / 1000)} kB`,
   ])
   return ['', '## Rooms of MLS', '', ...table(head, rows)]
+}
+
+function startLines({ portals, emptyMs, readyMs, emptyMemory, memory }: Start): string[] {
+  const mb = ({ resident, heap }: Start['memory']) => `${(resident / 1e6).toFixed(0)} / ${(heap / 1e6).toFixed(1)}`
+  const rows = [
+    ['none', median(emptyMs), emptyMs.join(', '), mb(emptyMemory)],
+    [portals, median(readyMs), readyMs.join(', '), mb(memory)],
+  ]
+  return [
+    '',
+    '## Start',
+    '',
+    ...table(['idle conversations', 'ready after ms (median)', 'each start', 'resident / heap MB'], rows),
+  ]
 }
 
 function memoryLines({ steps }: Memory): string[] {

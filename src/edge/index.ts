@@ -187,7 +187,6 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   return {
     routes: appservice.routes,
     async start() {
-      users.start()
       served = await serveNetwork(connection, {
         network,
         accessToken: () => options.tokenFor({ subject: network, network, operator }),
@@ -198,6 +197,8 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       await makeBot()
       await startMatrix({ homeserver, appservice, ghosts, appserviceId, log, signal: stopping.signal })
       await portals.start()
+      // Nobody waits for these: whatever needs a device opens it.
+      users.start()
     },
     async idle() {
       await appservice.idle()

@@ -111,11 +111,12 @@ export function sleeping(options: SleepingOptions): Sleeping {
     start() {
       timer = setInterval(round, Math.min(settings.userLeaseMs, settings.idleUserMs))
       timer.unref?.()
+      void watchAll().catch(onFault)
       round()
     },
     served(now) {
       network = now
-      void watchAll().catch(onFault)
+      if (timer !== undefined) void watchAll().catch(onFault)
     },
     waiting(devices) {
       for (const device of devices) opening.put(device, undefined)
