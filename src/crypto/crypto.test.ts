@@ -91,6 +91,16 @@ for (const [name, crypto] of [
       assert.equal(crypto.verify(publicKey, data, crypto.sign(privateKey, data)), true)
     })
 
+    test('verify takes a key that lies in a Buffer, and leaves it as it was', () => {
+      // Half of all keys have the sign bit set.
+      for (let count = 0; count < 16; count++) {
+        const { privateKey, publicKey } = crypto.generateKeyPair()
+        const key = Buffer.from(publicKey)
+        assert.equal(crypto.verify(key, utf8('m'), crypto.sign(privateKey, utf8('m'))), true)
+        assert.deepEqual(new Uint8Array(key), publicKey)
+      }
+    })
+
     test('verify answers false to keys and signatures of any shape', () => {
       const pair = crypto.generateKeyPair()
       const signature = crypto.sign(pair.privateKey, utf8('m'))

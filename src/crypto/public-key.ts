@@ -16,7 +16,8 @@ const smallOrderY = new Set([
  */
 export function isUsablePublicKey(publicKey: Uint8Array): boolean {
   if (publicKey.length !== 32) return false
-  const y = publicKey.slice()
+  // Not slice(): a Buffer's shares its memory, and the caller's key would lose its sign.
+  const y = new Uint8Array(publicKey)
   y[31]! &= 0x7f
   // y ≥ p: ed ff … ff 7f and the 18 values above it
   const canonical = !(y[31] === 0x7f && y[0]! >= 0xed && y.subarray(1, 31).every((byte) => byte === 0xff))
