@@ -23,7 +23,10 @@ describe('a group of the messenger and Matrix', () => {
 
   const start = async () => {
     running = await world.startEdge({
-      settings: { portals: { missingKeyMs: 100, missingKeyMostMs: 400, missingKeyRetryMs: 50 } },
+      settings: {
+        matrix: { missingKeySyncMs: 50 },
+        portals: { missingKeyMs: 100, missingKeyMostMs: 400, missingKeyRetryMs: 50 },
+      },
       async fetch(input, init) {
         if (losesKeys && String(input).includes('/sync')) throw new Error('cut')
         if (String(input).includes('/leave')) await beforeLeaving?.()
@@ -157,9 +160,12 @@ describe('a group of the messenger and Matrix', () => {
     await bob.send(matrixRoom, 'late from Bob')
     await until('placeholders', () => owner.heard.texts.filter((text) => /has not arrived/.test(text)).length === 2)
     losesKeys = false
-    // Its key is missing as well, so the bridge asks the homeserver for what it has missed.
-    await alice.send(matrixRoom, 'and on')
-    await until('both', () => heard.size === 2)
+    // Their keys are missing as well, so the bridge asks the homeserver for what it has missed, now and then.
+    await until('both', async () => {
+      await alice.send(matrixRoom, 'and on')
+      await running.edge.idle()
+      return heard.size === 2
+    })
     await running.edge.idle()
     assert.deepEqual(Object.fromEntries(heard), { 'late from Alice': account(alice), 'late from Bob': account(bob) })
     assert.equal((await membersOf(owner, room)).length, 3)
