@@ -146,6 +146,34 @@ describe('a group of the messenger and Matrix', () => {
     assert.deepEqual(texts(alice, matrixRoom), said)
   })
 
+  it('has what somebody writes between coming into the room and having entered the group', async () => {
+    const owner = await somebody()
+    const room = await owner.device.createGroup({ name: 'Early', members: [account(alice), account(bob)] })
+    let matrixRoom = ''
+    const said: string[] = []
+    await until('the Matrix room', async () => {
+      matrixRoom = (await matrixRoomOf(room)) ?? ''
+      return matrixRoom !== '' && membership(matrixRoom, alice) === 'join' && membership(matrixRoom, bob) === 'join'
+    })
+    for (let n = 1; n <= 8; n++) {
+      for (const user of [alice, bob]) {
+        said.push(`early ${n} of ${user.user}`)
+        await user.send(matrixRoom, said.at(-1)!)
+      }
+      // Whoever is in the midst of entering goes on with it later.
+      if (n % 3 === 0) {
+        await running.close()
+        await start()
+      }
+    }
+    // Placeholders for keys that are under way may stand between them.
+    const early = () => owner.heard.texts.filter((text) => text.startsWith('early'))
+    const refused = () =>
+      [alice, bob].some((user) => notices(user, matrixRoom).some((text) => /not delivered/.test(text)))
+    await until('all of it, or a refusal', () => refused() || early().length >= said.length)
+    assert.deepEqual(early().sort(), said.sort())
+  })
+
   it('puts each late message in its place by the device of whoever wrote it', async () => {
     const { owner, room, matrixRoom } = await group('Late', alice, bob)
     const heard = new Map<string, AccountAddress>()

@@ -75,9 +75,11 @@ async function takeMessage(context: PortalContext, group: GroupPortal, stored: S
   const info = user && group.room && (await user.device.room(group.room))
   if (user && info?.joined && info.standing === 'accepted')
     return passOn(context, await portalFor(context, group, user), [stored])
-  const { matrix, base } = group.state
-  // They have come and are being added; or they were in it when they wrote, and have just gone.
-  const coming = matrix?.members[sender]?.membership === 'join' && base.members[sender] === undefined
+  const { matrix, base, messenger } = group.state
+  // They have come and are being added, or were added and their device has still to enter; or they were in it when they
+  // wrote, and have just gone.
+  const stillToEnter = base.members[sender] === undefined || messenger?.members[sender] !== undefined
+  const coming = matrix?.members[sender]?.membership === 'join' && stillToEnter
   const accepting = info?.standing === 'requested'
   if ((coming || accepting) && elapsed(clock(), receivedAt) < settings.groupJoinMs)
     return { retryAfterMs: settings.retryMs }
