@@ -191,7 +191,7 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   await untilThere('subject.erased')
   const all = await entries()
   const [created, erased] = ['account.created', 'subject.erasure-begun'].map((type) => all.find((e) => e.type === type))
-  assert.equal(erased!.account, created!.account)
+  assert.equal(JSON.stringify(erased).includes(String(created!.account)), false)
   assert.equal((await silta('audit', 'verify', ...place, '--token-file', join(home, 'credential'))).code, 0)
   const admitted = (await entries()).filter(({ type }) => type === 'auditor.admitted')
   const id = (await silta('auditor', 'list')).out.split(' ')[0]!

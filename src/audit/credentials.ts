@@ -67,6 +67,8 @@ export function revokeAuditor(file: string, id: string): boolean {
 export interface Credentials {
   /** Whose the credential is and what it is good for; undefined when it is none, or none any more. */
   holderOf(credential: string): Holder | undefined
+  /** Whether somebody's credential counts at this moment and is good for that. @param id as `Holder` has it */
+  mayNow(id: string, scope: Scope): boolean
 }
 
 export interface Holder {
@@ -119,6 +121,14 @@ export function openCredentials(
         ? { id: known.id, scopes: [], changed: true }
         : { id: known.id, scopes: known.scopes ?? usualScopes }
     },
+    mayNow: (id, scope) =>
+      auditors().some(
+        (each) =>
+          each.id === id &&
+          clock() < each.notAfter &&
+          (each.scopes ?? usualScopes).includes(scope) &&
+          admitted(each) === 'yes',
+      ),
   }
 }
 

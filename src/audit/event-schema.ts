@@ -6,6 +6,8 @@ export const eventVersion = 1
 const about = <T extends z.ZodType>(type: T, description: string) => type.describe(description)
 const pseudonym = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 const account = about(pseudonym, 'Pseudonym of an account: random, the same in every entry about it.')
+/** Those who cause such an entry know whom it is about: its pseudonym told one person alone who that is. */
+const formerly = about(pseudonym.optional(), 'Only in older entries: pseudonym of the account.')
 const device = about(pseudonym, 'Pseudonym of a device.')
 const room = about(pseudonym, 'Pseudonym of a conversation.')
 const auditor = about(z.string().regex(/^[A-Za-z0-9_-]{8}$/), 'Random id of an auditor’s credential.')
@@ -151,8 +153,8 @@ const events = [
   ),
   event(
     'subject.erasure-begun',
-    { erasure, account },
-    'Who an account was is to be forgotten, on its request (GDPR Article 17). `account` is its pseudonym, which nobody can resolve once the erasure is done.',
+    { erasure, account: formerly },
+    'Who an account was is to be forgotten, on its request (GDPR Article 17). It does not say which pseudonym: whoever has it erased would learn it.',
   ),
   event(
     'subject.erased',
@@ -174,8 +176,8 @@ const events = [
   ),
   event(
     'mapping.requested',
-    { mapping, account, auditor },
-    "Somebody has asked which pseudonym is a person's, by a credential for that. A second one has to agree.",
+    { mapping, account: formerly, auditor },
+    "Somebody has asked which pseudonym is a person's, by a credential for that. A second one has to agree; only then an entry says whose it is about (`mapping.disclosed` with the same `mapping`).",
   ),
   event(
     'mapping.disclosed',

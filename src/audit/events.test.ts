@@ -127,3 +127,13 @@ onBothDialects('entries of the compliance log', (open) => {
     assert.equal(Buffer.concat(kept.map(({ digest }) => digest)).includes('secret'), false)
   })
 })
+
+test('entries of earlier versions stay valid, with the pseudonym that newer ones do not have', () => {
+  const one = 'A'.repeat(22)
+  const envelope = { version: 1, id: one, time: new Date(time).toISOString() }
+  for (const event of [
+    { type: 'mapping.requested', mapping: one, auditor: 'AAAAAAAA' },
+    { type: 'subject.erasure-begun', erasure: one },
+  ])
+    for (const account of [{}, { account: one }]) entrySchema.parse({ ...event, ...account, ...envelope })
+})

@@ -27,7 +27,7 @@ test('an erasure that is begun and cannot be done yet is told as that, and carri
   })
   const event = anEvent('alice')
   await database.transaction((tx) => log.append(tx, event))
-  const account = 'account' in event ? event.account : ''
+  const account = ('account' in event && event.account) || ''
   const erase = async (of: string) => {
     const body = JSON.stringify({ account: of })
     return (await log.operatorRoutes.request('/audit/erase', { method: 'POST', body })).status

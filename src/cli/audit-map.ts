@@ -7,7 +7,7 @@ import { exit, type Terminal, Unusable } from './terminal.ts'
 const refusals: Record<string, string> = {
   'not-allowed': 'This credential is not for that: it has to be of scope resolve (silta auditor add --scope resolve).',
   'not-known': 'The log does not know this account, or no longer.',
-  'not-asked': 'Nobody has asked for it within a day: silta audit map request.',
+  'not-asked': 'Nobody has asked for it within a day whose credential counts still: silta audit map request.',
   'same-person': 'Whoever has asked cannot agree too: this is for a second person with a credential of their own.',
 }
 

@@ -43,14 +43,13 @@ export function openErasure(options: ErasureOptions): Erasure {
   const step = async (name: ErasureStep) => options.step?.(name)
   return {
     async begin(tx, account) {
-      const pseudonym = await pseudonyms.known(tx, { kind: 'account', name: account })
-      if (pseudonym === undefined) return false
+      if ((await pseudonyms.known(tx, { kind: 'account', name: account })) === undefined) return false
       const erasure = toBase64Url(crypto.randomBytes(16))
       const begun = await tx.query(
         'insert into pseudonym.erasure (digest, id) values ($1, $2) on conflict (digest) do nothing returning 1',
         [pseudonyms.digestOf(account), erasure],
       )
-      if (begun.length > 0) await record(tx, { type: 'subject.erasure-begun', erasure, account: pseudonym })
+      if (begun.length > 0) await record(tx, { type: 'subject.erasure-begun', erasure })
       return true
     },
     async finish() {

@@ -18,11 +18,14 @@ test('a person’s pseudonym is told when two agree, with entries of it; after a
   const options = { database, crypto, pseudonymKey: crypto.sha256(), subjectKeysFile, networks: ['matrix'] }
   const { audit, pseudonyms, erasure } = await openSubjects(options)
   const file = join(home, 'auditors.json')
-  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted: () => 'yes' })
-  const add = (scope: 'resolve' | 'log') => addAuditor(crypto, file, { forMs: 3_600_000, scopes: [scope] })
-  const [anna, ben, carl] = [add('resolve'), add('resolve'), add('log')]
+  let refused: string | undefined
+  const admitted = ({ id }: { id: string }) => (id === refused ? 'changed' : 'yes')
   let now = Date.now()
-  const mapping = openMapping({ database, crypto, pseudonyms, credentials, audit, clock: () => now })
+  const clock = () => now
+  const credentials = openCredentials(crypto, { auditors: watchAuditors(file), admitted, clock })
+  const add = (scope: 'resolve' | 'log') => addAuditor(crypto, file, { forMs: 48 * 3_600_000, scopes: [scope] })
+  const [anna, ben, carl] = [add('resolve'), add('resolve'), add('log')]
+  const mapping = openMapping({ database, crypto, pseudonyms, credentials, audit, clock })
   const account = 'mimi://chat.example/u/somebody'
   const opted = () =>
     database.transaction((tx) => audit.append(tx, { type: 'network.opted-in', account, network: 'matrix' }))
@@ -41,11 +44,13 @@ test('a person’s pseudonym is told when two agree, with entries of it; after a
   assert.equal(await mapping.request(account, anna.credential), undefined)
   assert.equal(await mapping.approve(account, anna.credential), 'same-person')
   assert.equal(await mapping.approve(account, carl.credential), 'not-allowed')
-  const [, requested] = await entries()
-  assert.deepEqual(await mapping.approve(account, ben.credential), { pseudonym: requested.account })
-  const [first, , disclosed, ...more] = await entries()
+  const [first, requested] = await entries()
+  // Whoever has asked and reads the log has not learned it by that.
+  assert.equal(JSON.stringify(requested).includes(first.account), false)
+  assert.deepEqual(await mapping.approve(account, ben.credential), { pseudonym: first.account })
+  const [, , disclosed, ...more] = await entries()
   assert.deepEqual(more, [])
-  assert.equal(requested.account, first.account)
+  assert.equal(disclosed.account, first.account)
   assert.deepEqual(
     [requested.type, requested.auditor, disclosed.type, disclosed.auditor, disclosed.mapping],
     ['mapping.requested', anna.auditor.id, 'mapping.disclosed', ben.auditor.id, requested.mapping],
@@ -56,6 +61,18 @@ test('a person’s pseudonym is told when two agree, with entries of it; after a
   now += 25 * 3_600_000
   assert.equal(await mapping.approve(account, ben.credential), 'not-asked')
 
+  // Whoever has asked has to be admitted still when it is told: as the log tells, not revoked, not expired.
+  const dora = addAuditor(crypto, file, { forMs: 30 * 3_600_000, scopes: ['resolve'] })
+  await mapping.request(account, dora.credential)
+  refused = dora.auditor.id
+  assert.equal(await mapping.approve(account, ben.credential), 'not-asked')
+  refused = undefined
+  now += 6 * 3_600_000
+  assert.equal(await mapping.approve(account, ben.credential), 'not-asked')
+  const emil = add('resolve')
+  await mapping.request(account, emil.credential)
+  revokeAuditor(file, emil.auditor.id)
+  assert.equal(await mapping.approve(account, ben.credential), 'not-asked')
   await mapping.request(account, anna.credential)
   await database.transaction((tx) => erasure.begin(tx, account))
   await erasure.finish()

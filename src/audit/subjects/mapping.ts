@@ -9,7 +9,7 @@ import type { Pseudonyms } from './pseudonyms.ts'
  *
  * - not-allowed: no credential for that
  * - not-known: the log does not know the account, or no longer
- * - not-asked: nobody has asked for it within a day
+ * - not-asked: nobody has asked for it within a day whose credential counts still
  * - same-person: whoever has asked cannot agree too
  */
 export type MappingRefusal = 'not-allowed' | 'not-known' | 'not-asked' | 'same-person'
@@ -55,7 +55,8 @@ export function openMapping(options: MappingOptions): Mapping {
             on conflict (digest) do update set id = excluded.id, asked_by = excluded.asked_by, at = excluded.at`,
           [pseudonyms.digestOf(account), mapping, auditor, clock()],
         )
-        await audit.append(tx, { type: 'mapping.requested', mapping, account, auditor })
+        // Not whose: whoever asks could read there alone what it takes two for.
+        await audit.append(tx, { type: 'mapping.requested', mapping, auditor })
         return undefined
       })
     },
@@ -69,8 +70,10 @@ export function openMapping(options: MappingOptions): Mapping {
         )
         const pseudonym = await pseudonyms.known(tx, { kind: 'account', name: account })
         if (pseudonym === undefined) return 'not-known'
-        if (!asked) return 'not-asked'
+        // Both have to be admitted at the moment in which it is told.
+        if (!asked || !credentials.mayNow(asked.asked_by, 'resolve')) return 'not-asked'
         if (asked.asked_by === auditor) return 'same-person'
+        if (!credentials.mayNow(auditor, 'resolve')) return 'not-allowed'
         await tx.query('delete from pseudonym.mapping where id = $1', [asked.id])
         await audit.append(tx, { type: 'mapping.disclosed', mapping: asked.id, account, auditor })
         return { pseudonym }
