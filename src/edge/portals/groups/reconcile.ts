@@ -26,10 +26,10 @@ export async function reconcile(context: PortalContext, id: number): Promise<Mes
   for (let round = 0; round < settings.groupMembers; round++) {
     const group = await groups.byId(database, id)
     if (group?.room === undefined || group.state.matrix === undefined) return undefined
-    const found = await viewOf(context, group)
+    const found = await viewOf(context, group, { furthest: true })
     if (found === undefined) return undefined
     const accepted = await acceptJoined(context, group.room, group.state.matrix, found)
-    const view = accepted ? await viewOf(context, group) : found
+    const view = accepted ? await viewOf(context, group, { furthest: true }) : found
     if (view === undefined) return undefined
     const { name, members } = view
     const state = await change(context, id, (state) =>
@@ -99,7 +99,7 @@ async function noteAttempt(
   isGhost: (who: string) => boolean,
   bot: string,
 ): Promise<void> {
-  const view = await viewOf(context, { ...group, seq: 0 })
+  const view = await viewOf(context, { ...group, seq: 0 }, { furthest: true })
   await change(context, group.id, (before) => {
     const asked = { ...before.asked }
     if (difference.what !== 'name') delete asked[difference.who]

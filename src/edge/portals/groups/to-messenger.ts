@@ -71,9 +71,12 @@ async function actorIn(
   const present = view.present.get(mxid)
   if (present?.standing === 'accepted') return present.user
   if (member === undefined || context.isOurs(mxid)) return undefined
-  const accepts = present !== undefined && state.matrix.members[mxid]?.membership === 'join'
-  const { device } = await context.users.byAccount(member.account)
-  if (accepts || (await device.room(room)) === undefined) throw new EdgeError('behind')
+  const joined = state.matrix.members[mxid]?.membership === 'join'
+  if (present !== undefined && !joined) return undefined
+  const standing =
+    present?.standing ?? (await (await context.users.byAccount(member.account)).device.room(room))?.standing
+  // A member whose device was not among those looked at, and has not gone: it enters, or has entered since that look.
+  if (standing !== 'left' && standing !== 'declined') throw new EdgeError('behind')
   return undefined
 }
 

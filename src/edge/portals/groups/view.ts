@@ -1,4 +1,4 @@
-import { ClientError, type RoomStanding } from '../../../client/index.ts'
+import { ClientError, type GroupView, type RoomStanding } from '../../../client/index.ts'
 import type { AccountAddress, Posture, Role } from '../../../identity/index.ts'
 import type { PortalContext } from '../context.ts'
 import { EdgeError } from '../errors.ts'
@@ -24,9 +24,14 @@ export interface MessengerView {
 
 /**
  * Undefined when no device of ours is in the group (any more).
+ * @param furthest after a change by one of our devices: the others may not have heard of it
  * @throws EdgeError `behind` (retry) while no device that is there has come as far as what was taken from the log
  */
-export async function viewOf(context: PortalContext, group: GroupPortal): Promise<MessengerView | undefined> {
+export async function viewOf(
+  context: PortalContext,
+  group: GroupPortal,
+  { furthest = false } = {},
+): Promise<MessengerView | undefined> {
   const { room } = group
   if (room === undefined) return undefined
   const { present, gone, coming } = await presentIn(context, group)
@@ -34,24 +39,26 @@ export async function viewOf(context: PortalContext, group: GroupPortal): Promis
     if (coming) throw new EdgeError('behind')
     return undefined
   }
+  let best: (GroupView & { posture: Posture }) | undefined
   for (const { user } of present.values()) {
     const { device } = user
     try {
-      const { seq, name, members } = await device.group(room)
-      if (seq < group.seq) continue
-      const keyed = await Promise.all(
-        members.map(async ({ address, role }) => [await keyOf(context, address), { account: address, role }] as const),
-      )
-      // The leaf of a Matrix user who has left goes with the next commit, whoever makes it.
-      const there = keyed.filter(([who]) => !gone.has(who))
-      return { name, members: Object.fromEntries(there), present, posture: await device.posture(room) }
+      const seen = await device.group(room)
+      if (seen.seq >= (best?.seq ?? group.seq)) best = { ...seen, posture: await device.posture(room) }
+      if (best && !furthest) break
     } catch (error) {
       // It has left, or been removed, between the two looks.
       if (error instanceof ClientError && error.code === 'not-joined') continue
       throw error
     }
   }
-  throw new EdgeError('behind')
+  if (best === undefined) throw new EdgeError('behind')
+  const keyed = await Promise.all(
+    best.members.map(async ({ address, role }) => [await keyOf(context, address), { account: address, role }] as const),
+  )
+  // The leaf of a Matrix user who has left goes with the next commit, whoever makes it.
+  const there = keyed.filter(([who]) => !gone.has(who))
+  return { name: best.name, members: Object.fromEntries(there), present, posture: best.posture }
 }
 
 /** `gone`: who has left. `coming`: a device has a group that the provider has not taken yet. */
