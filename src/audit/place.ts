@@ -60,9 +60,12 @@ async function fetchFile(url: URL, path: string, token: string | undefined): Pro
     return failed(passes, `was answered with status ${response.status}${hints[response.status] ?? ''}`)
   } catch (error) {
     if (error instanceof LogError) throw error
-    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
-    // Where nobody listens, nobody will in five seconds; a connection that broke off is another matter.
-    return failed(cause?.code !== 'ECONNREFUSED', `cannot be fetched (${cause?.code ?? (error as Error).name})`)
+    const cause = (error as Error).cause as (NodeJS.ErrnoException & Partial<AggregateError>) | undefined
+    const code = cause?.code ?? (cause?.errors?.[0] as NodeJS.ErrnoException | undefined)?.code
+    // Where nobody listens, nobody will in five seconds; a connection that broke off is another matter. What is no fault of
+    // the network (a redirect, a port that fetch does not take) has no code, and stays as it is.
+    const passes = cause === undefined || (code !== undefined && code !== 'ECONNREFUSED')
+    return failed(passes, `cannot be fetched (${code ?? cause?.message ?? (error as Error).name})`)
   }
 }
 

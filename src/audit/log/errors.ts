@@ -12,6 +12,7 @@
  * - root-mismatch: the entries do not give the root that was signed
  * - bad-proof: a proof does not lead to the root
  * - inconsistent: a later checkpoint does not continue an earlier one
+ * - no-entry: the log has fewer entries than was asked for. It says nothing about the log
  * - unreadable: a file could not be fetched or opened. It says nothing about the log
  */
 export type LogErrorCode =
@@ -26,6 +27,7 @@ export type LogErrorCode =
   | 'root-mismatch'
   | 'bad-proof'
   | 'inconsistent'
+  | 'no-entry'
   | 'unreadable'
 
 /** Indices of entries, both included. */

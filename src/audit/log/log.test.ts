@@ -169,7 +169,9 @@ describe('verification of a whole log', () => {
     await assert.rejects(verify(changed('tile/entries/001', flip(17 * 16 + 5))), blames('entry-mismatch', 256 + 17))
   })
   test('names a changed hash in a tile', async () => {
-    await assert.rejects(verify(changed('tile/0/001', flip(32 * 9))), blames('entry-mismatch', 265))
+    const wrong = verify(changed('tile/0/001', flip(32 * 9)))
+    await assert.rejects(wrong, blames('tile-mismatch', 265))
+    await assert.rejects(wrong, /the entries give the root that was signed, and tile\/0\/001 is not/)
     await assert.rejects(verify(changed('tile/1/000.p/2', flip(32))), blames('tile-mismatch', 256, 511))
   })
   test('refuses an entry and its tile that were changed together', async () => {
@@ -187,7 +189,11 @@ describe('verification of a whole log', () => {
     const files = new Map(good)
     files.delete('tile/entries/002.p/88')
     await assert.rejects(verify(files), blames('missing', 512, 599))
-    await assert.rejects(verify(changed('tile/entries/001', (bytes) => bytes.slice(0, -1))), blames('malformed'))
+    for (const path of ['tile/entries/001', 'tile/0/001']) {
+      const short = verify(changed(path, (bytes) => bytes.slice(0, -1)))
+      await assert.rejects(short, blames('malformed', 256, 511))
+      await assert.rejects(short, new RegExp(`^LogError: ${path}: `))
+    }
   })
   test('refuses an edited size, another key, another origin', async () => {
     const edit = (bytes: Uint8Array) => utf8(fromUtf8(bytes).replace('\n600\n', '\n599\n'))

@@ -94,6 +94,6 @@ describe('a range of entries', () => {
     await assert.rejects(range(changed, 256, 320), blamed)
     // Tiles beside it that were changed lead nowhere either.
     await assert.rejects(range(other, 600, 610), refused('root-mismatch'))
-    await assert.rejects(range(files, 10, size + 1), refused('bad-proof'))
+    await assert.rejects(range(files, 10, size + 1), refused('no-entry'))
   })
 })

@@ -25,11 +25,19 @@ export function openTiles(hasher: Hasher, read: ReadFile, size: number): TileRea
 
   /** A partial tile may be gone once there is the full one, which begins with it (C2SP tlog-tiles, partial tiles). */
   const readTile = async <T>(name: TileName, split: (bytes: Uint8Array, width: number) => T[]): Promise<T[]> => {
+    const splitNamed = (bytes: Uint8Array, width: number) => {
+      try {
+        return split(bytes, width)
+      } catch (error) {
+        if (!(error instanceof LogError)) throw error
+        throw new LogError(error.code, `${tilePath({ ...name, width })}: ${error.message}`, entriesOf(name))
+      }
+    }
     const bytes = await read(tilePath(name))
-    if (bytes) return split(bytes, name.width)
+    if (bytes) return splitNamed(bytes, name.width)
     const whole = name.width < tileWidth ? await read(tilePath({ ...name, width: tileWidth })) : undefined
     if (!whole) throw new LogError('missing', `${tilePath(name)} is not there`, entriesOf(name))
-    return split(whole, tileWidth).slice(0, name.width)
+    return splitNamed(whole, tileWidth).slice(0, name.width)
   }
 
   const tile = async (level: number, index: number): Promise<Uint8Array[]> => {

@@ -10,14 +10,15 @@ import { tileWidth } from './tiles.ts'
  * tree beside them have to give its root. What lies beside them is taken from tiles, which nobody has to believe: a wrong
  * one does not lead to the root.
  *
- * @throws LogError missing, malformed, entry-mismatch (which names the first one), root-mismatch
+ * @throws LogError no-entry, missing, malformed, entry-mismatch (which names the first one), root-mismatch
  */
 export async function readVerifiedRange(
   hasher: Hasher,
   { tiles, tree }: { tiles: TileReader; tree: TreeHead },
   { first, end }: { first: number; end: number },
 ): Promise<Uint8Array[]> {
-  if (!(first >= 0 && first < end && end <= tree.size)) throw new LogError('bad-proof', 'there are no such entries')
+  if (!(first >= 0 && first < end && end <= tree.size))
+    throw new LogError('no-entry', `there is no entry ${Math.max(first, end - 1)}: the log has ${tree.size} entries`)
   const entries: Uint8Array[] = []
   for (let index = Math.floor(first / tileWidth); index * tileWidth < end; index++) {
     const bundle = await tiles.bundle(index)
@@ -27,7 +28,11 @@ export async function readVerifiedRange(
   const leaves = entries.map((entry) => leafHash(hasher, entry))
   if (!(await leadToRoot(hasher, { tiles, tree }, first, leaves))) {
     await blameOne(tiles, first, leaves)
-    throw new LogError('root-mismatch', 'the entries do not lead to the root that was signed', { first, last: end - 1 })
+    throw new LogError(
+      'root-mismatch',
+      'the entries, with the tiles beside them, do not lead to the root that was signed',
+      { first, last: end - 1 },
+    )
   }
   return entries
 }

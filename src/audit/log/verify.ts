@@ -7,7 +7,7 @@ import type { NoteVerifier } from './note.ts'
 import { type LogPolicy, policyOf, withoutWitnesses } from './policy.ts'
 import { proveConsistency, verifyConsistency } from './proofs.ts'
 import { entriesOf, openTiles, type ReadFile, type TileReader } from './reader.ts'
-import { splitTile, tileWidth } from './tiles.ts'
+import { splitTile, type TileName, tilePath, tileWidth } from './tiles.ts'
 
 export interface VerifyOptions {
   readonly read: ReadFile
@@ -17,7 +17,7 @@ export interface VerifyOptions {
   readonly earlier?: Uint8Array | undefined
   /** Told how many entries of how many are verified. */
   readonly onProgress?: ((done: number, size: number) => void) | undefined
-  /** Given each entry once it is known to be the one of its tile; the root is compared after the last. */
+  /** Given each entry once it is known to be the one of its tile, until one is not; the root is compared after the last. */
   readonly onEntry?: ((entry: Uint8Array, index: number) => void) | undefined
 }
 
@@ -37,19 +37,30 @@ export async function verifyLog(crypto: Crypto, options: VerifyOptions): Promise
   if (older && older.size > checkpoint.size) throw new LogError('inconsistent', 'the log has become shorter')
   const tiles = openTiles(crypto, read, checkpoint.size)
   let frontier: Frontier = emptyFrontier
-  for (let index = 0; frontier.size < checkpoint.size; index++) {
-    const entries = await tiles.bundle(index)
-    const leaves = entries.map((entry) => leafHash(crypto, entry))
-    await compareLeaves(tiles, index, leaves)
-    const grown = grow(crypto, frontier, leaves)
-    for (const tile of grown.full) await compareTile(tiles, tile)
-    frontier = grown.frontier
-    for (const [at, entry] of entries.entries()) onEntry?.(entry, index * tileWidth + at)
-    onProgress?.(frontier.size, checkpoint.size)
+  let mismatch: Mismatch | undefined
+  try {
+    for (let index = 0; frontier.size < checkpoint.size; index++) {
+      const entries = await tiles.bundle(index)
+      const leaves = entries.map((entry) => leafHash(crypto, entry))
+      mismatch ??= await compareLeaves(tiles, index, leaves)
+      const grown = grow(crypto, frontier, leaves)
+      for (const tile of grown.full) mismatch ??= await compareTile(tiles, tile)
+      frontier = grown.frontier
+      if (!mismatch) for (const [at, entry] of entries.entries()) onEntry?.(entry, index * tileWidth + at)
+      onProgress?.(frontier.size, checkpoint.size)
+    }
+    for (const tile of partialTiles(frontier)) mismatch ??= await compareTile(tiles, tile)
+  } catch (error) {
+    // The first that was found is what is told.
+    throw mismatch?.error ?? error
   }
-  for (const tile of partialTiles(frontier)) await compareTile(tiles, tile)
-  if (!equalBytes(rootOf(crypto, frontier), checkpoint.root))
-    throw new LogError('root-mismatch', 'the entries do not give the root that was signed')
+  const signed = equalBytes(rootOf(crypto, frontier), checkpoint.root)
+  if (mismatch && signed) {
+    const said = `the entries give the root that was signed, and ${tilePath(mismatch.tile)} is not what follows from them`
+    throw new LogError('tile-mismatch', said, mismatch.error.entries)
+  }
+  if (mismatch) throw mismatch.error
+  if (!signed) throw new LogError('root-mismatch', 'the entries do not give the root that was signed')
   if (older) {
     const proof = await proveConsistency(tiles, older.size)
     verifyConsistency(crypto, proof, { older, newer: checkpoint })
@@ -62,22 +73,37 @@ export function openEarlier(crypto: Crypto, note: Uint8Array, verifier: NoteVeri
   return openCheckpoint(crypto, note, withoutWitnesses(policyOf(verifier)))
 }
 
-async function compareLeaves(tiles: TileReader, index: number, leaves: readonly Uint8Array[]): Promise<void> {
-  const stated = await tiles.tile(0, index)
-  const at = leaves.findIndex((leaf, i) => !equalBytes(leaf, stated[i]!))
-  if (at < 0) return
-  const entry = index * tileWidth + at
-  throw new LogError('entry-mismatch', 'an entry is not the one that its tile names', { first: entry, last: entry })
+/** A tile that is not what its entries give. Which of them is wrong shows when all entries were read: by the root. */
+interface Mismatch {
+  readonly tile: TileName
+  /** What is told when the entries do not give the signed root either. */
+  readonly error: LogError
 }
 
-async function compareTile(tiles: TileReader, { name, bytes }: Tile): Promise<void> {
-  const stated = await tiles.tile(name.level, name.index)
+async function compareLeaves(
+  tiles: TileReader,
+  index: number,
+  leaves: readonly Uint8Array[],
+): Promise<Mismatch | undefined> {
+  const stated = await tiles.tile(0, index)
+  const at = leaves.findIndex((leaf, i) => !equalBytes(leaf, stated[i]!))
+  if (at < 0) return undefined
+  const entry = index * tileWidth + at
+  return {
+    tile: { level: 0, index, width: leaves.length },
+    error: new LogError('entry-mismatch', 'an entry is not the one that its tile names', { first: entry, last: entry }),
+  }
+}
+
+async function compareTile(tiles: TileReader, { name, bytes }: Tile): Promise<Mismatch | undefined> {
+  const stated = await tiles.tile(name.level as number, name.index)
   const at = splitTile(bytes, name.width).findIndex((hash, i) => !equalBytes(hash, stated[i]!))
-  if (at < 0) return
-  const below = tileWidth ** name.level
+  if (at < 0) return undefined
+  const below = tileWidth ** (name.level as number)
   const { first } = entriesOf(name)
-  throw new LogError('tile-mismatch', 'a tile does not follow from the entries', {
+  const error = new LogError('tile-mismatch', `${tilePath(name)} does not follow from the entries`, {
     first: first + at * below,
     last: first + (at + 1) * below - 1,
   })
+  return { tile: name, error }
 }
