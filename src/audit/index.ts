@@ -22,7 +22,7 @@ export {
 } from './log/index.ts'
 export { auditorsFile, type ComplianceLog, openComplianceLog, originOf } from './open.ts'
 export { readLogAt } from './place.ts'
-export { findEntries, findStatement, openApiDocument } from './query/index.ts'
+export { findEntries, findStatement, openApiDocument, readFilter } from './query/index.ts'
 export {
   type EntryFilter,
   exportFormats,
@@ -31,6 +31,7 @@ export {
   lineOf,
   partsOf,
   proofOf,
+  readDay,
   readEntries,
   trustFor,
 } from './reading/index.ts'

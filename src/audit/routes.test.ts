@@ -55,6 +55,12 @@ test('the log is served to whoever has a credential, as long as it is good', asy
     assert.equal(refused.headers.get('content-type'), 'application/problem+json')
   }
 
+  for (const path of ['checkpoint', 'v1/entries', 'tile/entries/000']) {
+    const refused = await app.request(`/audit/${path}`, { method: 'POST', body: '{}' })
+    assert.deepEqual([refused.status, refused.headers.get('allow')], [405, 'GET, HEAD'], path)
+    assert.equal(((await refused.json()) as { code: string }).code, 'wrong-method')
+  }
+
   // The auditors' page has this path, and needs none.
   assert.notEqual((await get('/audit')).status, 401)
   const asks = addAuditor(crypto, file, { forMs: 5000, scopes: ['query'], now })

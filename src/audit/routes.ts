@@ -66,5 +66,7 @@ export function logRoutes({ read, credentials, keys, logs }: LogRoutesOptions): 
   })
   // Whatever else is asked for: what there is, only who may read it is told. /audit itself is the auditors' page.
   routes.get('/:rest{.+}', (c) => allows(c, credentials, 'log') ?? problem(c, 'not-found'))
+  // A route for GET answers HEAD too; what comes here has another method.
+  routes.all('/:rest{.+}', (c) => problem(c, 'wrong-method'))
   return routes
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { interopOutcomes } from '../audit/index.ts'
+import { interopOutcomes, readDay } from '../audit/index.ts'
 import type { Config } from '../config/index.ts'
 import { askOperator, operatorSocketFile } from '../ops/index.ts'
 import { exit, type Terminal, Unusable } from './terminal.ts'
@@ -38,10 +38,10 @@ export async function clockInterop(
   const { request, due, requests } = answer.body
   if (step === 'received') terminal.out(`${request}  to be met until ${day(due)}\n`)
   if (step === 'answered') terminal.out('In the log.\n')
-  for (const each of (requests ?? []) as Record<string, unknown>[])
-    terminal.out(
-      `${each.request}  ${each.provider}  received ${day(each.received)}  due ${day(each.due)}  ${each.outcome ?? 'open'}\n`,
-    )
+  for (const each of (requests ?? []) as Record<string, unknown>[]) {
+    const state = each.outcome ?? (Number(each.due) < Date.now() ? 'open, OVERDUE' : 'open')
+    terminal.out(`${each.request}  ${each.provider}  received ${day(each.received)}  due ${day(each.due)}  ${state}\n`)
+  }
   return exit.well
 }
 
@@ -51,8 +51,9 @@ function questionOf(
 ): [path: string, body: object] {
   if (step === 'list') return ['list', {}]
   if (step === 'received' && about !== undefined) {
-    const received = on === undefined ? undefined : /^\d{4}-\d\d-\d\d$/.test(on) ? Date.parse(on) : Number.NaN
-    if (Number.isNaN(received)) throw new Unusable('--on must be a day, as 2026-11-22')
+    const received = on === undefined ? undefined : readDay(on)
+    if (on !== undefined && received === undefined)
+      throw new Unusable('--on must be a day that there is, as 2026-11-22')
     return ['received', { provider: about, received }]
   }
   const known = interopOutcomes.find((each) => each === outcome)

@@ -9,6 +9,7 @@ import {
   partsOf,
   proofOf,
   readEntries,
+  readFilter,
   trustFor,
   verifyProof,
 } from '../audit/index.ts'
@@ -43,6 +44,8 @@ export async function readAuditLog(
   const format = exportFormats.find((each) => each === (given.format ?? (command === 'entries' ? 'ndjson' : undefined)))
   if (!format) throw new Unusable(`silta audit ${command} needs --format, one of ${exportFormats.join(', ')}`)
   const [first, last] = [wholeNumber(given.first, '--first'), wholeNumber(given.last, '--last')]
+  if (first !== undefined && last !== undefined && first > last)
+    throw new Unusable('--first must not lie behind --last')
   const filter = filterOf(given)
   const target = openTarget(given.output, terminal)
   const work = async () => {
@@ -117,22 +120,19 @@ export async function verifyAuditProof({ proof, key }: ReadingArguments, termina
       return exit.well
     },
     terminal.err,
+    'proof',
   )
 }
 
 /** The name of the log that a checkpoint says it is of. */
 const originOfNote = (note: Uint8Array) => new TextDecoder().decode(note).split('\n')[0] ?? ''
 
-function filterOf({ from, to, type, provider, pseudonym, outcome }: ReadingArguments): EntryFilter {
-  return { from: timeOf(from, '--from'), to: timeOf(to, '--to'), type, provider, pseudonym, outcome }
-}
-
-function timeOf(text: string | undefined, option: string): number | undefined {
-  if (text === undefined) return undefined
-  const at = /^\d{4}-\d\d-\d\d(T[\d:.]+Z)?$/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(at))
-    throw new Unusable(`${option} must be a day (2026-11-22) or a time in UTC (2026-11-22T10:00:00Z)`)
-  return at
+function filterOf(given: ReadingArguments): EntryFilter {
+  const filter = readFilter(given)
+  if ('wrong' in filter) throw new Unusable(`--${filter.wrong} must be ${filter.form}`)
+  if (filter.from !== undefined && filter.to !== undefined && filter.from >= filter.to)
+    throw new Unusable('--from must lie before --to')
+  return filter
 }
 
 function wholeNumber(text: string | undefined, option: string): number | undefined {

@@ -9,6 +9,7 @@ import { encodeVerifier, noteSigner } from '../audit/log/index.ts'
 import { buildLog, testEntries, testSigner } from '../audit/testing/log.ts'
 import { fromUtf8, utf8 } from '../crypto/index.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
+import { operatorSocketFile } from '../ops/index.ts'
 import { run } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'silta-cli-audit-'))
@@ -87,8 +88,13 @@ test('what could not be read gets no verdict, and an exit code of its own', asyn
   } finally {
     server.close()
   }
-  await none(url)
+  assert.match(await none(url), /\(ECONNREFUSED\)/)
   await none(join(folder, 'nothing'))
+  assert.match(await none('http://127.0.0.1:1/'), /\(bad port\)/)
+  const token = join(folder, 'token')
+  writeFileSync(token, 'silta_auditor_ä')
+  const strange = await verify('--log', url, '--key', key, '--token-file', token)
+  assert.deepEqual([strange.code, /characters that no credential has/.test(strange.said)], [2, true])
 })
 
 const silta = async (...argv: string[]) => {
@@ -229,4 +235,111 @@ test('the logs of several years are verified one after the other, and that each 
   const backwards = old({ type: 'log.closed', next: name })
   put(backwards, opened(backwards))
   assert.match((await verify('--log', place, '--key', keys[0]!)).said, /names no later log.*Entry 258\./)
+})
+
+test('what cannot be meant is refused in a line, with what there is', async () => {
+  const place = mkdtempSync(join(folder, 'refused-'))
+  putAt(place, buildLog(testEntries(10)))
+  const of = ['--log', place, '--key', key]
+  const cases: [RegExp, ...string[]][] = [
+    [/--type must be one of account\.created, .*network\.opted-out/, 'audit', 'entries', '--type', 'network.opted-uot'],
+    [/--pseudonym must be of the form/, 'audit', 'entries', '--pseudonym', 'xx'],
+    [/--outcome must be one of done, refused, operational, withdrawn/, 'audit', 'entries', '--outcome', 'refusd'],
+    [/--from must be as 2026-11-22 .* in the calendar/, 'audit', 'entries', '--from', '2026-02-30'],
+    [/--to must be/, 'audit', 'entries', '--to', '2026-02-30T10:00:00Z'],
+    [/--from must lie before --to/, 'audit', 'entries', '--from', '2026-02-02', '--to', '2026-02-01'],
+    [/--first must not lie behind --last/, 'audit', 'entries', '--first', '9', '--last', '3'],
+    [/no entry 400: the log has 10 entries/, 'audit', 'entries', '--first', '400'],
+    [/no entry 10: the log has 10 entries/, 'audit', 'proof', '--index', '10'],
+    [/silta audit verify does not take --type/, 'audit', 'verify', '--type', 'network.opted-out'],
+    [/silta audit verify does not take extra/, 'audit', 'verify', 'extra'],
+  ]
+  for (const [expected, ...argv] of cases) {
+    const { code, out, err } = await silta(...argv, ...of)
+    assert.deepEqual([code, out], [2, ''], `${argv.join(' ')}: ${err}`)
+    assert.match(err, expected)
+    assert.equal(err.trimEnd().split('\n').length, 1, err)
+  }
+  // As far as there are some.
+  assert.match((await silta('audit', 'entries', ...of, '--first', '8', '--last', '400')).err, /^2 of 2 entries/)
+})
+
+test('a tile alone that is wrong is named, and its entries are not blamed', async () => {
+  const place = mkdtempSync(join(folder, 'tile-'))
+  const files = buildLog(testEntries(300))
+  const tile = Uint8Array.from(files.get('tile/0/000')!)
+  tile[32 * 7]! ^= 1
+  putAt(place, new Map([...files, ['tile/0/000', tile]]))
+  const { code, said } = await verify('--log', place, '--key', key)
+  assert.equal(code, 1)
+  assert.match(said, /\(tile-mismatch\): the entries give the root .* tile\/0\/000 is not .* The hash of entry 7\.\n$/)
+})
+
+test('a proof that does not hold says nothing of the log', async () => {
+  const place = mkdtempSync(join(folder, 'proof-'))
+  putAt(place, buildLog(testEntries(10)))
+  const proof = join(place, 'p')
+  await silta('audit', 'proof', '--index', '3', '--log', place, '--key', key, '--output', proof)
+  writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 3', 'index 4'))
+  const { code, err } = await silta('audit', 'verify', '--proof', proof, '--key', key)
+  assert.equal(code, 1)
+  assert.match(err, /^The proof does NOT hold \(bad-proof\)/)
+})
+
+const env = { SILTA_PROVIDER_DOMAIN: 'chat.example', SILTA_DATA_DIRECTORY: join(folder, 'data') }
+const operator = async (...argv: string[]) => {
+  const [out, err]: [string[], string[]] = [[], []]
+  const code = await run(argv, { env, out: (text) => void out.push(text), err: (text) => void err.push(text) })
+  return { code, out: out.join(''), err: err.join('') }
+}
+
+test('silta auditor says what it did, and in a line what cannot be meant', async () => {
+  for (const argv of [
+    ...[[], ['frob'], ['revoke'], ['add', 'extra'], ['add', '--scope', 'all'], ['list', '--days', '3']],
+    ...['0', '1.5', '100000'].map((days) => ['add', '--days', days]),
+  ]) {
+    const { code, out, err } = await operator('auditor', ...argv)
+    assert.deepEqual([code, out], [2, ''], argv.join(' '))
+    assert.match(err, /^(silta auditor|--).*\n$/, argv.join(' '))
+  }
+  // Without a configuration too.
+  assert.match((await silta('auditor')).err, /^silta auditor needs a command/)
+
+  assert.equal((await operator('auditor', 'add', '--scope', 'log,log')).code, 0)
+  const [id = ''] = (await operator('auditor', 'list')).out.split(' ')
+  assert.match((await operator('auditor', 'list')).out, /^\S{8} {2}until \S+ {2}log\n$/)
+  const file = join(env.SILTA_DATA_DIRECTORY, 'auditors.json')
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/"notAfter": \d+/, '"notAfter": 1700000000000'))
+  assert.match((await operator('auditor', 'list')).out, /until 2023-11-14 {2}log {2}EXPIRED\n$/)
+  const revoked = await operator('auditor', 'revoke', id)
+  assert.deepEqual([revoked.code, revoked.out.includes(`${id} is revoked`)], [0, true])
+  assert.equal((await operator('auditor', 'revoke', id)).code, 1)
+})
+
+test('requests of other providers: no day that the calendar does not have, and what is overdue is said', async () => {
+  for (const on of ['2026-02-30', '2026-11-31', '2026-11-22T10:00:00Z', 'yesterday']) {
+    const { code, err } = await operator('audit', 'interop', 'received', 'rival.example', '--on', on)
+    assert.deepEqual([code, /--on must be a day/.test(err)], [2, true], on)
+  }
+  const socket = join(env.SILTA_DATA_DIRECTORY, operatorSocketFile)
+  const asked = { provider: 'rival.example', received: 0, due: 1, outcome: null }
+  const requests = [
+    { ...asked, request: 'one' },
+    { ...asked, request: 'two', due: Date.now() + 86_400_000 },
+    { ...asked, request: 'three', outcome: 'operational' },
+  ]
+  const server = createServer((_, response) => response.end(JSON.stringify({ requests })))
+  await new Promise<void>((resolve) => server.listen(socket, resolve))
+  try {
+    const { out } = await operator('audit', 'interop', 'list')
+    assert.deepEqual(
+      out
+        .trim()
+        .split('\n')
+        .map((line) => line.split('  ').at(-1)),
+      ['open, OVERDUE', 'open', 'operational'],
+    )
+  } finally {
+    server.close()
+  }
 })

@@ -68,51 +68,63 @@ export function printAuditKey(config: Config, terminal: Terminal): number {
 }
 
 const dayMs = 24 * 3600 * 1000
+/** How long a credential is good, in days, unless it is told. */
+const usualDays = '90'
 
-function scopeOf(name: string): Scope {
-  const scope = scopes.find((each) => each === name)
-  if (!scope) throw new Unusable(`--scope must be of ${scopes.join(', ')}`)
-  return scope
+function scopesOf(names: string): readonly Scope[] {
+  const given = names.split(',').map((name) => {
+    const scope = scopes.find((each) => each === name)
+    if (!scope) throw new Unusable(`--scope must be of ${scopes.join(', ')}`)
+    return scope
+  })
+  return [...new Set(given)]
 }
 
 /** `silta auditor add | list | revoke ID`: who may read the log. The running service follows at once. */
 export async function manageAuditors(
-  config: Config,
+  open: () => Config,
   [command, id]: readonly (string | undefined)[],
-  { days, scope }: { days: string; scope?: string | undefined },
+  { days = usualDays, scope }: { days?: string | undefined; scope?: string | undefined },
   terminal: Terminal,
 ): Promise<number> {
-  const file = join(config.dataDirectory, auditorsFile)
   const until = (at: number) => new Date(at).toISOString().slice(0, 10)
+  const fileOf = (config: Config) => join(config.dataDirectory, auditorsFile)
   switch (command) {
     case 'add': {
       if (!/^[1-9]\d{0,3}$/.test(days)) throw new Unusable('--days must be a whole number from 1 to 9999')
-      const { auditor, credential } = addAuditor(nodeCrypto, file, {
+      const granted = scope === undefined ? usualScopes : scopesOf(scope)
+      const { auditor, credential } = addAuditor(nodeCrypto, fileOf(open()), {
         forMs: Number(days) * dayMs,
-        scopes: scope === undefined ? usualScopes : scope.split(',').map(scopeOf),
+        scopes: granted,
       })
       terminal.out(`${credential}\n`)
       terminal.err(`Auditor ${auditor.id}, until ${until(auditor.notAfter)}. The credential is not shown again.\n`)
       return exit.well
     }
     case 'list': {
+      const config = open()
       // Of a service that does not run nobody knows what it has admitted.
       const socket = join(config.dataDirectory, operatorSocketFile)
       const changed = (await askOperator(socket, { path: '/audit/auditors', body: {} }))?.body.changed
-      for (const auditor of readAuditors(file)) {
+      for (const auditor of readAuditors(fileOf(config))) {
         const line = `${auditor.id}  until ${until(auditor.notAfter)}  ${(auditor.scopes ?? usualScopes).join()}`
+        const expired = auditor.notAfter <= Date.now() ? '  EXPIRED' : ''
         const refused = Array.isArray(changed) && changed.includes(auditor.id)
         terminal.out(
-          `${line}${refused ? '  REFUSED: changed since it was admitted; revoke it and add a new one' : ''}\n`,
+          `${line}${expired}${refused ? '  REFUSED: changed since it was admitted; revoke it and add a new one' : ''}\n`,
         )
       }
       return exit.well
     }
     case 'revoke':
-      if (id !== undefined && revokeAuditor(file, id)) return exit.well
-      terminal.err('There is no auditor of that id; silta auditor list shows them.\n')
-      return exit.failed
+      if (id === undefined) throw new Unusable('silta auditor revoke needs an ID; silta auditor list shows them')
+      if (!revokeAuditor(fileOf(open()), id)) {
+        terminal.err('There is no auditor of that id; silta auditor list shows them.\n')
+        return exit.failed
+      }
+      terminal.out(`Auditor ${id} is revoked: the credential opens nothing any more.\n`)
+      return exit.well
     default:
-      throw new Unusable('silta auditor needs a command: add, list or revoke ID')
+      throw new Unusable('silta auditor needs a command: add, list or revoke ID. See silta help auditor')
   }
 }

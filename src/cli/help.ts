@@ -168,7 +168,8 @@ Writes the proof of one entry (C2SP tlog-proof), the entry with it; and verifies
 the key.
 
 All of them end with 0 when the log holds, 1 when it does not (and name the first bad entry), 2 when the
-arguments cannot be used.
+arguments cannot be used, or name an entry that the log does not have, and 3 when the log could not be
+read: then there is no verdict.
 `
 
 const pages = `silta pages key [--config FILE]

@@ -3,7 +3,6 @@
  * exit code. It decides nothing that the service would have to know.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
 import {
   appserviceUrl,
@@ -17,6 +16,7 @@ import {
 } from '../config/index.ts'
 import { nodeCrypto } from '../crypto/node.ts'
 import { defaultRegistration, homeserverSwitches, registrationFile } from '../edge/matrix/registration.ts'
+import { readArguments, refuseSurplus, type Values } from './arguments.ts'
 import { manageAuditors, printAuditKey, verifyAuditLog } from './audit.ts'
 import { eraseSubject } from './audit-erase.ts'
 import { clockInterop } from './audit-interop.ts'
@@ -44,6 +44,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
   const [command = 'help', topic, ...more] = positionals
   if (values.help) return printHelp(command, terminal)
   try {
+    refuseSurplus(parsed)
     switch (command) {
       case 'help':
         return printHelp(topic, terminal)
@@ -64,7 +65,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
       case 'restore':
         return await restore(load(values.config, terminal).config, topic, terminal)
       case 'status':
-        return await printStatus(load(values.config, terminal).config, { json: values.json }, terminal)
+        return await printStatus(load(values.config, terminal).config, { json: values.json ?? false }, terminal)
       case 'audit':
         return await audit([topic, ...more], values, terminal)
       case 'pages':
@@ -72,7 +73,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
         if (topic !== 'verify') throw new Unusable('silta pages needs a command: verify URL, or key')
         return await verifyServedPages({ ...values, url: more[0] }, terminal)
       case 'auditor':
-        return manageAuditors(load(values.config, terminal).config, [topic, ...more], values, terminal)
+        return await manageAuditors(() => load(values.config, terminal).config, [topic, ...more], values, terminal)
       default:
         terminal.err(`There is no command ${command}.\n\n${help(undefined, describeFields)}`)
         return exit.unusable
@@ -110,47 +111,6 @@ async function audit(
       throw new Unusable('silta audit needs a command: verify, entries, proof, export, key, erase, map or interop')
   }
 }
-
-type Values = ReturnType<typeof readArguments>['values']
-
-function readArguments(argv: readonly string[]) {
-  return parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      config: { type: 'string', short: 'c' },
-      output: { type: 'string', short: 'o' },
-      help: { type: 'boolean', short: 'h' },
-      log: { type: 'string' },
-      build: { type: 'string' },
-      key: { type: 'string' },
-      earlier: { type: 'string' },
-      policy: { type: 'string' },
-      'token-file': { type: 'string' },
-      ...auditOptions,
-      days: { type: 'string', default: '90' },
-      scope: { type: 'string' },
-      json: { type: 'boolean', default: false },
-    },
-  })
-}
-
-/** What `silta audit` reads out of a log. */
-const auditOptions = {
-  first: { type: 'string' },
-  last: { type: 'string' },
-  from: { type: 'string' },
-  to: { type: 'string' },
-  type: { type: 'string' },
-  provider: { type: 'string' },
-  pseudonym: { type: 'string' },
-  outcome: { type: 'string' },
-  format: { type: 'string' },
-  index: { type: 'string' },
-  proof: { type: 'string' },
-  on: { type: 'string' },
-  reason: { type: 'string' },
-} as const
 
 function load(file: string | undefined, terminal: Terminal): LoadedConfig {
   const loaded = loadConfig({ file, env: terminal.env })

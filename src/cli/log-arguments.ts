@@ -19,9 +19,15 @@ export function openLogArguments({ log, key, policy, tokenFile }: LogArguments, 
   if (log === undefined || (key === undefined) === (policy === undefined))
     throw new Unusable(`silta audit ${command} needs --log URL|FOLDER and either --key KEY|FILE or --policy FILE`)
   return {
-    read: readLogAt(log, tokenFile === undefined ? undefined : readText(tokenFile)),
+    read: readLogAt(log, tokenFile === undefined ? undefined : readCredential(tokenFile)),
     verifier: policy === undefined ? readKey(key!) : readPolicy(policy),
   }
+}
+
+function readCredential(file: string): string {
+  const credential = readText(file)
+  if (/^[\x21-\x7e]+$/.test(credential)) return credential
+  throw new Unusable('--token-file cannot be used: it has characters that no credential has')
 }
 
 /** A log's key, or the one in a file. @throws Unusable */
@@ -65,7 +71,7 @@ export function progressOn(terminal: Terminal): (done: number, of: number) => vo
 }
 
 /**
- * Runs what reads a log; of one that does not hold it says why and names the first bad entry. The verdict goes to `say`:
+ * Runs what reads a log, or a proof; of one that does not hold it says why and names the first bad entry. The verdict goes to `say`:
  * to standard error where entries go to standard output. What could not be read gets no verdict.
  *
  * @returns the exit code
@@ -74,6 +80,7 @@ export async function withVerdict(
   terminal: Terminal,
   work: () => Promise<number>,
   say: (text: string) => void = terminal.out,
+  what: 'log' | 'proof' = 'log',
 ): Promise<number> {
   try {
     return await work()
@@ -83,9 +90,15 @@ export async function withVerdict(
       terminal.err(`The log could not be read, so there is no verdict: ${error.message}.\n`)
       return exit.unread
     }
+    if (error.code === 'no-entry') {
+      terminal.err(`Nothing was read: ${error.message}.\n`)
+      return exit.unusable
+    }
     const { first, last } = error.entries ?? {}
-    const where = first === undefined ? '' : first === last ? ` Entry ${first}.` : ` Entries ${first} to ${last}.`
-    say(`The log does NOT hold (${error.code}): ${error.message}.${where}\n`)
+    const which = first === last ? `ntry ${first}` : `ntries ${first} to ${last}`
+    // A hash that is wrong does not make the entry wrong that it is of.
+    const where = first === undefined ? '' : error.code === 'tile-mismatch' ? ` The hash of e${which}.` : ` E${which}.`
+    say(`The ${what} does NOT hold (${error.code}): ${error.message}.${where}\n`)
     return exit.failed
   }
 }

@@ -1,10 +1,7 @@
 import { entryJsonSchema } from '../event-schema.ts'
 import { problems } from '../problems.ts'
+import { metaOf } from './filter.ts'
 import { operations } from './operations.ts'
-
-interface Wire {
-  readonly type: string
-}
 
 /** The contract of the query API, OpenAPI 3.1. */
 export function openApiDocument(): Record<string, unknown> {
@@ -90,19 +87,6 @@ function schemaOf(operation: string, type: string): Record<string, unknown> {
   if (operation === 'entries') return { $ref: '#/components/schemas/Page' }
   if (operation === 'entry') return { $ref: '#/components/schemas/PlacedEntry' }
   return { type: 'object' }
-}
-
-/** Description and form on the wire of a parameter, wherever optional and default stand around it. */
-function metaOf(type: unknown): { description?: string; wire?: Wire; usual?: unknown } {
-  const { meta, def } = type as {
-    meta(): { description?: string; wire?: Wire } | undefined
-    def: { innerType?: unknown; in?: unknown; defaultValue?: unknown }
-  }
-  const own = meta.call(type)
-  const usual = def.defaultValue
-  if (own?.wire) return { ...own, ...(usual === undefined ? {} : { usual }) }
-  const inner = def.innerType ?? def.in
-  return inner === undefined ? {} : { ...metaOf(inner), ...(usual === undefined ? {} : { usual }) }
 }
 
 function withoutDialect({ $schema: _, ...schema }: Record<string, unknown>): Record<string, unknown> {

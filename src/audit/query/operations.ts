@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Scope } from '../credentials.ts'
-import { eventTypes } from '../event-schema.ts'
 import { exportFormats } from '../reading/index.ts'
+import { choice, filterParameters, text, whole } from './filter.ts'
 
 /** Entries on one page: 100 unless told, 1,000 at most, which are half a megabyte. */
 export const pageLimit = { usual: 100, most: 1000 }
@@ -12,54 +12,11 @@ export const mostAtOnce = 4
 /** Exports under way at once: each goes on for as long as somebody takes it. */
 export const mostExports = 2
 
-const whole = (description: string) =>
-  z
-    .string()
-    .regex(/^(0|[1-9]\d{0,14})$/)
-    .transform(Number)
-    .meta({ description, wire: { type: 'integer', minimum: 0 } })
-
-const time = (description: string) =>
-  z
-    .string()
-    .regex(/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?Z)?$/)
-    .transform((text) => Date.parse(text))
-    .refine((at) => Number.isFinite(at))
-    .meta({ description, wire: { type: 'string', examples: ['2026-11-22', '2026-11-22T10:00:00Z'] } })
-
-const word = (description: string) =>
-  z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,252}$/)
-    .meta({ description, wire: { type: 'string' } })
-
-const choice = <const Values extends readonly [string, ...string[]]>(values: Values, description: string) =>
-  z.enum(values).meta({ description, wire: { type: 'string', enum: [...values] } })
-
-const filter = {
-  from: time('Not before this time, UTC.').optional(),
-  to: time('Before this time, UTC.').optional(),
-  type: choice(eventTypes, 'The kind of event.').optional(),
-  provider: word('A network or another provider, as `matrix`; `own` for the messenger’s own users.').optional(),
-  pseudonym: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{22}$/)
-    .meta({
-      description: 'Of an account, a device or a conversation; or the id of an erasure.',
-      wire: { type: 'string' },
-    })
-    .optional(),
-  outcome: word('What became of it: `done`, `refused`, or what the entry says.').optional(),
-}
-
-const log = z
-  .string()
-  .regex(/^[a-z0-9.-]{1,253}\/audit(\/\d{4})?$/)
-  .meta({
-    description: 'The name of the log, as an entry has it. May be left out as long as there is one alone.',
-    wire: { type: 'string', examples: ['chat.example.org/audit', 'chat.example.org/audit/2027'] },
-  })
-  .optional()
+const log = text(
+  /^[a-z0-9.-]{1,253}\/audit(\/\d{4})?$/,
+  'The name of the log, as an entry has it. May be left out as long as there is one alone.',
+  ...['chat.example.org/audit', 'chat.example.org/audit/2027'],
+).optional()
 
 /** What can be asked, as one table: requests are read by it, and the OpenAPI document is made of it. */
 export const operations = {
@@ -71,16 +28,12 @@ export const operations = {
       'A page. `next` is where to go on, and absent at the end; a page may have fewer entries than were asked for.',
     media: ['application/json', 'application/x-ndjson', 'text/csv'],
     parameters: z.strictObject({
-      ...filter,
+      ...filterParameters,
       order: choice(['oldest', 'newest'], 'Which come first. Oldest unless told.').default('oldest'),
-      limit: whole(`Entries on a page: ${pageLimit.usual} unless told, ${pageLimit.most} at most.`)
-        .refine((limit) => limit >= 1 && limit <= pageLimit.most)
-        .default(pageLimit.usual),
-      cursor: z
-        .string()
-        .regex(/^[A-Za-z0-9_-]{1,64}$/)
-        .meta({ description: '`next` of the page before, with the same filter and order.', wire: { type: 'string' } })
-        .optional(),
+      limit: whole(`Entries on a page: ${pageLimit.usual} unless told, ${pageLimit.most} at most.`, {
+        ...{ from: 1, to: pageLimit.most },
+      }).default(pageLimit.usual),
+      cursor: text(/^[A-Za-z0-9_-]{1,64}$/, '`next` of the page before, with the same filter and order.').optional(),
       format: choice(
         ['json', ...exportFormats],
         'json, or lines as in an export; of lines, the header `Link` with `rel="next"` says where to go on.',
@@ -110,7 +63,7 @@ export const operations = {
     answer: 'A line for each entry, with the log’s name and its index. A stream that breaks off is not whole.',
     media: ['application/x-ndjson', 'text/csv'],
     parameters: z.strictObject({
-      ...filter,
+      ...filterParameters,
       format: choice(exportFormats, 'ndjson; ocsf: API Activity (6003) of OCSF 1.8.0; csv.').default('ndjson'),
     }),
   },
@@ -121,9 +74,9 @@ export const operations = {
     answer: 'Figures by span and provider, the oldest first.',
     media: ['application/json'],
     parameters: z.strictObject({
-      from: filter.from,
-      to: filter.to,
-      provider: filter.provider,
+      from: filterParameters.from,
+      to: filterParameters.to,
+      provider: filterParameters.provider,
       by: choice(['hour', 'day'], 'The span, UTC. A day unless told.').default('day'),
     }),
   },
@@ -133,7 +86,7 @@ export const operations = {
     summary: 'Requests of other providers to be interoperable, and their clock of three months (DMA Article 7(5)).',
     answer: 'The requests, the oldest first, with the days each has taken or takes.',
     media: ['application/json'],
-    parameters: z.strictObject({ provider: filter.provider }),
+    parameters: z.strictObject({ provider: filterParameters.provider }),
   },
   schema: {
     path: '/audit/v1/schema',

@@ -274,6 +274,10 @@ describe('the auditors’ API', () => {
       'entries?type=device.linked&type=device.unlinked': [400, 'bad-parameter'],
       'entries?type=refusals': [400, 'bad-parameter'],
       'entries?from=yesterday': [400, 'bad-parameter'],
+      'entries?from=2026-11-31': [400, 'bad-parameter'],
+      'entries?to=2026-02-30T10:00:00Z': [400, 'bad-parameter'],
+      'parity?from=2026-02-28T24:00Z': [400, 'bad-parameter'],
+      'entries?outcome=bla': [400, 'bad-parameter'],
       'entries?limit=1001': [400, 'bad-parameter'],
       'entries?limit=0': [400, 'bad-parameter'],
       'entries?cursor=AAAA': [400, 'bad-cursor'],
@@ -292,6 +296,20 @@ describe('the auditors’ API', () => {
       assert.equal((await api.get(place, api.credential(['log']))).status, scope ? 403 : 200, path)
       assert.equal((await api.get(place)).status, 200, path)
     }
+  })
+
+  test('says what a parameter must be, as its contract does', async () => {
+    await using api = await open()
+    const detail = async (path: string) => ((await (await api.get(path)).json()) as { detail: string }).detail
+    assert.equal(await detail('entries?limit=1001'), 'limit must be a whole number from 1 to 1000.')
+    assert.equal(await detail('entries?outcome=bla'), 'outcome must be one of done, refused, operational, withdrawn.')
+    assert.match(await detail('entries?from=2026-02-30'), /^from must be as 2026-11-22 or 2026-11-22T10:00:00Z/)
+    assert.match(await detail('entries?pseudonym=xx'), /^pseudonym must be of the form \^/)
+    assert.match(await detail('entries/3?log=no'), /^log must be as chat\.example\.org\/audit or /)
+    const paths = openApiDocument().paths as Record<string, { get: { parameters: { name: string; schema: object }[] } }>
+    assert.deepEqual(paths['/audit/v1/entries']!.get.parameters.find(({ name }) => name === 'limit')!.schema, {
+      ...{ type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+    })
   })
 
   test('has every route and parameter in its contract', async () => {

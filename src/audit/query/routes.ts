@@ -23,6 +23,7 @@ import {
 import { allows } from '../scopes.ts'
 import { type Shard, shardsOf } from '../shards.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
+import { formOf } from './filter.ts'
 import { type FoundEntry, find, findOne } from './find.ts'
 import { openApiDocument } from './openapi.ts'
 import { mostAddedUp, mostAtOnce, mostExports, type OperationName, operations, pageLimit } from './operations.ts'
@@ -77,9 +78,10 @@ export function queryRoutes({ database, crypto, verifier, read, credentials }: Q
       const parsed = parameters.safeParse(c.req.query())
       if (!parsed.success) {
         const [issue] = parsed.error.issues
-        return issue?.code === 'unrecognized_keys'
-          ? problem(c, 'unknown-parameter', 'See /audit/v1/openapi.json for those there are.')
-          : problem(c, 'bad-parameter', String(issue?.path[0] ?? ''))
+        if (issue?.code === 'unrecognized_keys')
+          return problem(c, 'unknown-parameter', 'See /audit/v1/openapi.json for those there are.')
+        const name = String(issue?.path[0] ?? '')
+        return problem(c, 'bad-parameter', `${name} must be ${formOf((parameters.shape as object)[name as never])}.`)
       }
       // Of what is streamed nobody would take anything, and its slot would never be free again.
       if (c.req.raw.method === 'HEAD') return c.body(null, 200, { 'cache-control': 'no-store' })

@@ -16,6 +16,9 @@ export type EntryJson = Readonly<Record<string, unknown>>
 /** Members that hold a pseudonym, or tie entries together as one does. A test holds this against the schema of entries. */
 export const subjectMembers = ['account', 'reporter', 'device', 'room', 'erasure', 'mapping', 'request'] as const
 
+/** What can have become of an event. A test holds this against the schema of entries. */
+export const outcomes = ['done', 'refused', 'operational', 'withdrawn'] as const
+
 const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 export function facetsOf(entry: EntryJson): Facets {

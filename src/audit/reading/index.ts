@@ -4,8 +4,9 @@
  */
 
 export { answeredType, type ClockedRequest, clockOf, requestedType } from './clock.ts'
-export { type EntryFilter, type EntryJson, facetsOf, matches, readEntry, subjectMembers } from './facets.ts'
+export { type EntryFilter, type EntryJson, facetsOf, matches, outcomes, readEntry, subjectMembers } from './facets.ts'
 export { type ExportFormat, exportFormats, head, lineOf, mediaTypes } from './lines.ts'
+export { readDay, readMoment } from './moment.ts'
 export { type ParityFigures, type ParitySpan, parityOf, parityType } from './parity.ts'
 export { proofOf, readEntries } from './read.ts'
 export { followYears, partsOf, trustFor } from './years.ts'

@@ -42,6 +42,8 @@ export async function readEntries(
   const { checkpoint } = await openLogAt(crypto, options)
   const first = options.first ?? 0
   const end = Math.min(checkpoint.size, (options.last ?? checkpoint.size - 1) + 1)
+  if (options.first !== undefined && first >= checkpoint.size)
+    throw new LogError('no-entry', `there is no entry ${first}: the log has ${checkpoint.size} entries`)
   const tiles = openTiles(crypto, options.read, checkpoint.size)
   let found = 0
   for (let from = first; from < end; ) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { utf8 } from '../../crypto/index.ts'
 import { entryJsonSchema } from '../event-schema.ts'
-import { facetsOf, matches, readEntry, subjectMembers } from './facets.ts'
+import { facetsOf, matches, outcomes, readEntry, subjectMembers } from './facets.ts'
 import { exportFormats, head, lineOf } from './lines.ts'
 
 const pseudonym = 'AbCdEfGhIjKlMnOpQrStUv'
@@ -132,6 +132,12 @@ describe('what entries are looked for by', () => {
     assert.equal(matches(facetsOf(samples[1]!), { pseudonym: 'b'.repeat(22) }), true)
     assert.equal(matches(facetsOf(samples[1]!), { pseudonym: 'c'.repeat(22) }), false)
     assert.deepEqual(readEntry(utf8('nonsense')), {})
+  })
+
+  test('covers every outcome that the schema of entries has', () => {
+    const { oneOf, anyOf } = entryJsonSchema() as Record<string, { properties: Record<string, { enum?: string[] }> }[]>
+    const said = (oneOf ?? anyOf)!.flatMap(({ properties }) => properties.outcome?.enum ?? [])
+    assert.deepEqual(new Set(['done', 'refused', ...said]), new Set(outcomes))
   })
 
   test('covers every pseudonym that the schema of entries has', () => {
