@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import { facetsOf, subjectMembers } from '../../audit/reading/index.ts'
+import { facetsOf, outcomes, subjectMembers } from '../../audit/reading/index.ts'
 import { Icon } from '../parts/icons.tsx'
 import type { Question } from './answer.ts'
 import type { ProvenEntry } from './log-client.ts'
@@ -92,8 +92,11 @@ function Filter({ session }: { session: Session }) {
           <span>Outcome</span>
           <select value={fields.outcome ?? ''} onChange={set('outcome')}>
             <option value="">All</option>
-            <option value="done">done</option>
-            <option value="refused">refused</option>
+            {outcomes.map((outcome) => (
+              <option key={outcome} value={outcome}>
+                {outcome}
+              </option>
+            ))}
           </select>
         </label>
         <label class="field">

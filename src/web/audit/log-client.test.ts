@@ -5,7 +5,8 @@ import { lineOf } from '../../audit/reading/lines.ts'
 import { buildLog, testSigner } from '../../audit/testing/log.ts'
 import { fromUtf8, utf8 } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
-import { openLogClient } from './log-client.ts'
+import { openLogClient, RefusedError } from './log-client.ts'
+import { problemText } from './words.ts'
 
 const entries = Array.from({ length: 6 }, (_, i) =>
   utf8(
@@ -105,4 +106,30 @@ test('entries of a year before are proven by what the later log says of it, and 
   // The files of the year before were exchanged, by whoever has its key.
   first = buildLog([...entries.slice(1), yearOne[6]!, yearOne[6]!], one)
   await assert.rejects(open().find({}), { code: 'inconsistent' })
+})
+
+test('a key or a credential that cannot be one is said to be that, and the service is not asked', async (t) => {
+  let answer: () => Response = () => assert.fail('asked')
+  t.mock.method(globalThis, 'fetch', async () => answer())
+  const store = { read: () => undefined, write: () => undefined }
+  const good = encodeVerifier(testSigner.verifier)
+  const open = (key: string, credential = 'any') => openLogClient({ key, credential, store, base: 'base' })
+  const last = good.at(-1) === 'A' ? 'B' : 'A'
+  for (const key of ['rubbish', '', `${good.slice(0, -1)}${last}`, good.replace('bridge', 'fridge')]) {
+    assert.throws(() => open(key), { why: 'key' }, key)
+  }
+  assert.match(problemText(new RefusedError('key')), /key cannot be used/)
+  for (const credential of ['silta_auditor_ä', 'two words', '“any”', ''])
+    assert.throws(() => open(good, credential), { why: 'characters' }, credential)
+
+  // What is refused with the same status is told apart.
+  for (const [code, why] of [
+    ['out-of-scope', 'scope'],
+    ['credential-changed', 'changed'],
+  ] as const) {
+    answer = () => Response.json({ code }, { status: 403 })
+    await assert.rejects(open(good).refresh(), { why })
+  }
+  answer = () => new Response('<html>', { status: 403 })
+  await assert.rejects(open(good).refresh(), { why: 'scope' })
 })

@@ -23,8 +23,8 @@ import { equalBytes, utf8 } from '../../crypto/index.ts'
 import { webCrypto } from '../../crypto/web.ts'
 import { checkAnswer, type Question, splitLine } from './answer.ts'
 
-/** Why the service has not answered. */
-export type Refusal = 'credential' | 'scope' | 'busy' | 'offline' | 'fault'
+/** Why the service has not answered, or was not asked. */
+export type Refusal = 'key' | 'characters' | 'credential' | 'changed' | 'scope' | 'busy' | 'offline' | 'fault'
 
 export class RefusedError extends Error {
   override readonly name = 'RefusedError'
@@ -88,11 +88,13 @@ interface ProvenTree {
 
 /**
  * Reads a log and believes nothing of it: signature, consistency with what was kept, and the place of each entry are
- * checked here. @throws LogError when the key is none
+ * checked here. @throws RefusedError when the key is none, or the credential cannot be one
  */
 export function openLogClient(options: { key: string; credential: string; store: CheckpointStore; base: string }) {
   const { credential, store, base } = options
-  const given: NoteVerifier = parseVerifier(webCrypto, options.key.trim())
+  const given = readKey(options.key.trim())
+  // No header can hold others, and fetch would fail as if the service were not there.
+  if (!/^[\x21-\x7e]+$/.test(credential)) throw new RefusedError('characters')
   /** The log that entries go into now: that of the key, or of a later year. */
   let current: VerifiedCheckpoint | undefined
   /** Of each year, as far as it was needed; all follow from the current one. */
@@ -109,6 +111,8 @@ export function openLogClient(options: { key: string; credential: string; store:
       throw new RefusedError('offline')
     })
     if (response.ok || response.status === 404) return response
+    const { code } = (await response.json().catch(() => ({}))) as { code?: string }
+    if (code === 'credential-changed') throw new RefusedError('changed')
     const known: Record<number, Refusal> = { 401: 'credential', 403: 'scope', 429: 'busy' }
     throw new RefusedError(known[response.status] ?? 'fault')
   }
@@ -268,6 +272,15 @@ export function openLogClient(options: { key: string; credential: string; store:
     async schema(): Promise<unknown> {
       return (await ask('v1/schema')).json()
     },
+  }
+}
+
+/** What somebody has mistyped says nothing about the log. @throws RefusedError */
+function readKey(key: string): NoteVerifier {
+  try {
+    return parseVerifier(webCrypto, key)
+  } catch (error) {
+    throw error instanceof LogError ? new RefusedError('key') : error
   }
 }
 

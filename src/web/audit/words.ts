@@ -2,8 +2,13 @@ import { LogError, type LogErrorCode } from '../../audit/log/index.ts'
 import { type Refusal, RefusedError } from './log-client.ts'
 
 const refusals: Record<Refusal, string> = {
+  key: 'This key cannot be used: a character of it is wrong or missing. Copy it as the operator gave it to you (name+hash+key).',
+  characters: 'This credential has characters that none has. Copy it as the operator gave it to you.',
   credential: 'The service does not know this credential, or no longer. Ask the operator for a new one.',
-  scope: 'This credential is not for that: the page needs one of scope log and query.',
+  changed:
+    'This credential is not as it was admitted to the log, and opens nothing any more. Ask the operator for a new one.',
+  scope:
+    'This credential is good, but not for this page, which needs the scopes log and query. Ask the operator for one with both.',
   busy: 'The service answers others at the moment. Nothing is lost; try again.',
   offline: 'The service cannot be reached. What you see stays; try again.',
   fault: 'The service has a fault. Nothing is lost; try again later.',
