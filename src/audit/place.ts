@@ -54,7 +54,9 @@ async function fetchFile(url: URL, path: string, token: string | undefined): Pro
       signal: AbortSignal.timeout(timeoutMs),
     })
     if (response.status === 200) return { bytes: await readBounded(response, path) }
-    await response.body?.cancel()
+    if (response.status === 403 && (await codeOf(response, path)) === 'credential-changed')
+      return failed(false, 'was refused: the credential is not as it was admitted (credential-changed)')
+    if (!response.bodyUsed) await response.body?.cancel()
     if (response.status === 404) return { bytes: undefined }
     const passes = response.status === 429 || response.status >= 500
     return failed(passes, `was answered with status ${response.status}${hints[response.status] ?? ''}`)
@@ -66,6 +68,16 @@ async function fetchFile(url: URL, path: string, token: string | undefined): Pro
     // the network (a redirect, a port that fetch does not take) has no code, and stays as it is.
     const passes = cause === undefined || (code !== undefined && code !== 'ECONNREFUSED')
     return failed(passes, `cannot be fetched (${code ?? cause?.message ?? (error as Error).name})`)
+  }
+}
+
+/** The code of a problem document; undefined of anything else. */
+async function codeOf(response: Response, path: string): Promise<string | undefined> {
+  const text = new TextDecoder().decode(await readBounded(response, path))
+  try {
+    return String((JSON.parse(text) as { code?: unknown }).code)
+  } catch {
+    return undefined
   }
 }
 

@@ -103,9 +103,13 @@ export async function proveAuditEntry(given: ReadingArguments, terminal: Termina
 }
 
 /** `silta audit verify --proof FILE`: one entry, by its proof and the log's key alone. @returns the exit code */
-export async function verifyAuditProof({ proof, key }: ReadingArguments, terminal: Terminal): Promise<number> {
-  if (proof === undefined || key === undefined)
-    throw new Unusable('silta audit verify --proof FILE needs --key KEY|FILE')
+export async function verifyAuditProof(
+  { proof, key, ...more }: ReadingArguments & { readonly earlier?: string | undefined },
+  terminal: Terminal,
+): Promise<number> {
+  const beside = [more.log, more.policy, more.tokenFile, more.earlier].some((each) => each !== undefined)
+  if (proof === undefined || key === undefined || beside)
+    throw new Unusable('silta audit verify --proof FILE needs --key KEY|FILE, and takes nothing else')
   return withVerdict(
     terminal,
     async () => {

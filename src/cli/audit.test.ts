@@ -60,9 +60,10 @@ test('silta audit verify says what is missing on the command line', async () => 
 test('what could not be read gets no verdict, and an exit code of its own', async () => {
   const files = buildLog(testEntries(3))
   let status = 401
+  let refusal: string | undefined
   const server = createServer((request, response) => {
     const bytes = files.get(request.url!.slice(1))
-    response.writeHead(status === 200 && !bytes ? 404 : status).end(status === 200 ? bytes : undefined)
+    response.writeHead(status === 200 && !bytes ? 404 : status).end(status === 200 ? bytes : refusal)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
@@ -75,6 +76,8 @@ test('what could not be read gets no verdict, and an exit code of its own', asyn
   try {
     for (status of [401, 403])
       assert.match(await none(url), new RegExp(`checkpoint was answered with status ${status}: the`))
+    refusal = JSON.stringify({ code: 'credential-changed' })
+    assert.match(await none(url), /not as it was admitted/)
     status = 200
     assert.equal((await verify('--log', url, '--key', key)).code, 0)
     // What the signed checkpoint promises is a matter of the log.
@@ -281,6 +284,8 @@ test('a proof that does not hold says nothing of the log', async () => {
   const proof = join(place, 'p')
   await silta('audit', 'proof', '--index', '3', '--log', place, '--key', key, '--output', proof)
   writeFileSync(proof, readFileSync(proof, 'utf8').replace('index 3', 'index 4'))
+  const surplus = await silta('audit', 'verify', '--proof', proof, '--key', key, '--log', place)
+  assert.deepEqual([surplus.code, /takes nothing else/.test(surplus.err)], [2, true])
   const { code, err } = await silta('audit', 'verify', '--proof', proof, '--key', key)
   assert.equal(code, 1)
   assert.match(err, /^The proof does NOT hold \(bad-proof\)/)
