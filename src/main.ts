@@ -157,6 +157,12 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   metrics.gauge('audit', 'stopped', '1 when nothing is put into the compliance log any more', () =>
     audit.stopped === undefined ? 0 : 1,
   )
+  metrics.gauge(
+    'audit',
+    'changed_auditors',
+    'Auditors whose entry in auditors.json is not as it was admitted',
+    () => audit.changedAuditors,
+  )
   await audit.configured(fieldsOf(config))
   const hub = openHub({
     ...{ database, bus, crypto, mls },

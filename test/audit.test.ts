@@ -202,6 +202,7 @@ test('an auditor verifies over HTTP what the service has done, before and after 
   const auditors = join(home, 'data', 'auditors.json')
   writeFileSync(auditors, readFileSync(auditors, 'utf8').replace('"query"', '"query", "resolve"'))
   await until('the change is found', async () => /REFUSED/.test((await silta('auditor', 'list')).out), 60_000)
+  assert.match((await silta('status')).out, /^Auditors +1 stands/m)
   assert.equal(((await (await ask('entries')).json()) as { code: string }).code, 'credential-changed')
   await silta('auditor', 'revoke', id)
   await assert.rejects(entries())

@@ -71,6 +71,8 @@ export interface ComplianceLog extends Audit {
   readonly routes: Hono
   /** For the operator's own socket. */
   readonly operatorRoutes: Hono
+  /** How many auditors stand in their file otherwise than the log tells: their credentials open nothing. */
+  readonly changedAuditors: number
   /** Why nothing is put into the log any more; undefined while all is well. */
   readonly stopped: SequencerError | undefined
   /** Writes what was counted, takes what waits into the log, and stops. */
@@ -154,6 +156,9 @@ export async function openComplianceLog(options: ComplianceLogOptions): Promise<
     routes: new Hono()
       .route('/', queryRoutes({ database, crypto, verifier: signer.verifier, read, credentials }))
       .route('/', logRoutes({ read, credentials, keys, logs })),
+    get changedAuditors() {
+      return admissions.changed.length
+    },
     get stopped() {
       return sequencer.refused
     },

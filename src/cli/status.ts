@@ -49,11 +49,24 @@ function describeStatus({ health, values }: StatusAnswer, now: number): string {
         ? 'stopped: it does not verify; the log of the service says why'
         : `${plural(read.one('silta_audit_waiting'), 'entry', 'entries')} on the way into it`,
     ],
+    ...auditorLines(read.one('silta_audit_changed_auditors')),
     ['Refused requests', byLabel(read.all('silta_messenger_refusals_total'), 'code')],
     ['Faults', byLabel(read.all(/^silta_(edge|hub|messenger)_faults_total$/), undefined)],
     ['Process', processLine(read, now)],
   )
   return `${headlines[health.status]}\n\n${table(lines)}\n\nCounts are since this process began.`
+}
+
+/** Only when something is wrong: who of them there are is for `silta auditor list`. */
+function auditorLines(changed: number): Line[] {
+  if (changed === 0) return []
+  const who = changed === 1 ? '1 stands' : `${changed} stand`
+  return [
+    [
+      'Auditors',
+      `${who} in auditors.json otherwise than admitted, and can read nothing: silta auditor list names them`,
+    ],
+  ]
 }
 
 type Line = readonly [string, string]

@@ -1,6 +1,7 @@
 import type { Config, FoundSecrets } from '../../config/index.ts'
 import { appserviceUrl } from '../../config/index.ts'
 import { senderLocalpart } from '../../edge/matrix/registration.ts'
+import { checkAuditors } from './auditors.ts'
 import { caller } from './calls.ts'
 import { checkDelivery, deliveryPatienceMs } from './delivery.ts'
 import { type Finding, ok, skipped } from './finding.ts'
@@ -28,6 +29,7 @@ export async function checkSurroundings(
   tellAll(await checkStorage(config, secrets.databaseUrl))
   if (secrets.notMade.length > 0)
     tell(ok('generated keys', `${secrets.notMade.length} will be made by the first start.`))
+  tellAll(await checkAuditors(config))
   tellAll(await checkIssuer(config, send))
   if (!config.matrix) {
     tell(skipped('homeserver', 'none is configured, so this runs without Matrix.'))
