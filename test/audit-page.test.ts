@@ -127,7 +127,7 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
   test('shows entries that it has proven, by filter, and hands out their proofs', async () => {
     const { page, faults, context } = await world.visitor({ acceptDownloads: true })
     await signIn(page)
-    await page.getByText('signed and verified here').waitFor()
+    await page.getByText(/A signed checkpoint over [\d,]+ entr(y|ies), verified here/).waitFor()
     await page.getByText('This browser keeps the checkpoint').waitFor()
     await entries(page).nth(49).waitFor()
     await page.getByLabel('Event').selectOption('refusals.counted')
@@ -155,7 +155,7 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
     // A reload needs nothing typed; another tab does, and a log that goes on is seen to.
     await append([{ type: 'account.endorsed', account: pseudonym(1), time: new Date().toISOString() }])
     await page.reload()
-    await page.getByText(`They continue the ${count}`).waitFor()
+    await page.getByText(`It continues the one over ${count}`).waitFor()
     await page.getByText('account.endorsed', { exact: true }).nth(1).waitFor()
     await page.getByRole('button', { name: 'Close' }).click()
     await page.reload()
@@ -243,7 +243,7 @@ describe('the auditors’ page', { skip: chromiumMissing() }, () => {
     await page.getByText('it was rewritten').waitFor()
     lies.clear()
     await page.reload()
-    await page.getByText('signed and verified here').waitFor()
+    await page.getByText(/A signed checkpoint over [\d,]+ entr(y|ies), verified here/).waitFor()
     await context.close()
   })
 

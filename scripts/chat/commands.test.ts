@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { parseCommand, parseTarget } from './commands.ts'
+import { helpText, parseCommand, parseTarget } from './commands.ts'
 
 describe('a line that was typed', () => {
   const lines: [string, object][] = [
@@ -65,4 +65,9 @@ test('whom a person means', () => {
   const address = 'mimi://a.example/u/AAAAAAAAAAAAAAAAAAAAAA'
   assert.deepEqual(parseTarget(address), { address })
   assert.throws(() => parseTarget('mimi://a.example/u/x'), /not a whole address/)
+})
+
+test('the own address can be asked for', () => {
+  assert.deepEqual(parseCommand('/address'), { name: 'address' })
+  assert.ok(helpText.some((line) => line.includes('/address')))
 })

@@ -18,6 +18,7 @@ export type Command =
         | 'allow'
         | 'approve'
         | 'deny'
+        | 'address'
         | 'help'
         | 'rooms'
         | 'link'
@@ -57,6 +58,7 @@ const usage: readonly [form: string, meaning: string][] = [
   ['/who-may-write anyone|consent|nobody', 'who may write to you first'],
   ['/reach on|off [NETWORK]', 'whether you can be reached over another network (matrix, when none is named)'],
   ['/handle [NAME|none]', 'show, take or give up the handle by which others find you'],
+  ['/address', 'the address of your account, by which the operator finds it when you ask about your data'],
   ['/name TEXT', 'how you are called; seen by those whose conversation you have accepted or begun'],
   ['/devices, /unlink DEVICE', 'the devices of your account; take one out'],
   ['/link, /link-confirm CODE', 'how to link another device; confirm the code that it shows'],
@@ -105,6 +107,7 @@ const plain = [
   'allow',
   'approve',
   'deny',
+  'address',
   'help',
   'rooms',
   'link',

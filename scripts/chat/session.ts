@@ -211,6 +211,7 @@ export async function openSession({ device, storage, name, service, print }: Ses
       const settings = await device.settings()
       print(settings.handle ? `Others find you as ${settings.handle}.` : 'You have no handle.')
     },
+    address: () => print(`Your address is ${device.address}.`),
     async name({ text }) {
       await device.setProfile({ name: text })
       print(`You are called ${text}.`)

@@ -6,7 +6,9 @@ import { exit, type Terminal, Unusable } from './terminal.ts'
 /** `silta audit erase ADDRESS`: asks the running service. @returns the exit code */
 export async function eraseSubject(config: Config, address: string | undefined, terminal: Terminal): Promise<number> {
   if (address === undefined || !address.startsWith('mimi://'))
-    throw new Unusable('silta audit erase needs the address of an account: mimi://DOMAIN/u/…')
+    throw new Unusable(
+      'silta audit erase needs the address of an account: mimi://DOMAIN/u/…, which its owner sees with /address',
+    )
   const answer = await askOperator(join(config.dataDirectory, operatorSocketFile), {
     path: '/audit/erase',
     body: { account: address },

@@ -21,7 +21,7 @@ export async function mapSubject(
   if (step !== 'request' && step !== 'approve') throw new Unusable('silta audit map needs a step: request or approve')
   if (!account?.startsWith('mimi://') || tokenFile === undefined)
     throw new Unusable(
-      `silta audit map ${step} needs the address of an account (mimi://DOMAIN/u/…) and --token-file FILE`,
+      `silta audit map ${step} needs the address of an account (mimi://DOMAIN/u/…, which its owner sees with /address) and --token-file FILE`,
     )
   const answer = await askOperator(join(config.dataDirectory, operatorSocketFile), {
     path: `/audit/map/${step}`,

@@ -26,7 +26,7 @@ function OpenCard({ session }: { session: Session }) {
           </li>
           <li>
             <Icon name="delivered" />
-            <span>Your browser checks every signature and every entry itself.</span>
+            <span>Your browser checks the signed checkpoint, and each entry that it shows by its proof.</span>
           </li>
         </ul>
         <form
@@ -69,8 +69,8 @@ function OpenCard({ session }: { session: Session }) {
         <details class="check">
           <summary>How far can I trust this page?</summary>
           <p>
-            It is served by whom it audits. What it shows, a tool of your own can check: silta audit verify, Tessera’s
-            fsck, or any program for C2SP logs.
+            It is served by whom it audits, and checks no more of the log than it shows. All of it a tool of your own
+            can check: silta audit verify, Tessera’s fsck, or any program for C2SP logs.
           </p>
         </details>
       </section>
@@ -134,9 +134,12 @@ function CheckpointState({ session }: { session: Session }) {
       <Icon name="delivered" />
       <div>
         <p>
-          <strong>{number(size)} entries, signed and verified here.</strong>{' '}
+          <strong>
+            A signed checkpoint over {number(size)} {size === 1 ? 'entry' : 'entries'}, verified here.
+          </strong>{' '}
+          Entries that are shown are checked by their proofs.{' '}
           {earlier
-            ? `They continue the ${number(earlier.size)} that this browser saw on ${moment(earlier.at)}.`
+            ? `It continues the one over ${number(earlier.size)} that this browser saw on ${moment(earlier.at)}.`
             : 'This browser keeps the checkpoint: next time it sees whether anything was rewritten.'}
         </p>
         <p class="hint code">
