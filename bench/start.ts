@@ -16,10 +16,11 @@ export interface Start {
 
 const starts = 5
 const madeAtOnce = 4
+const matrixUsers = 50
 /** After readiness: ghosts' inboxes are read behind it. */
 const settleMs = 20_000
 
-/** How soon a service is ready that has many conversations, each of another person with another Matrix user, all idle. */
+/** How soon a service is ready that has many conversations, each of another person, with fifty Matrix users, all idle. */
 export async function measureStart(options: BenchOptions, progress: (line: string) => void): Promise<Start> {
   const portals = options.quick ? 40 : 1000
   await using stub = await stubHomeserver({ keep: false, keepEvents: 100 })
@@ -35,14 +36,21 @@ export async function measureStart(options: BenchOptions, progress: (line: strin
     return { ready, memory: { resident: memory, heap } }
   }
   const empty = await restarts()
+  // As many as the bridge makes anew in a minute; what counts are portals and ghosts.
+  const users = await Promise.all(
+    Array.from({ length: Math.min(portals, matrixUsers) }, (_, i) => stub.user(`user${i}`)),
+  )
+  const invited = users.map(() => 0)
   let made = 0
   const make = async () => {
     while (made < portals) {
       const number = ++made
-      const user = await stub.user(`user${number}`)
+      const which = number % users.length
+      const user = users[which]!
+      const rooms = ++invited[which]!
       const person = await newPerson(service.url, `person-${number}`)
       await person.device.conversationWith({ network: 'matrix', value: user.user })
-      while (user.joined.length === 0) await sleep(10)
+      while (user.joined.length < rooms) await sleep(10)
       await user.idle()
       await person.close()
       if (number % 100 === 0) progress(`start: ${number} conversations`)
