@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Crypto, toBase64Url, toHex, utf8 } from '../crypto/index.ts'
+import { randomId } from './ids.ts'
 
 /**
  * What a credential is good for: the log itself, checkpoint and tiles, which is all entries; asking it; or taking part when
@@ -47,7 +48,7 @@ export function addAuditor(
   }: { forMs: number; scopes?: readonly Scope[]; now?: number },
 ): { auditor: Auditor; credential: string } {
   const credential = `silta_auditor_${toBase64Url(crypto.randomBytes(32))}`
-  const id = toBase64Url(crypto.randomBytes(6))
+  const id = randomId(crypto, 6)
   const auditor = {
     ...{ id, scopes: granted, credentialHash: hashOf(crypto, credential) },
     ...{ addedAt: now, notAfter: now + forMs },

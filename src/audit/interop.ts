@@ -1,6 +1,7 @@
-import { type Crypto, toBase64Url } from '../crypto/index.ts'
+import type { Crypto } from '../crypto/index.ts'
 import type { Database, Transaction } from '../store/index.ts'
 import type { Event } from './event-schema.ts'
+import { randomId } from './ids.ts'
 
 /**
  * The clock of requests by other providers. A gatekeeper has three months to render operational what a reasonable request
@@ -64,7 +65,7 @@ export function openInterop({ database, crypto, record, clock = Date.now }: Inte
     async received(provider, received) {
       if (!domainForm.test(provider)) return 'bad-provider'
       if (!(received <= clock() && received >= clock() - yearMs)) return 'bad-time'
-      const request = toBase64Url(crypto.randomBytes(16))
+      const request = randomId(crypto, 16)
       const due = threeMonthsFrom(received)
       await database.transaction(async (tx) => {
         await tx.query('insert into audit.interop (id, provider, received, due) values ($1, $2, $3, $4)', [
