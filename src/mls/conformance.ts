@@ -27,9 +27,6 @@ import { nodeMlsProvider } from './provider-node.ts'
 import type { MlsProvider, SuiteName } from './suite.ts'
 import { checkTree } from './tree.ts'
 
-/** A case of a ciphersuite that this project has no implementation of. */
-export class UnsupportedSuite extends Error {}
-
 type Case = Record<string, unknown>
 type Check = (value: Case) => Promise<void>
 
@@ -193,13 +190,13 @@ function providerOf(value: Case): MlsProvider {
   const known = providers.get(id)
   if (known !== undefined) return known
   const name = Object.entries(ciphersuites).find(([, number]) => number === id)?.[0] as SuiteName | undefined
-  if (name === undefined) throw new UnsupportedSuite(`ciphersuite ${id} is not implemented here`)
+  if (name === undefined) throw new Error(`no suite of RFC 9420 has the number ${id}`)
   try {
     const provider = nodeMlsProvider(name)
     providers.set(id, provider)
     return provider
   } catch (cause) {
-    throw new UnsupportedSuite(`ciphersuite ${id} is not implemented here`, { cause })
+    throw new Error(`the cryptography at hand lacks ciphersuite ${id}`, { cause })
   }
 }
 
