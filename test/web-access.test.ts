@@ -24,6 +24,8 @@ interface AxeFinding {
 async function barriers(page: Page): Promise<string[]> {
   // Through the debugger, which the page's policy does not bind.
   await page.evaluate(axeSource)
+  // Colours fade when their scheme changes; what axe sees on the way is on no screen for longer than that.
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().map(({ finished }) => finished)))
   const found = await page.evaluate(async (tags) => {
     const { axe } = globalThis as unknown as { axe: { run(options: object): Promise<{ violations: AxeFinding[] }> } }
     return (await axe.run({ runOnly: { type: 'tag', values: tags } })).violations
