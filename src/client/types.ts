@@ -259,7 +259,7 @@ export interface GuestOptions {
   /** As the host will see it. */
   name?: string
   /** Who invites, as `openInvite` told: a name that looks like it is refused before anything is sent. */
-  hostName?: string
+  hostName?: string | undefined
   /** Somebody was asked to let the guest in. */
   onWaiting?: () => void
   /** Ends the waiting. */
