@@ -51,7 +51,6 @@ export async function measureConversations(
   options: BenchOptions,
   kinds: readonly DatabaseKind[],
   progress: (line: string) => void,
-  between: (() => Promise<void>) | undefined,
 ): Promise<Conversations[]> {
   const cells = kinds.flatMap((database) =>
     ways.flatMap((way) =>
@@ -76,7 +75,6 @@ export async function measureConversations(
     }
     for (let round = 1; round <= options.rounds; round++) {
       for (const cell of chosen) await measureOnce(cell, worlds.get(cell.database)!, options, wants, progress)
-      await between?.()
       progress(`round ${round} of ${options.rounds} is done, load ${loadavg()[0]!.toFixed(1)}`)
     }
     for (const cell of chosen) {

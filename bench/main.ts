@@ -1,57 +1,34 @@
 // npm run bench: how fast the bridge is, how much a message costs, and what it could not be faster than.
-import { cpus } from 'node:os'
-import { nodeMlsProvider } from '../src/mls/provider-node.ts'
-import { findPostgres } from '../test/support/postgres.ts'
-import { measureAudit } from './audit.ts'
-import { measureConversations } from './conversations.ts'
-import { measureFloor } from './floor.ts'
-import { measureMemory } from './memory.ts'
-import { roomCost } from './mls-room.ts'
-import { help, readOptions, wanted } from './options.ts'
-import { measurePeer } from './peer.ts'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { endWithParent } from '../scripts/support/end-with-parent.ts'
+import { help, readOptions } from './options.ts'
 import { type Results, resultLines } from './report.ts'
-import { measureStart } from './start.ts'
-import type { DatabaseKind } from './world.ts'
 
-const options = readOptions(process.argv.slice(2))
+const words = process.argv.slice(2)
+const options = readOptions(words)
 if (options.help) {
   console.log(help)
   process.exit(0)
 }
-const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${line}`)
 
-const kinds = (['pglite', 'postgres'] as const).filter((kind): kind is DatabaseKind => {
-  if (kind !== 'postgres' || findPostgres() !== undefined) return true
-  progress('PostgreSQL is not installed: only the embedded database is measured')
-  return false
+endWithParent()
+// In a process of its own, whose standard output is this one's standard error: whatever a library or a process under it
+// has to say, standard output has the results alone.
+const program = fileURLToPath(new URL('./measure.ts', import.meta.url))
+const child = spawn(process.execPath, [...process.execArgv, program, ...words], {
+  stdio: ['ignore', 2, 2, 'ipc'],
+  // Of a figure that there is none of, NaN stays.
+  serialization: 'advanced',
+  env: { ...process.env, SILTA_PARENT: String(process.pid) },
 })
-const results: Results = {
-  at: new Date().toISOString(),
-  machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, Node ${process.version}`,
-  options: { rounds: options.rounds, messages: options.messages, quick: options.quick },
-}
-if (wanted(options, 'floor')) {
-  progress('floor: the cryptography and the commits of a message')
-  results.floor = await measureFloor(options.quick ? 100 : 500, kinds)
-}
-if (wanted(options, 'mls')) {
-  results.mls = []
-  for (const members of options.quick ? [2, 50] : [2, 50, 250, 1000]) {
-    progress(`mls: a room of ${members}`)
-    results.mls.push(await roomCost(nodeMlsProvider(), members, options.quick ? 20 : 100))
-  }
-}
-const peer = options.peer === undefined ? undefined : measurePeer(options.peer, options.messages, progress)
-const conversations = await measureConversations(options, kinds, progress, peer?.round)
-if (conversations.length > 0) results.conversations = conversations
-if (peer) results.peer = peer.results
-if (options.names.includes('memory')) results.memory = await measureMemory(options, progress)
-if (options.names.includes('start')) results.start = await measureStart(options, progress)
-// What these two need speaks of itself where it is only loaded, or has to be installed.
-if (options.names.includes('synapse'))
-  results.native = await (await import('./native.ts')).measureBesideNative(options, progress)
-if (options.names.includes('guests'))
-  results.guests = await (await import('./guests.ts')).measureGuests(options, progress)
-if (options.names.includes('audit')) results.audit = await measureAudit(options, progress)
+let results: Results | undefined
+child.on('message', (found) => {
+  results = found as Results
+})
+const [code] = await once(child, 'close')
+if (results === undefined) process.exit(code || 1)
 if (options.json) console.log(JSON.stringify(results, undefined, 2))
 else for (const line of resultLines(results)) console.log(line)
+process.exitCode = code ?? 1

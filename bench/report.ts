@@ -1,12 +1,13 @@
 import type { AuditFigures } from './audit.ts'
 import type { MessageCost } from './audit-message.ts'
+import type { Connections } from './connections.ts'
 import type { Conversations } from './conversations.ts'
 import { type Floor, rawLimit } from './floor.ts'
 import type { Guests } from './guests.ts'
 import type { Memory } from './memory.ts'
 import type { RoomCost } from './mls-room.ts'
 import type { BesideNative } from './native.ts'
-import { type PeerRuns, peerLatency, peerName } from './peer.ts'
+import type { BesidePeer, Compared, Measured } from './peer.ts'
 import type { Start } from './start.ts'
 import { median, short } from './statistics.ts'
 
@@ -20,9 +21,10 @@ export interface Results {
   memory?: Memory
   start?: Start
   native?: BesideNative
+  connections?: Connections
   guests?: Guests
   audit?: AuditFigures
-  peer?: PeerRuns
+  peer?: BesidePeer[]
 }
 
 /** The results for people to read, as Markdown. */
@@ -36,9 +38,10 @@ export function resultLines(results: Results): string[] {
     ...(memory ? memoryLines(memory) : []),
     ...(results.start ? startLines(results.start) : []),
     ...(results.native ? nativeLines(results.native) : []),
+    ...(results.connections ? connectionLines(results.connections) : []),
     ...(results.guests ? guestLines(results.guests) : []),
     ...(results.audit ? auditLines(results.audit) : []),
-    ...(results.peer ? peerLines(results.peer, conversations ?? []) : []),
+    ...(results.peer ?? []).flatMap(peerLines),
   ]
 }
 
@@ -131,6 +134,11 @@ function memoryLines({ steps }: Memory): string[] {
   return ['', '## Memory', '', ...table(['messages', 'resident MB', 'heap MB'], rows)]
 }
 
+function connectionLines({ devices, resident, heap }: Connections): string[] {
+  const head = ['idle devices', 'resident KB each', 'heap KB each']
+  return ['', '## Connections', '', ...table(head, [[devices, short(resident / 1000), short(heap / 1000)]])]
+}
+
 function guestLines({ idle, resident, heap, firstMessage, onPage }: Guests): string[] {
   const kilobytes = (bytes: number) => short(bytes / 1000)
   const times = ({ p50, p95, of }: Guests['firstMessage']) => `${short(p50)} / ${short(p95)} (${of})`
@@ -196,37 +204,36 @@ function nativeLines({ rounds, messages, nativeMs, toMatrix, toMessenger }: Besi
   return ['', '## On a real Synapse', '', ...table(head, rows)]
 }
 
-/** Ours on PostgreSQL beside the peer: the ratio is the median of the rounds' ratios. */
-function peerLines({ rounds }: PeerRuns, all: readonly Conversations[]): string[] {
-  const rows = all
-    .filter(({ database }) => database === 'postgres')
-    .map(({ way, rooms, perSecond, rounds: ours, cpuMs, latency }) => {
-      const theirs = rounds.map((round) => round[peerName(way, rooms)])
-      const speeds = theirs.map((one) => one?.per_second ?? Number.NaN)
-      const ratios = (ours ?? []).map((one, round) => one / speeds[round]!).filter(Number.isFinite)
-      const times = latency && rounds.map((round) => round[peerLatency(way)])
-      return [
-        way,
-        rooms,
-        perSecond === undefined ? '' : short(perSecond),
-        short(median(speeds)),
-        ratios.length > 0 ? short(median(ratios)) : '',
-        `${cpuMs === undefined ? '' : short(cpuMs)} / ${short(median(theirs.map((one) => one?.bridge_cpu_ms_per_msg ?? Number.NaN)))}`,
-        times ? `${short(latency.p50)} / ${short(median(times.map((one) => one?.p50_ms ?? Number.NaN)))}` : '',
-        theirs.reduce((sum, one) => sum + (one?.missing ?? 0), 0),
-      ]
-    })
-  const head = [
+function peerLines({ database, figures, load }: BesidePeer): string[] {
+  const both = (all: Compared, what: keyof Omit<Measured, 'missing'>) =>
+    [all.ours, all.peer].map((one) => (one[what].length > 0 ? short(median(one[what])) : '')).join(' / ')
+  const flatOut = figures
+    .filter(({ rooms }) => rooms > 0)
+    .map((one) => [
+      ...[one.way, one.rooms, both(one, 'perSecond'), short(one.ratio)],
+      ...[both(one, 'cpuMs'), both(one, 'databaseCpuMs'), both(one, 'rigCpuMs')],
+      `${one.ours.missing} / ${one.peer.missing}`,
+    ])
+  const paced = figures
+    .filter(({ rooms }) => rooms === 0)
+    .map((one) => [one.way, both(one, 'p50'), both(one, 'p99'), short(one.ratio), both(one, 'cpuMs')])
+  const flatOutHead = [
     'way',
     'rooms',
     'messages/s',
-    'peer',
     'ratio',
-    'CPU ms: ours / peer',
-    'p50 ms: ours / peer',
-    'lost by the peer',
+    'CPU ms/message',
+    'database CPU',
+    'CPU of the rig',
+    'missing',
   ]
-  return ['', '## Beside the reference peer, on PostgreSQL', '', ...table(head, rows)]
+  const title = database === 'postgres' ? 'on PostgreSQL' : 'embedded: PGlite, SQLite'
+  return [
+    ...['', `## Beside the reference peer, ${title}`, '', `Ours / the peer's; load ${load.map(short).join(', ')}.`, ''],
+    ...table(flatOutHead, flatOut),
+    ...['', 'At 20 a second in one room:', ''],
+    ...table(['way', 'p50 ms', 'p99 ms', 'ratio of p50', 'CPU ms/message'], paced),
+  ]
 }
 
 function table(head: readonly (string | number)[], rows: readonly (readonly (string | number)[])[]): string[] {

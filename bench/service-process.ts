@@ -1,4 +1,5 @@
-// The process of service.ts: the whole service, configured by the environment, with a meter.
+// The process of service.ts: the whole service, configured by the environment, with a meter for whoever started it with a
+// channel.
 import { Session } from 'node:inspector/promises'
 import { endWithParent } from '../scripts/support/end-with-parent.ts'
 import { loadConfig } from '../src/config/index.ts'
@@ -8,7 +9,7 @@ import { stagesOf } from './stages.ts'
 
 endWithParent()
 process.on('disconnect', () => process.exit(0))
-const tell = (message: FromMeter) => process.send!(message)
+const tell = (message: FromMeter) => process.send?.(message)
 
 /** What one person may ask in a second is a limit on people; here one person sends for a thousand. */
 const noLimit = 1_000_000

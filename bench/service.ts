@@ -30,21 +30,28 @@ export interface MeasuredService extends AsyncDisposable {
   restart(): Promise<void>
 }
 
-const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
+type Beside = Pick<StubHomeserver, 'url' | 'registration' | 'appservicePort'>
 
-/** `environment`: more of it, for this service. */
-export async function startMeasured(
-  stub: Pick<StubHomeserver, 'url' | 'registration' | 'appservicePort'>,
+const program = fileURLToPath(new URL('./service-process.ts', import.meta.url))
+/** The program with its arguments, for whoever starts it. */
+export const serviceCommand: readonly string[] = [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  '--expose-gc',
+  program,
+]
+
+/** What the service is told: beside which homeserver it runs, where its data is, and no limits that one rig would meet. */
+export function serviceEnvironment(
+  { url, registration, appservicePort }: Beside,
+  folder: string,
   databaseUrl: string | undefined,
-  environment: Readonly<Record<string, string>> = {},
-): Promise<MeasuredService> {
-  const folder = mkdtempSync(join(tmpdir(), 'silta-bench-'))
-  const { registration } = stub
-  const configuration: Record<string, string> = {
+): Record<string, string> {
+  return {
     SILTA_PROVIDER_DOMAIN: 'messenger.example',
     SILTA_DATA_DIRECTORY: folder,
-    SILTA_LISTEN_PORT: String(stub.appservicePort),
-    SILTA_MATRIX_HOMESERVER_URL: stub.url,
+    SILTA_LISTEN_PORT: String(appservicePort),
+    SILTA_MATRIX_HOMESERVER_URL: url,
     SILTA_MATRIX_DOMAIN: registration.domain,
     SILTA_MATRIX_AS_TOKEN: registration.asToken,
     SILTA_MATRIX_HS_TOKEN: registration.hsToken,
@@ -54,15 +61,25 @@ export async function startMeasured(
     SILTA_LOG_LEVEL: process.env.SILTA_TEST_LOG ? 'info' : 'error',
     SILTA_PARENT: String(process.pid),
     ...(databaseUrl === undefined ? {} : { SILTA_DATABASE_URL: databaseUrl }),
-    ...environment,
   }
+}
+
+/** `environment`: more of it, for this service. */
+export async function startMeasured(
+  stub: Beside,
+  databaseUrl: string | undefined,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<MeasuredService> {
+  const folder = mkdtempSync(join(tmpdir(), 'silta-bench-'))
+  const configuration = { ...serviceEnvironment(stub, folder, databaseUrl), ...environment }
   let child: ChildProcess
   let ended: Promise<unknown>
   let first: { url: string; readyMs: number }
   const killWithUs = () => child.kill('SIGKILL')
   process.once('exit', killWithUs)
   const start = async () => {
-    child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--expose-gc', program], {
+    const [node, ...words] = serviceCommand
+    child = spawn(node!, words, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { ...process.env, ...configuration },
     })

@@ -1,11 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readText, textMessage } from '../src/content/index.ts'
 import type { RoomId } from '../src/identity/index.ts'
 import { type MessengerPerson, newPerson } from '../test/support/messenger-person.ts'
 import { startPostgres } from '../test/support/postgres.ts'
 import { type StubHomeserver, type StubUser, stubHomeserver } from '../test/support/stub/index.ts'
+import { cpuOfPostgresMs } from './processes.ts'
 import { type MeasuredService, startMeasured } from './service.ts'
 
 export type DatabaseKind = 'pglite' | 'postgres'
@@ -140,25 +139,4 @@ export async function openWorld(kind: DatabaseKind, count: number, progress: (li
 async function settle(matrix: StubUser): Promise<void> {
   await matrix.idle()
   await sleep(300)
-}
-
-/** Linux counts CPU time in hundredths of a second. */
-const tickMs = 10
-
-/** CPU of PostgreSQL's server and its workers so far, those that have ended included. */
-function cpuOfPostgresMs(folder: string): number {
-  const server = readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8').split('\n')[0]!
-  let ticks = 0
-  for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid)) continue
-    try {
-      // proc(5): after the name come state, parent, …; 11 and 12 are the own times, 13 and 14 those of ended children.
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')
-      const counted = pid === server ? [11, 12, 13, 14] : fields[1] === server ? [11, 12] : []
-      for (const field of counted) ticks += Number(fields[field])
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return ticks * tickMs
 }
