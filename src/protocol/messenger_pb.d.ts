@@ -1099,6 +1099,8 @@ export declare type DevicesWaiting = Message<"silta.messenger.v1.DevicesWaiting"
 export declare const DevicesWaitingSchema: GenMessage<DevicesWaiting>;
 
 /**
+ * HANDLE: a handle of this provider, network empty. FOREIGN: an identifier as people write it on that network.
+ *
  * @generated from message silta.messenger.v1.LookUp
  */
 export declare type LookUp = Message<"silta.messenger.v1.LookUp"> & {
@@ -1146,6 +1148,8 @@ export declare type Found = Message<"silta.messenger.v1.Found"> & {
 export declare const FoundSchema: GenMessage<Found>;
 
 /**
+ * MLSMessage each. They are added to those that the device has; last_resort takes the place of the one before it, empty: that stays.
+ *
  * @generated from message silta.messenger.v1.PublishKeyPackages
  */
 export declare type PublishKeyPackages = Message<"silta.messenger.v1.PublishKeyPackages"> & {
@@ -1741,6 +1745,8 @@ export declare type Deliver = Message<"silta.messenger.v1.Deliver"> & {
   kind: EntryKind;
 
   /**
+   * MLSMessage
+   *
    * @generated from field: bytes message = 4;
    */
   message: Uint8Array;
@@ -1793,6 +1799,8 @@ export declare type WelcomeEvent = Message<"silta.messenger.v1.WelcomeEvent"> & 
   kind: RoomKind;
 
   /**
+   * MLSMessage; the group's tree is in the GroupInfo inside
+   *
    * @generated from field: bytes welcome = 4;
    */
   welcome: Uint8Array;
@@ -1836,6 +1844,8 @@ export declare type WelcomeEvent = Message<"silta.messenger.v1.WelcomeEvent"> & 
 export declare const WelcomeEventSchema: GenMessage<WelcomeEvent>;
 
 /**
+ * A cursor stands for all entries of the room up to it. What a cursor or a Welcome stands for does not come again.
+ *
  * @generated from message silta.messenger.v1.Acknowledge
  */
 export declare type Acknowledge = Message<"silta.messenger.v1.Acknowledge"> & {
