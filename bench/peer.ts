@@ -2,7 +2,7 @@ import { loadavg } from 'node:os'
 import { Client } from 'pg'
 import { startPostgres } from '../test/support/postgres.ts'
 import { type BenchOptions, wanted } from './options.ts'
-import { type Figures, findHarness, type Harness, runPeer } from './peer-harness.ts'
+import { type Figures, type Harness, prepareHarness, runPeer } from './peer-harness.ts'
 import { runOurs } from './peer-ours.ts'
 import { median } from './statistics.ts'
 import type { DatabaseKind, Way } from './world.ts'
@@ -61,7 +61,7 @@ export async function measurePeer(
   kinds: readonly DatabaseKind[],
   progress: (line: string) => void,
 ): Promise<BesidePeer[]> {
-  const harness = findHarness(folder)
+  using harness = prepareHarness(folder)
   const chosen = kinds.filter((kind) => wanted(options, 'peer', kind) || !options.names.includes('peer'))
   // Durable, as it is run; and with the user that the harness' own has.
   const postgres = chosen.includes('postgres')
