@@ -8,9 +8,10 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { connect, joinByInvite, memoryStorage, webSocketPipe } from '../src/client/index.ts'
-import { textMessage } from '../src/content/index.ts'
+import { mediaTypes, singlePart, textMessage } from '../src/content/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import { nodeMlsProvider } from '../src/mls/provider-node.ts'
+import { newPerson } from './support/messenger-person.ts'
 import { type MessengerService, startMessengerService } from './support/messenger-service.ts'
 
 const program = fileURLToPath(new URL('../scripts/chat.ts', import.meta.url))
@@ -226,6 +227,18 @@ describe('npm run chat', () => {
     await ada.sees(/opens nothing any more/)
     assert.equal(await ended, 'revoked')
     await ada.quit()
+  })
+
+  test('a report that cannot be read is passed over, and what comes after it is shown', async () => {
+    const dora = new Terminal('--as', 'dora')
+    await dora.sees(/find you as dora/)
+    await using eve = await newPerson(service.url, 'eve', { reachable: false })
+    const room = await eve.device.conversationWith({ handle: 'dora' })
+    await eve.device.send(room, { body: singlePart(mediaTypes.status, Uint8Array.of(0x41), 0) })
+    await eve.device.send(room, { body: singlePart(mediaTypes.outcome, Uint8Array.of(0x80), 0) })
+    await eve.device.send(room, textMessage({ plain: 'still here' }))
+    await dora.sees(/still here/)
+    await dora.quit()
   })
 
   test('who does not wish to be written to says so, and a mistake is explained in words', async () => {

@@ -1,5 +1,5 @@
 import type { Device, GroupChange, Invite, ReceivedMessage, StorageTx } from '../../src/client/index.ts'
-import { mentionsIn, readOutcome, readStatus, readText } from '../../src/content/index.ts'
+import { ContentError, mentionsIn, readOutcome, readStatus, readText } from '../../src/content/index.ts'
 import { toBase64Url } from '../../src/crypto/index.ts'
 import type { AccountAddress, RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
@@ -39,7 +39,15 @@ export function followNews(device: Device, view: View): News {
     return at === undefined ? '' : ` (${Date.now() - at} ms)`
   }
 
+  /** A report that cannot be read is passed over: a handler that throws would be given the message again and again. */
   const reports = (message: ReceivedMessage): void => {
+    try {
+      tell(message)
+    } catch (error) {
+      if (!(error instanceof ContentError)) throw error
+    }
+  }
+  const tell = (message: ReceivedMessage): void => {
     const number = (id: string) => view.numberOf(message.room, id)
     for (const { messageId, status } of readStatus(message.content) ?? []) {
       const id = toBase64Url(messageId)
