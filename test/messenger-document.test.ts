@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { decodeCbor } from '../src/cbor/index.ts'
+import { openName } from '../src/client/guests/link.ts'
 import { concatBytes, toHex, utf8 } from '../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { defaultHubSettings } from '../src/hub/index.ts'
@@ -72,9 +73,14 @@ const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
 
 test('the vectors are what this code makes and opens', () => {
   const vectors = JSON.parse(readFileSync(vectorsFile, 'utf8')) as MessengerVectors
-  const { link, ephemeral, keys } = vectors
-  assert.deepEqual(vectors, messengerVectors({ payload: link.payload, ephemeral: ephemeral.frame }))
+  const { link, invite, ephemeral, keys } = vectors
+  assert.deepEqual(
+    vectors,
+    messengerVectors({ payload: link.payload, ephemeral: ephemeral.frame, shown: invite.shown.sealed }),
+  )
   assert.equal(toHex(crypto.open(bytes(link.key), bytes(link.payload), bytes(link.rendezvous))), link.fields)
+  const sealedBy = { invite: invite.id, secret: bytes(invite.secret) }
+  assert.equal(openName(crypto, sealedBy, 'host', bytes(invite.shown.sealed)), invite.shown.name)
   const limits = { bytes: 1024, depth: 1, items: 8 }
   const [epoch, leaf, sealed, signature] = decodeCbor(bytes(ephemeral.frame), limits) as [
     number,

@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { encodeCbor } from '../../src/cbor/index.ts'
 import { encodeCode, meetingOf } from '../../src/client/account/link.ts'
+import { encodeLink, fingerprintOf, pinCodeOf, pskOf, sealName } from '../../src/client/guests/link.ts'
 import {
   capabilitiesMessage,
   encodeContent,
@@ -16,7 +17,7 @@ import {
   statusMessage,
   textMessage,
 } from '../../src/content/index.ts'
-import { concatBytes, toHex, utf8 } from '../../src/crypto/index.ts'
+import { concatBytes, fromUtf8, toHex, utf8 } from '../../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../../src/crypto/node.ts'
 import {
   deviceIdOf,
@@ -45,7 +46,7 @@ const pair = (byte: number) => ({ privateKey: seed(byte), publicKey: crypto.publ
 const bodyOf = (draft: { body: unknown }) => (draft.body as SinglePart).content
 
 /** What is made anew each time has a random part: the one that is in the file is given, and opened by the test. */
-export function messengerVectors(sealed: { payload: string; ephemeral: string }) {
+export function messengerVectors(sealed: { payload: string; ephemeral: string; shown: string }) {
   const [provider, account, device] = [pair(1), pair(2), pair(3)]
   const domain = 'provider.example'
   const address = parseAccountAddress(`mimi://${domain}/u/AAECAwQFBgcICQoLDA0ODw`)
@@ -75,6 +76,9 @@ export function messengerVectors(sealed: { payload: string; ephemeral: string })
   const content = encodeContent({ ...textMessage({ plain: 'hello' }), salt, sender: address, room })
   const id = messageId(crypto, { sender: address, room, encoded: content, salt })
   const head = encodeCbor([room, 7, 2])
+  const fingerprint = fingerprintOf(crypto, account.publicKey)
+  const invite = { invite: 'AAECAwQFBgcICQoLDA0ODw', secret, fingerprint, manifest: 1 }
+  const psk = pskOf(crypto, invite.invite, secret)
   const extension = ({ type, data }: { type: number; data: Uint8Array }) => ({ type, data: toHex(data) })
   return {
     keys: {
@@ -132,6 +136,14 @@ export function messengerVectors(sealed: { payload: string; ephemeral: string })
       ),
       payload: sealed.payload,
     },
+    invite: {
+      id: invite.invite,
+      secret: toHex(secret),
+      link: encodeLink(crypto, `https://${domain}`, invite),
+      psk: { id: fromUtf8(psk.id), secret: toHex(psk.secret) },
+      pin: { typed: ' ４７１１', gives: toHex(pinCodeOf(crypto, secret, ' ４７１１')) },
+      shown: { name: 'Ada', sealed: sealed.shown },
+    },
     groupContext: {
       directRoom: extension(roomExtension({ kind: 'direct' })),
       group: extension(
@@ -169,7 +181,7 @@ function plain(fields: object): unknown {
 
 /** A frame as a device makes it, with a random nonce. */
 function sealAnew() {
-  const vectors = messengerVectors({ payload: '', ephemeral: '' })
+  const vectors = messengerVectors({ payload: '', ephemeral: '', shown: '' })
   const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
   const { link, ephemeral } = vectors
   const head = bytes(ephemeral.head)
@@ -178,6 +190,7 @@ function sealAnew() {
   return {
     payload: toHex(crypto.seal(bytes(link.key), bytes(link.fields), bytes(link.rendezvous))),
     ephemeral: toHex(encodeCbor([7, 2, sealed, signature])),
+    shown: toHex(sealName(crypto, { invite: vectors.invite.id, secret: bytes(vectors.invite.secret) }, 'host', 'Ada')),
   }
 }
 
