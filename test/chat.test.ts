@@ -103,6 +103,7 @@ describe('npm run chat', () => {
     await ben.sees(/\[1\] somebody .*: hello \*\*ben\*\*/)
     ben.type('/accept 1')
     await ben.sees(/── 1: /)
+    await ada.sees(/✓✓ \[1\] read/)
     ben.type('/reply 1 hello ada')
     await ada.sees(/\[2\] ben \(answering \[1\]\): hello ada/)
     await ben.sees(/✓✓ \[2\] read/)

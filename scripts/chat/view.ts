@@ -1,4 +1,5 @@
 import type { Device, Storage } from '../../src/client/index.ts'
+import { fromBase64Url } from '../../src/crypto/index.ts'
 import { type AccountAddress, describePosture, providerOf, type RoomId } from '../../src/identity/index.ts'
 import { type Note, notes } from './notes.ts'
 import { openRoomList, type RoomList } from './rooms.ts'
@@ -42,6 +43,8 @@ export async function openView(device: Device, storage: Storage, print: (line: s
   let current: View['current']
   let printing: Promise<unknown> = Promise.resolve()
   const underWay = new Set<Promise<unknown>>()
+  /** Messages of which it was told, when their conversation was opened, that they were read. */
+  const told = new Set<string>()
 
   const indexOf = (id: string) => numbered.findIndex((one) => one.id === id)
   const view: View = {
@@ -76,9 +79,13 @@ export async function openView(device: Device, storage: Storage, print: (line: s
       const known = await device.room(room)
       if (known?.joined) await view.showPosture(room)
       if (known?.standing === 'requested') print('   They are waiting for your answer: /accept, /decline or /block.')
-      for (const note of await storage.transaction((tx) => notes.last(tx, room, HISTORY_SHOWN))) {
-        await view.showMessage(room, note)
-      }
+      const shown = await storage.transaction((tx) => notes.last(tx, room, HISTORY_SHOWN))
+      for (const note of shown) await view.showMessage(room, note)
+      // What came before the conversation was open, or accepted, is read now.
+      const newest = shown.findLast(({ mine }) => !mine)
+      if (!newest || told.has(newest.id) || known?.standing !== 'accepted') return
+      told.add(newest.id)
+      await device.markRead(room, fromBase64Url(newest.id))
     },
     async refresh() {
       if (current) current = { ...current, name: await rooms.nameOf(current.room) }
