@@ -36,6 +36,7 @@ test('every error stands in the paper, in the table that says what to do', () =>
 
 test('the limits in the paper are those of the code', () => {
   const kib = (bytes: number) => (bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`)
+  const days = (ms: number) => ms / 86_400_000
   const gateway = defaultGatewaySettings
   const hub = defaultHubSettings
   const limits = [
@@ -59,7 +60,22 @@ test('the limits in the paper are those of the code', () => {
     ['messages to a stranger', String(hub.requestMessages)],
     ['one-time KeyPackages', String(hub.keyPackages)],
     ['devices', String(hub.devices)],
-    ['retention', `${hub.retentionMs / 86_400_000} days`],
+    ['requests without a device', `${gateway.openRequestsPerSecond} a second, ${gateway.openRequestBurst} at once`],
+    ['newcomers', `${gateway.strangerRequestsPerMinute} a minute`],
+    ['channels', String(gateway.channels)],
+    ['waited at', String(gateway.links)],
+    ['messages in one submission', String(hub.messagesAtOnce)],
+    ['linking payload', kib(hub.linkBytes)],
+    ['identifier', `${gateway.identifierLength} characters`],
+    ['answer of an edge', `${gateway.resolveMs / 1000} seconds`],
+    ['blocked', String(hub.blocks)],
+    ['guest links', `${hub.invites} open`],
+    ["link's time", `${days(hub.inviteMs)} days, ${days(hub.inviteMostMs)} at most`],
+    ['idle time', `${days(hub.guestIdleMs)} days, ${days(hub.guestIdleMostMs)} at most`],
+    ['guests of a link', `${hub.guestsPerInvite}, ${hub.guestEntries} waiting`],
+    ["a guest's requests", `${gateway.guestRequestsPerMinute} a minute`],
+    ['requests about a link', `${gateway.inviteRequestsPerMinute} a minute`],
+    ['retention', `${days(hub.retentionMs)} days`],
   ]
   const rows = paper.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
   for (const [what, value] of limits)
