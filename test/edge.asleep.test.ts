@@ -85,6 +85,28 @@ describe("a Matrix user's device with which nothing happens", () => {
     assert.deepEqual(texts(third.alice), ['hello', 'later'])
   })
 
+  for (const [answer, said] of [
+    ['accept', /accepted/i],
+    ['decline', /does not wish|declined/i],
+  ] as const)
+    it(`hears an answer that was given while the bridge was down: ${answer}`, async () => {
+      const alice = await stub.user(`asking alice${++made}`)
+      const other = await person(world, `asked ${made}`)
+      await other.device.setHandle(`asked${made}`)
+      const bot = `@${stub.registration.botLocalpart}:${stub.domain}`
+      const chat = alice.createRoom([bot])
+      await until('the bot', () => notices(alice).some((one) => /What I understand/.test(one)))
+      await alice.send(chat, `start asked${made}`)
+      await until('the request', async () => (await other.device.rooms()).some(({ kind }) => kind === 'direct'))
+      const { id, other: account } = (await other.device.rooms()).find(({ kind }) => kind === 'direct')!
+      await until('the wait', () => notices(alice).some((one) => /Your request was sent/.test(one)))
+      await asleep(account!)
+      await running.close()
+      await other.device[answer](id)
+      await start()
+      await until('the word of it', () => notices(alice).some((one) => said.test(one)))
+    })
+
   it('is opened at the start when the process died while it was open', async () => {
     const { alice, other, account, matrixRoom } = await conversation()
     await asleep(account)

@@ -128,6 +128,21 @@ describe('a conversation that one of the two does not want', () => {
     assert.ok(!textsSeen().includes('too late'))
   })
 
+  it('tells of a message that was on its way when the Matrix user left', async () => {
+    const ian = await open('ian')
+    cut = true
+    const late = await say(ian.device, ian.room, 'too late')
+    assert.equal(late.refused, undefined)
+    await until('it to wait', async () => (await world.database.query('select 1 from portal_outbox')).length > 0)
+    ben.leave(ian.matrixRoom)
+    await until('the outcome', () => ian.heard.outcomes.length > 0)
+    await until('the end', async () => (await ian.device.room(ian.room))?.otherStanding === 'left')
+    cut = false
+    await running.edge.idle()
+    assert.deepEqual(ian.heard.outcomes, [{ outcome: 'rejected', code: 'ended', messageId: late.messageId }])
+    assert.ok(!textsSeen().includes('too late'))
+  })
+
   it('is declined before anything was written: the invitation is taken back with the reason, and that is all', async () => {
     ben.joins = false
     const carl = await somebody('carl')

@@ -112,7 +112,8 @@ export function followNews(device: Device, view: View): News {
     later(async () => {
       const { blocked, networks } = await device.settings()
       const other = await view.rooms.otherOf(room)
-      const { readers } = await device.posture(room)
+      // Of a conversation that is over there is nothing more to ask.
+      const { readers } = await device.posture(room).catch(() => ({ readers: [] }))
       const known = {
         blocked: other !== undefined && blocked.includes(other),
         unreachableOver: readers.find(({ network }) => !networks.includes(network))?.network,

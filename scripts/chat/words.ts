@@ -33,7 +33,8 @@ const outcomes: Record<Outcome['outcome'], string> = {
   delivered: 'delivered',
 }
 
-export function describeOutcome({ outcome, detail }: Outcome): string {
+export function describeOutcome({ outcome, code, detail }: Outcome): string {
+  if (code === 'ended') return 'did not arrive: the other person had left'
   return detail ? `${outcomes[outcome]}. ${detail}` : outcomes[outcome]
 }
 

@@ -14,6 +14,7 @@ const providerCodes = [
   'account-exists',
   'bad-token',
   'bad-certificate',
+  'wrong-clock',
   'not-in-manifest',
   'old-manifest',
   'bad-commit',

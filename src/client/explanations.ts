@@ -12,6 +12,7 @@ export const explanations = {
   'account-exists': 'There is an account with another key for this login. Use the device that made it.',
   'bad-token': 'The login has run out. Sign in again.',
   'bad-certificate': 'The proof of identity does not hold.',
+  'wrong-clock': 'The clock of this device is wrong. Set its date and time.',
   'not-in-manifest': 'This device is not on the list of devices of its account.',
   'old-manifest': 'The list of devices is not the newest one.',
   'bad-commit': 'The service refused a change of the conversation.',

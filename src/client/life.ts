@@ -171,7 +171,7 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     ready: () => ready.promise,
     async resting() {
       if (!context.online() || !caught || workers.busy()) return false
-      return (await context.storage.transaction(roomsThatWait)).size === 0 && !workers.busy()
+      return (await context.storage.transaction((tx) => roomsThatWait(context, tx))).size === 0 && !workers.busy()
     },
     following: () => following,
     end(error: ClientError) {
@@ -186,6 +186,6 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
 
 /** What was stored and not sent before this log-in: messages, commits, rooms to enter. */
 async function sendWhatWaits(context: Context, workers: Workers): Promise<void> {
-  const waiting = await context.storage.transaction(roomsThatWait)
+  const waiting = await context.storage.transaction((tx) => roomsThatWait(context, tx))
   for (const room of waiting) workers.send(room)
 }

@@ -14,6 +14,7 @@ export type HubErrorCode =
   | 'account-exists'
   | 'bad-token'
   | 'bad-certificate'
+  | 'wrong-clock'
   | 'not-in-manifest'
   | 'old-manifest'
   | 'bad-commit'
@@ -46,6 +47,7 @@ const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
   'account-exists': { message: "the token's subject has another account key", retry: false },
   'bad-token': { message: 'the access token is not valid', retry: false },
   'bad-certificate': { message: 'certificate, endorsement or signature forged or expired', retry: false },
+  'wrong-clock': { message: 'begins in the future: the clock of its maker is wrong', retry: false },
   'not-in-manifest': { message: 'the device is missing from the manifest in force', retry: false },
   'old-manifest': { message: 'a manifest older than, or different from, the one in force', retry: false },
   'bad-commit': { message: 'the public group refuses this handshake', retry: false },

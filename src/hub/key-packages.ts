@@ -12,7 +12,7 @@ import { wake } from './wake-ups.ts'
  * Adds to a device's supply, in the order given; `lastResort` takes the place of the one before it. A KeyPackage that is
  * there already is kept once.
  *
- * Errors: bad-key-package, bad-certificate, too-large, unlinked.
+ * Errors: bad-key-package, bad-certificate, wrong-clock, too-large, unlinked.
  *
  * @returns the one-time KeyPackages that the device has now
  */
@@ -83,15 +83,15 @@ async function check(ctx: HubContext, asker: Asker, bytes: Uint8Array, lastResor
     const view = await readKeyPackage(ctx.mls, bytes)
     const leaf = verifyLeaf(ctx.crypto, ctx.trust, view.identity, view.signatureKey, Math.floor(now / 1000))
     const own = leaf.deviceId === asker.device && leaf.address === asker.account
-    const valid =
-      view.notBefore * 1000 <= now + ctx.settings.clockToleranceMs &&
-      view.notAfter * 1000 > now + ctx.settings.keyPackageMarginMs
-    if (!own || !valid || view.lastResort !== lastResort) throw new HubError('bad-key-package')
+    const over = view.notAfter * 1000 <= now + ctx.settings.keyPackageMarginMs
+    if (view.notBefore * 1000 > now + ctx.settings.clockToleranceMs) throw new HubError('wrong-clock')
+    if (!own || over || view.lastResort !== lastResort) throw new HubError('bad-key-package')
     return { bytes, view, notAfter: endOf(ctx, view) }
   } catch (cause) {
     if (cause instanceof MlsError)
       throw new HubError(cause.code === 'too-large' ? 'too-large' : 'bad-key-package', { cause })
-    if (cause instanceof IdentityError) throw new HubError('bad-certificate', { cause })
+    if (cause instanceof IdentityError)
+      throw new HubError(cause.code === 'not-yet-valid' ? 'wrong-clock' : 'bad-certificate', { cause })
     throw cause
   }
 }

@@ -46,6 +46,11 @@ onBothDialects('a log that was put back from a backup twice', (open) => {
     assert.deepEqual(await waiting(), [second + 2, third])
     await world.hub.acknowledge(bob.deviceId, [{ room, seq: second + 9 }], [])
     assert.deepEqual(await waiting(), [third])
+    // With the room goes what was noted of it.
+    await world.hub.leaveRoom(alice.asker, room)
+    await world.hub.leaveRoom(bob.asker, room)
+    for (const table of ['room', 'lost'])
+      assert.deepEqual(await database.query(`select 1 from hub.${table}`), [], table)
     await database.close()
   })
 

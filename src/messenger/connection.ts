@@ -155,6 +155,7 @@ export function openConnection(
         roomMembers: hub.settings.roomLeaves,
         ephemeralBytes: hub.settings.ephemeralBytes,
       },
+      serverTimeMs: BigInt(ctx.clock()),
     },
   })
   pipe.onFrame(onFrame)

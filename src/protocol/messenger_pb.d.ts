@@ -555,6 +555,13 @@ export declare type Hello = Message<"silta.messenger.v1.Hello"> & {
    * @generated from field: silta.messenger.v1.Limits limits = 6;
    */
   limits?: Limits | undefined;
+
+  /**
+   * the provider's clock, by which documents have to be valid
+   *
+   * @generated from field: uint64 server_time_ms = 960;
+   */
+  serverTimeMs: bigint;
 };
 
 /**
@@ -2843,6 +2850,13 @@ export enum ErrorCode {
    * @generated from enum value: ENDED = 28;
    */
   ENDED = 28,
+
+  /**
+   * what was submitted begins in the future: the clock of its maker is wrong
+   *
+   * @generated from enum value: WRONG_CLOCK = 960;
+   */
+  WRONG_CLOCK = 960,
 
   /**
    * the foreign server on which the identifier lives does not answer now

@@ -1,6 +1,7 @@
 import { toHex } from '../../crypto/index.ts'
 import { encodeCredential } from '../../identity/index.ts'
 import { generateKeyPackage } from '../../mls/index.ts'
+import { requireClock } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { keyPackages } from '../state/records.ts'
@@ -30,6 +31,7 @@ export async function refillKeyPackages(context: Context, available: number): Pr
   )
   const missing = available < settings.keyPackagesLow ? settings.keyPackages - available : 0
   if (missing === 0 && lastResortHolds) return
+  await requireClock(context)
   const identity = credentialOf(context)
   const make = async (lastResort: boolean) => {
     const notAfter = now + settings.keyPackageLifetime

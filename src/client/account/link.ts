@@ -10,6 +10,7 @@ import {
   readEndorsement,
   readManifest,
 } from '../../identity/index.ts'
+import { requireClock } from '../clock.ts'
 import { pause } from '../connection/pause.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
@@ -71,6 +72,7 @@ export async function confirmLink(context: Context, text: string): Promise<Devic
   const { crypto, self } = context
   if (!self.accountPrivateKey) throw new ClientError('not-primary')
   const { secret, deviceKey } = decodeCode(crypto, text)
+  await requireClock(context)
   const device = { deviceKey, kind: 'companion' as const }
   const certificate = certify(context, self, device)
   const manifest = await context.alone('manifest', async () => {

@@ -8,10 +8,18 @@ import {
   manifestHash,
   readManifest,
 } from '../../identity/index.ts'
+import { requireClock } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
-import { accounts, type ManifestRecord, nextManifest, ownManifest, type SelfRecord } from '../state/records.ts'
+import {
+  accounts,
+  type ManifestRecord,
+  type NextManifestRecord,
+  nextManifest,
+  ownManifest,
+  type SelfRecord,
+} from '../state/records.ts'
 import type { StorageTx } from '../types.ts'
 
 type Issuer = Pick<Context, 'crypto' | 'settings' | 'clock'>
@@ -71,6 +79,7 @@ export async function changeDevices(
   certificates: Uint8Array[] = [],
 ): Promise<void> {
   await publishManifest(context)
+  await requireClock(context)
   await context.storage.transaction(async (tx) => {
     const current = await currentManifest(context, tx)
     const next = nextManifestOf(context, context.self, current, change(current.read.devices))
@@ -79,12 +88,13 @@ export async function changeDevices(
   await publishManifest(context)
 }
 
-/** Sends the manifest that is made and not yet known to be published, if there is one. */
-export async function publishManifest(
-  context: Pick<Context, 'storage' | 'connection' | 'crypto' | 'self'>,
-): Promise<void> {
-  const next = await context.storage.transaction((tx) => nextManifest.get(tx))
-  if (!next) return
+type Publisher = Pick<Context, 'storage' | 'connection' | 'crypto' | 'self' | 'settings' | 'clock'>
+
+/** Sends the manifest that is made and not yet known to be published, if there is one. Errors: wrong-clock, … */
+export async function publishManifest(context: Publisher): Promise<void> {
+  const made = await context.storage.transaction((tx) => nextManifest.get(tx))
+  if (!made) return
+  const next = await inTime(context, made)
   const { bytes, certificates } = next
   const value = { manifest: bytes, certificates }
   expect(await context.connection.request({ case: 'putManifest', value }), 'done')
@@ -92,6 +102,19 @@ export async function publishManifest(
     await nextManifest.delete(tx)
     await storeOwnManifest(context, tx, bytes)
   })
+}
+
+/**
+ * A manifest that this device made, and then was away for longer than it holds, is taken by nobody. Somebody may have seen
+ * it all the same: the one in its place comes after it.
+ */
+async function inTime(context: Publisher, made: NextManifestRecord): Promise<NextManifestRecord> {
+  const { devices, notAfter } = readManifest(context.crypto, made.bytes, context.self.accountKey)
+  if (notAfter > seconds(context.clock())) return made
+  await requireClock(context)
+  const next = { ...nextManifestOf(context, context.self, made, devices), certificates: made.certificates }
+  await context.storage.transaction((tx) => nextManifest.put(tx, next))
+  return next
 }
 
 /** A manifest of the own account that came from elsewhere: taken when it is newer. Returns whether this device is in it. */

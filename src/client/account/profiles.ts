@@ -4,7 +4,7 @@ import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { guestProfile } from '../guests/names.ts'
 import { addSubmission } from '../rooms/submissions.ts'
-import { accounts, ownProfile, rooms } from '../state/records.ts'
+import { accounts, ownProfile, type RoomRecord, rooms } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import type { StorageTx } from '../types.ts'
 
@@ -52,12 +52,20 @@ function profileIn(content: MimiContent): Profile | undefined {
   }
 }
 
-/** Puts the profile into the room's queue once both sides have accepted the room: no stranger sees it before. */
+/** Whether the profile is owed and may be said: both sides have accepted the room, since no stranger sees it before. */
+export function isProfileDue(
+  { self }: Pick<Context, 'self'>,
+  { profileOwed, standing, answered, kind }: RoomRecord,
+): boolean {
+  if (!profileOwed || standing !== 'accepted') return false
+  // A guest was invited, and says at once who they are.
+  return answered || kind === 'self' || self.kind === 'guest'
+}
+
+/** Puts the profile into the room's queue when it is due. */
 export async function sendProfileIfOwed(context: Context, work: RoomWork): Promise<void> {
   const { record } = work
-  if (!record?.profileOwed || record.standing !== 'accepted') return
-  // A guest was invited, and says at once who they are.
-  if (!record.answered && record.kind !== 'self' && context.self.kind !== 'guest') return
+  if (!record || !isProfileDue(context, record)) return
   const profile = await ownProfile.get(work.tx)
   work.update({ profileOwed: false })
   // Who accepts writes one even without a name: that is how a stranger who was offline learns of it.

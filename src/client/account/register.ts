@@ -1,9 +1,9 @@
 import { equalBytes } from '../../crypto/index.ts'
 import { parseAccountAddress, providerOf, readEndorsement } from '../../identity/index.ts'
 import { accountProofBytes } from '../../protocol/index.ts'
+import { requireClock, timed } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { ClientError } from '../errors.ts'
-import { defaultSettings } from '../settings.ts'
 import {
   accounts,
   nextManifest,
@@ -19,10 +19,12 @@ import { certify, nextManifestOf, publishManifest } from './manifests.ts'
 /**
  * Makes an account: its key, here and nowhere else, the provider's endorsement of it for the holder of the token, this
  * device's certificate and manifest 1. Can be repeated after any failure: the keys are kept before they are shown.
- * Errors: device-exists, bad-token, account-exists, bad-identity, …
+ * Errors: device-exists, bad-token, account-exists, bad-identity, wrong-clock, …
  */
 export async function register(options: DeviceOptions, accessToken: string): Promise<SelfRecord> {
   const { storage, connection, crypto } = options
+  const issuer = { ...options, ...timed(options) }
+  await requireClock(issuer)
   const keys = await storage.transaction(async (tx) => {
     if (await selfRecord.get(tx)) throw new ClientError('device-exists')
     const made: RegistrationRecord = (await registration.get(tx)) ?? {
@@ -48,11 +50,6 @@ export async function register(options: DeviceOptions, accessToken: string): Pro
   const { provider, providerKey } = await connection.hello()
   const endorsement = readOwnEndorsement(options, account, accountKey, provider, providerKey)
   const kind = endorsement.kind === 'edge' || endorsement.kind === 'guest' ? endorsement.kind : 'primary'
-  const issuer = {
-    crypto,
-    clock: options.clock ?? Date.now,
-    settings: { ...defaultSettings, ...options.settings },
-  }
   const address = endorsement.account
   const { accountPrivateKey, devicePrivateKey } = keys
   const device = { deviceKey, kind } as const
@@ -78,7 +75,7 @@ export async function register(options: DeviceOptions, accessToken: string): Pro
     await nextManifest.put(tx, { ...manifest, certificates: [certificate] })
     await registration.delete(tx)
   })
-  await publishManifest({ storage, connection, crypto, self })
+  await publishManifest({ ...issuer, self })
   return self
 }
 

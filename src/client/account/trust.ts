@@ -13,6 +13,7 @@ import {
   verifySettledLeaf,
 } from '../../identity/index.ts'
 import type { AuthenticateLeaf, LeafClaim } from '../../mls/index.ts'
+import { timeToJudge } from '../clock.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal, type IdentityRefusalCode } from '../errors.ts'
 import { accounts } from '../state/records.ts'
@@ -93,7 +94,7 @@ export async function admitManifest(
     if (manifest.account !== account) throw new IdentityError('address-mismatch', 'a manifest of another account')
     const hash = manifestHash(context.crypto, bytes)
     const verdict = acceptManifest(known?.manifest, { manifest, hash })
-    const now = seconds(context.clock())
+    const now = seconds(timeToJudge(context))
     const tolerance = context.settings.clockTolerance
     if (now > manifest.notAfter + tolerance || now < manifest.notBefore - tolerance)
       throw new IdentityError('expired', 'a manifest that is not valid now')

@@ -1,4 +1,5 @@
 import { type RoomId, readEndorsement } from '../../identity/index.ts'
+import { requireClock } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
@@ -18,6 +19,7 @@ export async function keepUp(
 ): Promise<RoomId[] | undefined> {
   const own = await context.storage.transaction((tx) => currentManifest(context, tx))
   if (authenticated.manifestNumber > own.number && !(await refreshManifest(context))) return undefined
+  await requireClock(context)
   await renewManifest(context)
   const renewed = [...(await renewEndorsement(context)), ...(await renewCertificates(context))]
   await refillKeyPackages(context, authenticated.keyPackages)

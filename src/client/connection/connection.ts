@@ -3,7 +3,7 @@ import { asClientError, ClientError } from '../errors.ts'
 import { createChannels } from './channels.ts'
 import { backOff, pause } from './pause.ts'
 import { type Connection, type ConnectionSettings, connectionDefaults, type Link } from './types.ts'
-import { type Answer, decodeFrame, encodeFrame, ProviderRefusal } from './wire.ts'
+import { type Answer, decodeFrame, encodeFrame, expect, ProviderRefusal } from './wire.ts'
 
 interface Waiting {
   resolve(answer: Answer): void
@@ -22,6 +22,12 @@ export function connect(pipeFactory: () => Promise<FramePipe>, options: Partial<
   let link: Link | undefined
   const waiters = new Set<(link: Link) => void>()
   const channels = createChannels(settings, ended.signal)
+  /** How far the provider's clock is ahead of this process's own count of time, which nobody sets. */
+  let ahead: number | undefined
+  const heardTime = (milliseconds: number) => {
+    if (milliseconds > 0) ahead = milliseconds - performance.now()
+    return milliseconds
+  }
 
   const linkWithin = (milliseconds: number): Promise<Link> => {
     if (link) return Promise.resolve(link)
@@ -46,6 +52,7 @@ export function connect(pipeFactory: () => Promise<FramePipe>, options: Partial<
 
   const up = (next: Link) => {
     link = next
+    heardTime(Number(next.hello.serverTimeMs))
     for (const arrived of [...waiters]) arrived(next)
     channels.linkUp(next)
     for (const listener of linkListeners) listener(true)
@@ -66,7 +73,7 @@ export function connect(pipeFactory: () => Promise<FramePipe>, options: Partial<
     while (!ended.signal.aborted) {
       let lasted = 0
       try {
-        lasted = await holdLink(pipeFactory, settings, ended.signal, { up, event })
+        lasted = await holdLink(pipeFactory, settings, ended.signal, { up, event, heardTime })
       } catch {
         // Nobody asked for this link by itself: what waits for one hears of it when its own time is up.
       }
@@ -81,12 +88,15 @@ export function connect(pipeFactory: () => Promise<FramePipe>, options: Partial<
     ended.abort()
     await running
   }
+  const request: Connection['request'] = async (request) => {
+    const link = await linkWithin(settings.requestTimeout)
+    return link.send(0, typeof request === 'function' ? request(link.hello) : request, settings.requestTimeout)
+  }
   return {
     hello: async () => (await linkWithin(settings.requestTimeout)).hello,
-    async request(request) {
-      const link = await linkWithin(settings.requestTimeout)
-      return link.send(0, typeof request === 'function' ? request(link.hello) : request, settings.requestTimeout)
-    },
+    request,
+    providerTime: () => (ahead === undefined ? undefined : ahead + performance.now()),
+    askTime: async () => heardTime(Number(expect(await request({ case: 'ping', value: {} }), 'pong').serverTimeMs)),
     channel: (options) => channels.add(options),
     onEvent(listener) {
       eventListeners.add(listener)
@@ -106,7 +116,7 @@ async function holdLink(
   pipeFactory: () => Promise<FramePipe>,
   settings: ConnectionSettings,
   signal: AbortSignal,
-  listener: { up(link: Link): void; event(channel: number, body: Answer): void },
+  listener: { up(link: Link): void; event(channel: number, body: Answer): void; heardTime(milliseconds: number): void },
 ): Promise<number> {
   const opening = pipeFactory()
   const pipe = await Promise.race([opening, pause(settings.connectTimeout, signal)])
@@ -119,7 +129,7 @@ async function holdLink(
     let nextId = 1n
     let since = 0
     let broken = false
-    let lastHeard = Date.now()
+    let lastHeard = performance.now()
     const end = () => {
       broken = true
       clearTimeout(greeting)
@@ -127,7 +137,7 @@ async function holdLink(
       signal.removeEventListener('abort', stop)
       for (const { reject } of waiting.values()) reject(new ClientError('disconnected', 'the link broke'))
       waiting.clear()
-      if (since) resolve(Date.now() - since)
+      if (since) resolve(performance.now() - since)
       else reject(new ClientError('disconnected', 'the link broke before its greeting'))
     }
     const giveUp = (code: number, reason: string) => {
@@ -157,15 +167,18 @@ async function holdLink(
       })
     const greeting = setTimeout(() => giveUp(4000, 'no greeting'), settings.connectTimeout)
     const ping = setInterval(() => {
-      if (!since || Date.now() - lastHeard < settings.pingInterval) return
-      send(0, { case: 'ping', value: {} }, settings.pingTimeout).catch((error: unknown) => {
-        if (asClientError(error, 'timeout').code === 'timeout') giveUp(4001, 'no answer to ping')
-      })
+      if (!since || performance.now() - lastHeard < settings.pingInterval) return
+      send(0, { case: 'ping', value: {} }, settings.pingTimeout).then(
+        (pong) => pong.case === 'pong' && listener.heardTime(Number(pong.value.serverTimeMs)),
+        (error: unknown) => {
+          if (asClientError(error, 'timeout').code === 'timeout') giveUp(4001, 'no answer to ping')
+        },
+      )
     }, settings.pingInterval)
     signal.addEventListener('abort', stop)
     pipe.onClose(end)
     pipe.onFrame((bytes) => {
-      lastHeard = Date.now()
+      lastHeard = performance.now()
       try {
         const frame = decodeFrame(bytes, settings.frameBytes)
         const body = frame.body
@@ -173,7 +186,7 @@ async function holdLink(
         if (body.case === 'hello' && !since) {
           clearTimeout(greeting)
           if (body.value.version !== 1) return giveUp(4002, 'unknown version')
-          since = Date.now()
+          since = performance.now()
           listener.up({ hello: body.value, send })
         } else if (frame.id === 0n) listener.event(frame.channel, body)
         else if (body.case === 'error') waiting.get(frame.id)?.reject(new ProviderRefusal(body.value))

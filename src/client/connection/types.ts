@@ -84,6 +84,10 @@ export interface Connection extends AsyncDisposable {
   channel(options: ChannelOptions): Channel
   /** Events on channel 0. Returns a function that takes the listener away. */
   onEvent(listener: (event: Answer) => void): () => void
+  /** The provider's clock now, in milliseconds, by what it said last; undefined before it has said anything. */
+  providerTime(): number | undefined
+  /** The same, asked for. Errors: disconnected, timeout, closed. */
+  askTime(): Promise<number>
   /** Each time a link is up (with its Hello), and each time it is lost. */
   onLink(listener: (up: boolean) => void): () => void
   close(): Promise<void>

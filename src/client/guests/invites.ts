@@ -1,5 +1,6 @@
 import type { AccountAddress } from '../../identity/index.ts'
 import { currentManifest } from '../account/manifests.ts'
+import { requireClock } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { parseAddress, parseRoom } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
@@ -22,6 +23,7 @@ export function inviteCalls(context: Context, workers: Workers): InviteCalls {
   const create = async (choices: InviteChoices, replaces = ''): Promise<Invite> => {
     const { crypto, self, settings } = context
     if (self.kind === 'guest' || self.kind === 'edge') throw new ClientError('not-allowed')
+    await requireClock(context)
     const invite = newInviteId(crypto)
     const secret = newInviteSecret(crypto)
     const { pin, approval = false, singleUse = true, label, name } = choices

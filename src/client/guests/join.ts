@@ -4,6 +4,7 @@ import { createCommit, createGroup } from '../../mls/index.ts'
 import { type InviteEntry, inviteProofBytes } from '../../protocol/index.ts'
 import { certify, nextManifestOf, storeOwnManifest } from '../account/manifests.ts'
 import { sendProfileIfOwed } from '../account/profiles.ts'
+import { requireClock, timed } from '../clock.ts'
 import { pause } from '../connection/pause.ts'
 import type { Connection } from '../connection/types.ts'
 import { expect } from '../connection/wire.ts'
@@ -78,12 +79,13 @@ export async function prepareToJoin(
  * record.
  *
  * Errors: device-exists, bad-link, not-found (unknown, used, expired, revoked, turned away), wrong-pin, wrong-host (another
- * account key than the link's), misleading-name, old-manifest, not-in-manifest, bad-identity, no-key-packages, rate-limited.
+ * account key than the link's), misleading-name, old-manifest, not-in-manifest, bad-identity, no-key-packages, wrong-clock, rate-limited.
  */
 export async function join(options: DeviceOptions & GuestOptions): Promise<SelfRecord> {
   const { storage, crypto } = options
   const link = decodeLink(crypto, options.link)
   const { provider } = await options.connection.hello()
+  await requireClock(timed(options))
   requireHonestName(options.name, provider, [options.hostName])
   const entry = await storage.transaction(async (tx) => {
     if (await selfRecord.get(tx)) throw new ClientError('device-exists')

@@ -12,6 +12,7 @@ import {
 import { credentialOf } from '../account/key-packages.ts'
 import { currentManifest } from '../account/manifests.ts'
 import { admission } from '../account/trust.ts'
+import { timeToJudge } from '../clock.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { type PendingCommitRecord, pendingCommits } from '../state/records.ts'
@@ -44,7 +45,7 @@ export async function commitIfDue(context: Context, work: RoomWork): Promise<Pen
     .map((leaf) => (leaf.index === index ? { ...leaf, identity } : leaf))
   const proposedManifests = (work.record?.proposals ?? []).flatMap(({ manifests }) => manifests)
   const remaining = roster.leaves.filter((leaf) => !gone.has(leaf.index))
-  const at = seconds(context.clock())
+  const at = seconds(timeToJudge(context))
   const manifests = newestOf(context, roster.manifests, remaining, [own.bytes, ...proposedManifests])
   const admitted = admission(context, work.tx, at, true)
   const next = rosterAfter(context, roster, { after, added: [], external: false, manifests, at }, admitted)

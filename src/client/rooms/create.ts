@@ -3,6 +3,7 @@ import {
   type AccountAddress,
   emptyRoster,
   encodeRoster,
+  IdentityError,
   newRoomId,
   type RoomId,
   type RoomState,
@@ -28,6 +29,7 @@ import type { ClaimedKeyPackages } from '../../protocol/index.ts'
 import { credentialOf, signatureKeys } from '../account/key-packages.ts'
 import { currentManifest } from '../account/manifests.ts'
 import { admission, admitManifest, refusalOf } from '../account/trust.ts'
+import { clockFault, timeToJudge } from '../clock.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
@@ -43,7 +45,7 @@ import { rosterAfter, statedIn } from './roster.ts'
  * Claims a KeyPackage of every device of an account. Nothing that the provider hands out is believed: the endorsement
  * must be of this account and its known key, the manifest signed by that key and no older than any seen before, and every
  * KeyPackage of a device that it lists. Errors: no-key-packages, consent-required, …; key-changed, old-manifest,
- * manifest-changed, not-in-manifest, bad-identity.
+ * manifest-changed, not-in-manifest, bad-identity, wrong-clock.
  */
 export async function claim(context: Context, address: AccountAddress): Promise<Invitation> {
   const request = { case: 'claimKeyPackages', value: { account: address } } as const
@@ -60,7 +62,7 @@ export async function admitClaim(
   address: AccountAddress,
   claimed: Pick<ClaimedKeyPackages, 'manifest' | 'endorsement' | 'keyPackages'>,
 ): Promise<Invitation> {
-  const now = seconds(context.clock())
+  const now = seconds(timeToJudge(context))
   try {
     const provider = context.trust.providerKeys(context.self.provider)
     const endorsement = readEndorsement(context.crypto, claimed.endorsement, provider)
@@ -75,7 +77,8 @@ export async function admitClaim(
         throw new IdentityRefusal('bad-identity', address)
       const listed = manifest.devices.some(({ deviceKey }) => equalBytes(deviceKey, leaf.deviceKey))
       if (!listed) throw new IdentityRefusal('not-in-manifest', address)
-      if (view.notAfter < now || devices.has(leaf.deviceId)) throw new IdentityRefusal('bad-identity', address)
+      if (view.notAfter < now) throw new IdentityError('expired', 'a KeyPackage that is over')
+      if (devices.has(leaf.deviceId)) throw new IdentityRefusal('bad-identity', address)
       devices.add(leaf.deviceId)
       keyPackages.push({ bytes, claim: { identity: view.identity, signatureKey: view.signatureKey } })
     }
@@ -83,7 +86,7 @@ export async function admitClaim(
     if (!known) await accounts.put(tx, address, { accountKey: endorsement.accountKey })
     return { address, manifest: claimed.manifest, keyPackages }
   } catch (error) {
-    throw refusalOf(error, address)
+    throw clockFault(context, refusalOf(error, address))
   }
 }
 
@@ -105,7 +108,7 @@ export async function prepareRoom(
   const ofTwo = kind === 'direct' || kind === 'guest'
   const other = ofTwo ? invitations.find(({ address }) => address !== context.self.address)?.address : undefined
   const identity = credentialOf(context)
-  await inRoom(context, room, async (work) => {
+  const prepared = inRoom(context, room, async (work) => {
     const group = await createGroup(context.mls, {
       groupId: groupIdFor(room),
       identity,
@@ -116,7 +119,7 @@ export async function prepareRoom(
         roomExtension(state),
       ],
     })
-    const at = seconds(context.clock())
+    const at = seconds(timeToJudge(context))
     const admitted = admission(context, work.tx, at, true)
     const own = await currentManifest(context, work.tx)
     const others = invitations.filter(({ address }) => address !== context.self.address)
@@ -164,5 +167,6 @@ export async function prepareRoom(
     })
     await within?.(work.tx, room)
   })
+  await prepared.catch((error: unknown) => Promise.reject(clockFault(context, error)))
   return room
 }

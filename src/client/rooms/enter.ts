@@ -32,6 +32,7 @@ import {
   noteManifests,
   requireNoneBroughtBack,
 } from '../account/trust.ts'
+import { timeToJudge } from '../clock.ts'
 import { kindOf, parseAddress, standingOf } from '../connection/wire-values.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError, IdentityRefusal } from '../errors.ts'
@@ -132,7 +133,7 @@ export async function prepareEntry(
   const own = await currentManifest(context, work.tx)
   const inForce = manifests.get(context.self.address)
   const listed = inForce?.inForce?.manifest.devices.some((each) => equalBytes(each.deviceKey, context.self.deviceKey))
-  const now = seconds(context.clock())
+  const now = seconds(timeToJudge(context))
   const carry = !listed || (inForce?.inForce?.manifest.notAfter ?? 0) <= now
   if (carry && acceptManifest(inForce, { manifest: own.read, hash: own.hash }) === 'same' && !listed)
     throw new IdentityRefusal('not-in-manifest', context.self.address)

@@ -9,6 +9,7 @@ import {
   withRoom,
 } from '../../mls/index.ts'
 import { admission } from '../account/trust.ts'
+import { timeToJudge } from '../clock.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { type MemberLeaf, type PendingCommitRecord, pendingCommits } from '../state/records.ts'
@@ -37,7 +38,7 @@ export async function commitChange(
   const wanted = changed(room, intent)
   if (invited.length + removed.length === 0 && sameRoom(room, wanted)) return undefined
 
-  const at = seconds(context.clock())
+  const at = seconds(timeToJudge(context))
   const admitted = admission(context, work.tx, at, true)
   const group = await work.group()
   const added = invited.flatMap(({ keyPackages }) => keyPackages.map(({ claim }) => ({ ...claim, index: 0 })))

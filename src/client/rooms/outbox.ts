@@ -4,6 +4,7 @@ import { sendContactsIfOwed } from '../account/companions.ts'
 import { sendProfileIfOwed } from '../account/profiles.ts'
 import { identityRefusalIn } from '../account/trust.ts'
 import { refreshManifest } from '../account/upkeep.ts'
+import { clockFault } from '../clock.ts'
 import { backOff } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { wireKind } from '../connection/wire-values.ts'
@@ -19,7 +20,7 @@ import { commitChange } from './group-commit.ts'
 import { sendReceiptsIfOwed } from './receipts.ts'
 import { adoptPending } from './receive.ts'
 import { messagesAtOnce, sendMessages, type Waiting, waitingMessages } from './send-messages.ts'
-import { refuseSubmission } from './submissions.ts'
+import { refuseAll, refuseSubmission } from './submissions.ts'
 
 /** What a room has to send next; nothing leaves that is not durable. */
 type Next =
@@ -74,7 +75,7 @@ export async function sendAll(context: Context, room: RoomId, waits: Waits): Pro
       if (outcome !== 'done') found = undefined
     } catch (error) {
       found = undefined
-      outcome = { again: asClientError(error, 'storage') }
+      outcome = { again: asClientError(clockFault(context, error), 'storage') }
     }
     if (outcome === 'done' || outcome === 'one by one') {
       single = outcome === 'one by one'
@@ -139,9 +140,11 @@ async function nextOf(context: Context, work: RoomWork, most: number): Promise<N
   return batch.length === 0 ? { what: 'nothing' } : { what: 'messages', batch }
 }
 
-/** A room of which this device is no part: nobody waits for a change of it. */
-function ended(context: Context, work: RoomWork): Next {
+/** A room of which this device is no part: nobody waits for a change of it, and once it is over for no message either. */
+async function ended(context: Context, work: RoomWork): Promise<Next> {
   context.changes.end(new ClientError('not-joined'), work.id)
+  const { standing } = work.record ?? {}
+  if (standing === 'left' || standing === 'declined') await refuseAll(context, work, new ClientError('ended'))
   return { what: 'nothing' }
 }
 
@@ -158,7 +161,11 @@ async function nextChange(context: Context, work: RoomWork): Promise<PendingComm
       }
       context.changes.settled(work.id)
     } catch (error) {
-      const told = identityRefusalIn(error) ?? (error instanceof MlsError ? asClientError(error, 'bad-commit') : error)
+      const late = clockFault(context, error)
+      const told =
+        late !== error
+          ? late
+          : (identityRefusalIn(error) ?? (error instanceof MlsError ? asClientError(error, 'bad-commit') : error))
       if (!(told instanceof ClientError) || !isAboutIt(context, told)) throw error
       context.changes.settled(work.id, told)
     }
@@ -175,7 +182,8 @@ async function attemptNext(
     if (next.what === 'enter') return await enter(context, room)
     if (next.what === 'commit') return await sendCommit(context, room, next.pending)
     return (await sendMessages(context, room, next.batch, afterwards)) ? 'done' : 'wait for log'
-  } catch (error) {
+  } catch (failure) {
+    const error = clockFault(context, failure)
     if (!isAboutIt(context, error)) return { again: asClientError(error, 'handler') }
     if (error instanceof ClientError && error.retry) return afterFailure(context, room, next, error)
     return afterFailure(context, room, next, identityRefusalIn(error) ?? asClientError(error, 'bad-commit'))
@@ -266,6 +274,12 @@ async function afterFailure(
     return overtaken ? { again: error } : 'wait for log'
   }
   if (error.retry) return { again: error }
+  const entering = next.what === 'enter' || (next.what === 'commit' && next.pending.kind === 'join')
+  if (error.code === 'wrong-clock' && entering) {
+    // Made anew until somebody has set the clock.
+    await inRoom(context, room, ({ tx }) => pendingCommits.delete(tx, room))
+    return { again: error }
+  }
   if (next.what !== 'messages' && stale.has(error.code) && (await learnNewerManifest(context))) {
     // Made with a manifest that has been overtaken: made again with the newest.
     if (next.what === 'commit') await inRoom(context, room, ({ tx }) => pendingCommits.delete(tx, room))

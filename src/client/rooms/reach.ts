@@ -1,5 +1,6 @@
 import type { AccountAddress, GroupRoom, RoomId } from '../../identity/index.ts'
 import { RoomStanding } from '../../protocol/index.ts'
+import { clockFault } from '../clock.ts'
 import { pause } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { kindOf, parseRoom, standingOf } from '../connection/wire-values.ts'
@@ -78,7 +79,7 @@ async function submitRoom(context: Context, workers: Workers, room: RoomId): Pro
       await rooms.delete(tx, room)
       return record
     })
-    if (error.code !== 'direct-room-exists' || !wanted) throw error
+    if (error.code !== 'direct-room-exists' || !wanted) throw clockFault(context, error)
     const existing = parseRoom(error.room)
     await reach(context, workers, existing, wanted)
     return existing

@@ -24,14 +24,7 @@ import { ClientError, IdentityRefusal } from '../errors.ts'
 import { requireGuestCommit } from '../guests/admit.ts'
 import { isForGuests } from '../guests/content.ts'
 import { invitesIn, storeInvites } from '../guests/share.ts'
-import {
-  type MemberLeaf,
-  type PendingCommitRecord,
-  pendingCommits,
-  type RosterRecord,
-  submissionPrefix,
-  submissions,
-} from '../state/records.ts'
+import { type MemberLeaf, type PendingCommitRecord, pendingCommits, type RosterRecord } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import type { LogPosition } from '../types.ts'
 import { tellPosture, tellRoom } from './announce.ts'
@@ -39,7 +32,7 @@ import { noteCapabilities } from './capabilities.ts'
 import { accountsIn, groupEpoch, tellGroup } from './group-state.ts'
 import { noteReceipts } from './receipts.ts'
 import { rosterAfter } from './roster.ts'
-import { firstSubmission, refuseSubmission, settleSubmission } from './submissions.ts'
+import { firstSubmission, refuseAll, settleSubmission } from './submissions.ts'
 
 /**
  * Takes one entry of a room's log. What comes again is recognised by the cursor and passed over, so each entry has its
@@ -291,9 +284,8 @@ async function leaveGroup(context: Context, work: RoomWork): Promise<void> {
 }
 
 /** What waits to be sent is not kept for a day on which somebody adds this account again. */
-async function leftOut(context: Context, work: RoomWork): Promise<void> {
-  for (const { key, value } of await submissions.list(work.tx, submissionPrefix(work.id)))
-    await refuseSubmission(context, work, key, value, new ClientError('not-joined'))
+function leftOut(context: Context, work: RoomWork): Promise<void> {
+  return refuseAll(context, work, new ClientError('not-joined'))
 }
 
 /** Our own commit came back in its place: the state that was kept with it is the room's now. */

@@ -66,10 +66,12 @@ export function roomCalls(context: Context, workers: Workers): RoomCalls {
     async decline(room) {
       expect(await context.request({ case: 'answerRoom', value: { room, accept: false } }), 'done')
       await stand(room, 'declined')
+      workers.send(room)
     },
     async leave(room) {
       expect(await context.request({ case: 'leaveRoom', value: { room } }), 'done')
       await stand(room, 'left')
+      workers.send(room)
     },
 
     async send(room, content, { key, within } = {}) {

@@ -111,3 +111,9 @@ export async function refuseSubmission(
   await context.events.run('refused', { room: work.id, messageId, error }, work.tx)
   work.afterwards(() => context.sends.refused(messageId, error))
 }
+
+/** The same for all that waits in the room. */
+export async function refuseAll(context: Context, work: RoomWork, error: ClientError): Promise<void> {
+  for (const { key, value } of await submissions.list(work.tx, submissionPrefix(work.id)))
+    await refuseSubmission(context, work, key, value, error)
+}

@@ -93,6 +93,8 @@ export function openPortals(options: PortalsOptions): Portals {
     log.warn({ code }, 'a portal could not go on and is tried again')
   }
   let started = false
+  let expiring: ReturnType<typeof setInterval> | undefined
+  const expireLate = () => context.late.expire(database, settings.lateKeyMs)
   const outbox = outboxTable(sealer, clock)
   const context: PortalContext = {
     ...options,
@@ -113,7 +115,7 @@ export function openPortals(options: PortalsOptions): Portals {
       passSignals(context, user)
       // A device that comes later was another process', which may have left things in the middle.
       if (started)
-        void unfinished(database, user.account)
+        void unfinished(database, { account: user.account })
           .then((ids) => ids.forEach(runner.wake))
           .catch(faulty)
     },
@@ -133,15 +135,19 @@ export function openPortals(options: PortalsOptions): Portals {
     },
     async start() {
       started = true
-      await context.late.expire(database, settings.lateKeyMs)
+      await expireLate()
+      expiring = setInterval(() => void expireLate().catch(faulty), settings.expireEveryMs)
+      expiring.unref()
       for (const id of await context.late.portals(database)) keysCame.add(id)
-      for (const id of [...keysCame, ...(await unfinished(database))]) runner.wake(id)
+      const left = await unfinished(database, { askedSince: clock() - settings.askedMs })
+      for (const id of [...keysCame, ...left]) runner.wake(id)
     },
     async idle() {
       await signals.idle()
       await runner.idle()
     },
     async stop() {
+      clearInterval(expiring)
       signals.stop()
       await signals.idle()
       await runner.stop()

@@ -10,6 +10,7 @@ import { adoptRoom, leadsToGroup } from './groups/adopting.ts'
 import { fitness, leaveRoom } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
+import { tellLeft } from './reports.ts'
 import { sayIfPossible } from './say.ts'
 import { refusalWords, topics, words } from './words.ts'
 
@@ -82,6 +83,7 @@ async function userLeft(context: PortalContext, portal: OpenPortal, stored: Stor
   const declined = portal.state === 'offered'
   if (portal.room !== undefined) {
     const { device } = await users.byAccount(portal.account)
+    await tellLeft(context, portal)
     await settled(declined ? device.decline(portal.room) : device.leave(portal.room))
   }
   await finish(context, portal, stored, (tx) =>

@@ -8,33 +8,52 @@ import type { Portal } from './portal-table.ts'
 /** What a sender is told whose message a block has kept from its reader after the messenger had taken it. */
 export const blockedOutcome = { outcome: 'rejected', code: 'blocked' } as const
 
-/** Each is a message of its own; a repetition is the same message, by its key. */
+/** The same of one who has left: it was not in the Matrix room yet. */
+const leftOutcome = { outcome: 'rejected', code: 'ended' } as const
+
+/**
+ * The Matrix user has left, and what had still to reach them never will. Its senders are told while it can be said: once
+ * the messenger's room is left too, nobody hears anything in it any more.
+ */
+export async function tellLeft(context: PortalContext, portal: Portal): Promise<void> {
+  if (portal.state !== 'open') return
+  await owned(context, portal.account, (tx) => context.outbox.holdWaiting(tx, portal.id, leftOutcome))
+  const taken: Promise<unknown>[] = []
+  await tellHeld(context, portal, taken)
+  await Promise.allSettled(taken)
+}
+
+/** Each is a message of its own; a repetition is the same message, by its key. `taken`: what the messenger says of each. */
 export async function tellOutcomes(
   context: PortalContext,
   portal: Portal,
   outcomes: readonly Outcome[],
+  taken: Promise<unknown>[] = [],
 ): Promise<void> {
   for (const outcome of outcomes) {
     context.counters.count('refused', { way: 'to-matrix', code: outcome.code })
-    await tell(context, portal, outcomeMessage(outcome), keyOf(context, 'outcome', [outcome.messageId]))
+    const key = keyOf(context, 'outcome', [outcome.messageId])
+    const sent = await tell(context, portal, outcomeMessage(outcome), key)
+    if (sent !== undefined) taken.push(sent.accepted)
   }
 }
 
-/** What could not be told before the Matrix user accepted. */
-export async function tellHeld(context: PortalContext, portal: Portal): Promise<void> {
+/** What could not be told before the Matrix user accepted. `taken`: what the messenger says of each outcome. */
+export async function tellHeld(context: PortalContext, portal: Portal, taken?: Promise<unknown>[]): Promise<void> {
   const { outbox, messages, database } = context
   if (portal.state !== 'open') return
   const held = await outbox.held(database, portal.id)
   if (held.length > 0) {
     const untrue: Uint8Array[] = []
-    // On its way into the Matrix room when the block came, and there all the same.
+    // On its way into the Matrix room when the block came, or when the user went, and there all the same.
     for (const { outcome } of held)
-      if (outcome.code === blockedOutcome.code && (await messages.eventOf(database, portal.id, outcome.messageId)))
+      if (keptBack.has(outcome.code) && (await messages.eventOf(database, portal.id, outcome.messageId)))
         untrue.push(outcome.messageId)
     await tellOutcomes(
       context,
       portal,
       held.flatMap(({ outcome }) => (untrue.includes(outcome.messageId) ? [] : [outcome])),
+      taken,
     )
     await owned(context, portal.account, (tx) =>
       outbox.done(
@@ -49,6 +68,8 @@ export async function tellHeld(context: PortalContext, portal: Portal): Promise<
   await report(context, portal, delivered, noted, noted)
 }
 
+const keptBack: ReadonlySet<string> = new Set([blockedOutcome.code, leftOutcome.code])
+
 /** Messages in one report at most. */
 const reportedAtOnce = 500
 
@@ -62,18 +83,21 @@ export async function report(
 ): Promise<void> {
   const content = statusMessage(delivered.map((messageId) => ({ messageId, status: 'delivered' as const })))
   const told = await tell(context, portal, content, keyOf(context, 'delivered', delivered), noted)
-  if (!told) await owned(context, portal.account, unreported)
+  if (told === undefined) await owned(context, portal.account, unreported)
 }
 
-/** Sends a report into the messenger's room. False when it cannot be sent; then `within` has not run. */
+/**
+ * Sends a report into the messenger's room. Gives what becomes of it there; undefined when it cannot be sent, and then
+ * `within` has not run.
+ */
 async function tell(
   context: PortalContext,
   portal: Portal,
   content: OutgoingContent,
   key: Uint8Array,
   within?: (tx: Transaction) => Promise<void>,
-): Promise<boolean> {
-  if (portal.room === undefined || portal.state !== 'open') return false
+): Promise<{ accepted: Promise<unknown> } | undefined> {
+  if (portal.room === undefined || portal.state !== 'open') return undefined
   const { device } = await context.users.byAccount(portal.account)
   try {
     const sent = await device.send(portal.room, content, {
@@ -82,11 +106,11 @@ async function tell(
     })
     // A refusal of it is counted where all refusals are.
     sent.accepted.catch(() => {})
-    return true
+    return sent
   } catch (error) {
     if (!(error instanceof ClientError) || error.retry) throw error
     context.counters.count('faults', { code: error.code })
-    return false
+    return undefined
   }
 }
 

@@ -8,6 +8,10 @@ export interface PortalSettings {
   readonly missingKeyRetryMs: number
   /** How long a placeholder may still be replaced, in ms: keys do not come after weeks. */
   readonly lateKeyMs: number
+  /** How often what is past its time is deleted, in ms. */
+  readonly expireEveryMs: number
+  /** How old a request of a Matrix user is at most, in ms, that is asked about at the start: older ones are seldom answered. */
+  readonly askedMs: number
   /** Messages for Matrix taken together: what is encrypted, and then what is noted as sent, in one transaction each. */
   readonly outboxBatch: number
   /** First and longest wait before a portal whose homeserver did not answer is tried again, in ms. */
@@ -63,6 +67,8 @@ export const defaultPortalSettings: PortalSettings = {
   missingKeyMostMs: 5 * minute,
   missingKeyRetryMs: 3_000,
   lateKeyMs: 14 * day,
+  expireEveryMs: 60 * minute,
+  askedMs: 30 * day,
   outboxBatch: 20,
   retryMs: 500,
   retryMaxMs: minute,

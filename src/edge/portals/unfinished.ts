@@ -13,13 +13,20 @@ const halfOpen = `kind = 'direct' and (
  * what there is. With 50,000 portals and 5,000 groups, 50 unfinished, `explain analyze` shows index-only scans of
  * portal_unfinished (50 rows), portal_to_leave, group_portal_unfinished and portal_message_unreported, and for one user
  * index scans of portal_account_peer_key (his 25) and group_account_of; no sequential scan of portals.
+ *
+ * @param askedSince requests that were made after this time and may have been answered meanwhile (ms since the epoch): an
+ *   answer that came while nobody watched waits for the device to ask. Of one user's device that was opened it has been asked.
  */
-export async function unfinished(on: Queryable, account?: AccountAddress): Promise<number[]> {
+export async function unfinished(
+  on: Queryable,
+  of: { account: AccountAddress } | { askedSince: number },
+): Promise<number[]> {
   const rows =
-    account === undefined
+    'askedSince' in of
       ? await on.query<{ id: number }>(
           `select id from portal where ${halfOpen}
            union select id from portal where state = 'ended' and matrix_room is not null
+           union select id from portal where kind = 'direct' and state = 'requested' and changed_at > $1
            union select portal from group_portal where worked < changes
            union select portal from portal_outbox
            union select portal from portal_ahead
@@ -27,6 +34,7 @@ export async function unfinished(on: Queryable, account?: AccountAddress): Promi
            union select portal from portal_read
            union select portal from portal_message where not reported and not from_matrix
            order by id`,
+          [of.askedSince],
         )
       : await on.query<{ id: number }>(
           `select p.id from portal p
@@ -42,7 +50,7 @@ export async function unfinished(on: Queryable, account?: AccountAddress): Promi
               or exists (select 1 from portal_ahead h where h.portal = a.portal)
               or exists (select 1 from portal_read r where r.portal = a.portal))
            order by id`,
-          [account],
+          [of.account],
         )
   return rows.map(({ id }) => id)
 }

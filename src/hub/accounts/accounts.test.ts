@@ -87,6 +87,11 @@ onBothDialects('accounts', (open) => {
       notAfter: account.seconds() - 1,
     })
     await assert.rejects(put(expired), refusal('bad-certificate'))
+    const early = account.sign(account.devices, {
+      notBefore: account.seconds() + 600,
+      notAfter: account.seconds() + 14 * day,
+    })
+    await assert.rejects(put(early), refusal('wrong-clock'))
     const { asker } = account.devices[0]!
     assert.deepEqual((await hub.getManifest(asker, account.address, 0)).manifest, account.manifest)
     assert.deepEqual((await hub.getManifest(asker, account.address, 1)).manifest, first)

@@ -39,7 +39,7 @@ interface DeviceRow {
  * missing in it are unlinked in the same transaction: from its commit on they are delivered nothing, and no message
  * passes in their rooms until their leaves are gone.
  *
- * Errors: malformed, not-found (no such account), bad-certificate, old-manifest, not-allowed, too-large.
+ * Errors: malformed, not-found (no such account), bad-certificate, wrong-clock, old-manifest, not-allowed, too-large.
  */
 export async function putManifest(
   ctx: HubContext,
@@ -117,8 +117,8 @@ function acceptNumber(account: AccountRow, manifest: Manifest, hash: Uint8Array)
 
 function checkDevices(ctx: HubContext, account: AccountRow, manifest: Manifest, now: number): void {
   const seconds = now / 1000
-  if (seconds > manifest.notAfter || seconds < manifest.notBefore - ctx.settings.clockToleranceMs / 1000)
-    throw new HubError('bad-certificate')
+  if (seconds < manifest.notBefore - ctx.settings.clockToleranceMs / 1000) throw new HubError('wrong-clock')
+  if (seconds > manifest.notAfter) throw new HubError('bad-certificate')
   const most = account.kind === 'guest' ? 1 : ctx.settings.devices
   if (account.kind !== 'business' && manifest.devices.length > most) throw new HubError('not-allowed')
   if (manifest.devices.some(({ kind }) => !kindsAgree(account.kind, kind))) throw new HubError('bad-certificate')

@@ -217,7 +217,7 @@ async function wakeStanding(ctx: HubContext, tx: Transaction, room: RoomRow, ask
 async function deleteWhenEmpty(tx: Transaction, room: RoomRow): Promise<boolean> {
   const remaining = await tx.query('select from hub.mailbox where room_no = $1 and leaf is not null limit 1', [room.no])
   if (remaining.length > 0) return false
-  for (const table of ['room_group', 'member', 'removal', 'mailbox', 'welcome', 'welcome_body'])
+  for (const table of ['room_group', 'member', 'removal', 'mailbox', 'welcome', 'welcome_body', 'lost'])
     await tx.query(`delete from hub.${table} where room_no = $1`, [room.no])
   await tx.query('delete from hub.room where no = $1', [room.no])
   return true

@@ -58,6 +58,7 @@ export function AppPage({ client }: { client: Client }) {
 const faults = {
   name: 'app.name.hint',
   unreachable: 'trouble.unreachable',
+  clock: 'trouble.clock',
   other: 'trouble.other',
 } as const satisfies Record<Fault, string>
 

@@ -14,7 +14,7 @@ import type { RoomId } from '../../identity/index.ts'
 import { type Chats, followChats } from '../parts/chats.ts'
 import type { Conversation } from '../parts/conversation.ts'
 
-export type Fault = 'name' | 'unreachable' | 'other'
+export type Fault = 'name' | 'unreachable' | 'clock' | 'other'
 
 /** An account that is open in this browser. */
 export interface Home {
@@ -134,7 +134,8 @@ export function openClient(options: ClientOptions): Client {
         if ((stage.value as Stage).at === 'home') return // the account is there; what is missing can be set in its settings
         const code = error instanceof ClientError ? error.code : 'protocol'
         const away = error instanceof TypeError || code === 'disconnected' || code === 'timeout'
-        stage.value = { at: 'welcome', busy: false, fault: away ? 'unreachable' : 'other' }
+        const fault = away ? 'unreachable' : code === 'wrong-clock' ? 'clock' : 'other'
+        stage.value = { at: 'welcome', busy: false, fault }
       }
     },
 

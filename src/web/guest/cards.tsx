@@ -269,6 +269,7 @@ const troubles = {
   host: 'trouble.host',
   nobody: 'trouble.nobody',
   storage: 'trouble.storage',
+  clock: 'trouble.clock',
   other: 'trouble.other',
 } as const satisfies Record<Trouble, TextKey>
 

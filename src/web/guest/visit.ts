@@ -18,7 +18,7 @@ import { type Chats, followChats } from '../parts/chats.ts'
 import type { Conversation } from '../parts/conversation.ts'
 import type { Visit, VisitRecords } from './records.ts'
 
-export type Trouble = 'unreachable' | 'limited' | 'host' | 'nobody' | 'storage' | 'other'
+export type Trouble = 'unreachable' | 'limited' | 'host' | 'nobody' | 'storage' | 'clock' | 'other'
 export type NameFault = 'missing' | 'wrong-pin' | 'no-tries' | 'taken'
 export type Over = GuestEnd | 'self'
 
@@ -381,5 +381,6 @@ function troubleOf(code: string): Trouble {
   if (['wrong-host', 'old-manifest', 'not-in-manifest', 'bad-identity', 'provider-changed'].includes(code))
     return 'host'
   if (code === 'no-key-packages') return 'nobody'
+  if (code === 'wrong-clock') return 'clock'
   return code === 'storage' ? 'storage' : 'other'
 }

@@ -19,7 +19,7 @@ export function Banners({
   return (
     <>
       <div class="banner" role="status">
-        {online === false ? say('link.offline') : ''}
+        {online === false ? say('link.offline') : chats.clockWrong.value ? say('trouble.clock') : ''}
       </div>
       {conversation.notes.value.keyChanged && (
         <div class="banner" role="alert">

@@ -18,6 +18,8 @@ export interface Chats {
   readonly storage: Storage
   /** Whether the provider knows this device now; undefined until the first answer. */
   readonly online: Signal<boolean | undefined>
+  /** This device's clock is wrong: what it has to sign now and then, nobody would take. */
+  readonly clockWrong: Signal<boolean>
   readonly rooms: Signal<readonly Room[]>
   /** Of chats with guests, as the provider last told. */
   readonly endings: Signal<ReadonlyMap<RoomId, Ending>>
@@ -31,6 +33,7 @@ export interface Chats {
 /** Follows a device that has not been started; start it afterwards, so that nothing is missed. */
 export async function followChats(device: Device, storage: Storage): Promise<Chats> {
   const online = signal<boolean | undefined>(undefined)
+  const clockWrong = signal(false)
   const rooms = signal<readonly Room[]>(await device.rooms())
   const endings = signal<ReadonlyMap<RoomId, Ending>>(new Map())
   const open = new Map<RoomId, Promise<ConversationFeed>>()
@@ -114,12 +117,17 @@ export async function followChats(device: Device, storage: Storage): Promise<Cha
   })
   device.on('online', (up) => {
     online.value = up
+    clockWrong.value = false
+  })
+  device.on('fault', ({ code }) => {
+    clockWrong.value ||= code === 'wrong-clock'
   })
 
   return {
     device,
     storage,
     online,
+    clockWrong,
     rooms,
     endings,
     async keepOpen(room) {

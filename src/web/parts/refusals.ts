@@ -17,6 +17,7 @@ const known: Readonly<Record<string, TextKey>> = {
   'handle-taken': 'refused.handle',
   'key-changed': 'refused.key',
   storage: 'trouble.storage',
+  'wrong-clock': 'trouble.clock',
 }
 
 /** Why something was refused, as it stands within a sentence: of an error or of its code. */

@@ -48,6 +48,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Offen halten',
   'ending.kept': 'Er bleibt offen bis {until}.',
   'trouble.other': 'Der Dienst hat eine Störung. Es ist nichts verloren; versuche es noch einmal.',
+  'trouble.clock': 'Die Uhr dieses Geräts geht falsch. Stelle Datum und Uhrzeit richtig, dann versuche es noch einmal.',
   'unfit.old': 'Dieser Browser ist zu alt für diese Seite',
   'unfit.old.text':
     'Es wurde nichts gesendet, und der Link ist nicht verbraucht. Öffne ihn in einem neueren Browser oder auf einem anderen Gerät.',
@@ -87,7 +88,7 @@ export const parts: Part<'parts'> = {
   'number.mark': 'Als verglichen merken',
   'number.marked': 'Du hast sie verglichen.',
   'number.unmark': 'Doch nicht verglichen',
-  'refused.storage': 'Dieser Browser konnte nicht speichern, was nötig ist. Es wurde nichts gesendet.',
+  'trouble.storage': 'Dieser Browser konnte nicht speichern, was nötig ist. Es wurde nichts gesendet.',
   'refused.textOnly': 'hier kann nur Text gesendet werden.',
   'refused.large': 'es ist zu groß.',
   'refused.limited': 'zu viel auf einmal. In einer Weile geht es wieder.',
@@ -176,7 +177,6 @@ export const guest: Part<'guest'> = {
   'trouble.nobody':
     'Gerade ist kein Gerät da, das den Chat für {name} annehmen kann. Es ist nichts verloren; versuche es später.',
   'trouble.again': 'Noch einmal versuchen',
-  'trouble.storage': 'Dieser Browser konnte nicht speichern, was nötig ist. Es wurde nichts gesendet.',
 }
 
 export const app: Part<'app'> = {

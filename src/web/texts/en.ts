@@ -46,6 +46,7 @@ export const parts = {
   'ending.keep': 'Keep it open',
   'ending.kept': 'It stays open until {until}.',
   'trouble.other': 'The service has a fault. Nothing is lost; try it again.',
+  'trouble.clock': 'The clock of this device is wrong. Set its date and time, then try it again.',
   'unfit.old': 'This browser is too old for this page',
   'unfit.old.text': 'Nothing was sent and the link was not used up. Open it in a newer browser, or on another device.',
   'unfit.storage': 'This browser does not let the page keep anything',
@@ -82,7 +83,7 @@ export const parts = {
   'number.mark': 'Mark as compared',
   'number.marked': 'You have compared it.',
   'number.unmark': 'Not compared after all',
-  'refused.storage': 'This browser could not keep what is needed. Nothing was sent.',
+  'trouble.storage': 'This browser could not keep what is needed. Nothing was sent.',
   'refused.textOnly': 'only text can be sent here.',
   'refused.large': 'it is too large.',
   'refused.limited': 'too many at once. It will be possible again in a while.',
@@ -169,7 +170,6 @@ export const guest = {
     'The service names somebody else than the link does. Nothing was sent. Tell the person who gave you the link.',
   'trouble.nobody': 'There is no device of {name} that can take the chat now. Nothing is lost; try it later.',
   'trouble.again': 'Try again',
-  'trouble.storage': 'This browser could not keep what is needed. Nothing was sent.',
 }
 
 /** Words of the client for trying. */

@@ -47,6 +47,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Open houden',
   'ending.kept': 'Hij blijft open tot {until}.',
   'trouble.other': 'De dienst heeft een storing. Er is niets verloren; probeer het opnieuw.',
+  'trouble.clock': 'De klok van dit apparaat loopt verkeerd. Zet datum en tijd goed en probeer het opnieuw.',
   'unfit.old': 'Deze browser is te oud voor deze pagina',
   'unfit.old.text':
     'Er is niets verstuurd en de link is niet opgebruikt. Open hem in een nieuwere browser, of op een ander apparaat.',
@@ -84,7 +85,7 @@ export const parts: Part<'parts'> = {
   'number.mark': 'Als vergeleken markeren',
   'number.marked': 'Je hebt het vergeleken.',
   'number.unmark': 'Toch niet vergeleken',
-  'refused.storage': 'Deze browser kon niet bewaren wat nodig is. Er is niets verstuurd.',
+  'trouble.storage': 'Deze browser kon niet bewaren wat nodig is. Er is niets verstuurd.',
   'refused.textOnly': 'hier kan alleen tekst worden verstuurd.',
   'refused.large': 'het is te groot.',
   'refused.limited': 'te veel tegelijk. Over een tijdje kan het weer.',
@@ -172,7 +173,6 @@ export const guest: Part<'guest'> = {
   'trouble.nobody':
     'Er is nu geen apparaat van {name} dat de chat kan aannemen. Er is niets verloren; probeer het later.',
   'trouble.again': 'Opnieuw proberen',
-  'trouble.storage': 'Deze browser kon niet bewaren wat nodig is. Er is niets verstuurd.',
 }
 
 export const app: Part<'app'> = {

@@ -47,6 +47,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Ține-o deschisă',
   'ending.kept': 'Rămâne deschisă până la {until}.',
   'trouble.other': 'Serviciul are o defecțiune. Nu s-a pierdut nimic; încearcă din nou.',
+  'trouble.clock': 'Ceasul acestui dispozitiv este greșit. Potrivește data și ora, apoi încearcă din nou.',
   'unfit.old': 'Acest browser este prea vechi pentru pagină',
   'unfit.old.text':
     'Nu s-a trimis nimic și linkul nu a fost consumat. Deschide-l într-un browser mai nou sau pe alt dispozitiv.',
@@ -85,7 +86,7 @@ export const parts: Part<'parts'> = {
   'number.mark': 'Marchează drept comparat',
   'number.marked': 'L-ai comparat.',
   'number.unmark': 'Totuși necomparat',
-  'refused.storage': 'Acest browser nu a putut păstra ce este necesar. Nu s-a trimis nimic.',
+  'trouble.storage': 'Acest browser nu a putut păstra ce este necesar. Nu s-a trimis nimic.',
   'refused.textOnly': 'aici se poate trimite numai text.',
   'refused.large': 'este prea mare.',
   'refused.limited': 'prea multe deodată. Va merge din nou peste o vreme.',
@@ -172,7 +173,6 @@ export const guest: Part<'guest'> = {
   'trouble.nobody':
     'Acum {name} nu are niciun dispozitiv care să poată primi conversația. Nu s-a pierdut nimic; încearcă mai târziu.',
   'trouble.again': 'Încearcă din nou',
-  'trouble.storage': 'Acest browser nu a putut păstra ce este necesar. Nu s-a trimis nimic.',
 }
 
 export const app: Part<'app'> = {

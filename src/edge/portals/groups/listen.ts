@@ -112,7 +112,7 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
 
   device.on('consent', ({ account: peer, state }) => consentAnswered(context, { account, device }, peer, state))
   device.on('caughtUp', async () => {
-    for (const id of await unfinished(context.database, account)) context.wake(id)
+    for (const id of await unfinished(context.database, { account })) context.wake(id)
   })
 }
 
