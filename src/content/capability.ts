@@ -77,7 +77,7 @@ const full = { level: 'full' } as const
 const textBytes = 16 * 1024
 
 /** Between the messenger's own devices. */
-export const messengerCapabilities = capabilityDocument(
+export const messengerCapabilities = /* @__PURE__ */ capabilityDocument(
   'messenger',
   {
     text: full,
@@ -95,7 +95,7 @@ export const messengerCapabilities = capabilityDocument(
 )
 
 /** In a chat with a guest: text and answers alone. */
-export const guestCapabilities = capabilityDocument(
+export const guestCapabilities = /* @__PURE__ */ capabilityDocument(
   'guest',
   {
     text: full,

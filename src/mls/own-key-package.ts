@@ -64,8 +64,8 @@ export async function makeKeyPackage(
   return { keyPackage: publicPackage, privateKeys: privatePackage }
 }
 
-const privateEncoder = composeBufferEncoders([varLenDataEncoder, varLenDataEncoder, varLenDataEncoder])
-const privateDecoder = mapDecoders(
+const privateEncoder = /* @__PURE__ */ composeBufferEncoders([varLenDataEncoder, varLenDataEncoder, varLenDataEncoder])
+const privateDecoder = /* @__PURE__ */ mapDecoders(
   [decodeVarLenData, decodeVarLenData, decodeVarLenData],
   (initPrivateKey, hpkePrivateKey, signaturePrivateKey): PrivateKeyPackage => ({
     initPrivateKey,

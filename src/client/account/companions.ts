@@ -8,29 +8,21 @@ import {
   profileMessage,
   singlePart,
 } from '../../content/index.ts'
-import { equalBytes, toHex } from '../../crypto/index.ts'
+import { equalBytes } from '../../crypto/index.ts'
 import { type AccountAddress, type Leaf, parseAccountAddress, readCertificate } from '../../identity/index.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { addSubmission } from '../rooms/submissions.ts'
-import {
-  accountSettings,
-  accounts,
-  issuedCertificates,
-  ownManifest,
-  ownProfile,
-  rooms,
-  selfRecord,
-} from '../state/records.ts'
-import { inRoom, type RoomWork } from '../state/room-work.ts'
+import { accountSettings, accounts, ownProfile, rooms, selfRecord } from '../state/records.ts'
+import type { RoomWork } from '../state/room-work.ts'
 import type { StorageTx } from '../types.ts'
-import { certify, currentManifest } from './manifests.ts'
+import { certify } from './manifests.ts'
+import { certificateType, renewOthers } from './others-certificates.ts'
 import { settingsMessage } from './own-devices.ts'
 import { storeProfile } from './profiles.ts'
 
 /** What the primary tells the account's other devices in the self room; media types of its messages there. */
 const contactsType = 'application/vnd.silta.contacts+cbor'
-const certificateType = 'application/vnd.silta.certificate+cbor'
 
 /** Bytes of contacts in one message: under the 64 KiB that a provider takes, with room for one more and the frame. */
 const contactsAtOnce = 48 * 1024
@@ -162,36 +154,4 @@ export async function renewCertificates(context: Context) {
   })
   self.certificate = certificate
   return renewed
-}
-
-async function renewOthers(context: Context, ends: number): Promise<void> {
-  const { self } = context
-  const due = await context.storage.transaction(async (tx) => {
-    if (!(await ownManifest.get(tx))) return []
-    const { read } = await currentManifest(context, tx)
-    const issued = new Map((await issuedCertificates.list(tx)).map(({ key, value }) => [key, value.notAfter]))
-    // A device from before certificates were taken down here has one of unknown age: it gets a new one, once.
-    return read.devices.filter(
-      ({ deviceKey }) => !equalBytes(deviceKey, self.deviceKey) && (issued.get(toHex(deviceKey)) ?? 0) <= ends,
-    )
-  })
-  if (due.length === 0) return
-  const room = await context.storage.transaction(
-    async (tx) => (await rooms.list(tx)).find(({ value }) => value.kind === 'self' && value.joined)?.key,
-  )
-  if (!room) return
-  await inRoom(context, room, async (work) => {
-    for (const device of due) {
-      const certificate = certify(context, self, device)
-      await noteCertificate(context, work.tx, certificate)
-      await addSubmission(context, work, { body: singlePart(certificateType, certificate, disposition.unspecified) })
-    }
-  })
-  context.hooks.send?.(room)
-}
-
-/** Takes down until when another device of the account is certified. */
-export async function noteCertificate(context: Pick<Context, 'crypto'>, tx: StorageTx, certificate: Uint8Array) {
-  const { deviceKey, notAfter } = readCertificate(context.crypto, certificate)
-  await issuedCertificates.put(tx, toHex(deviceKey), { notAfter })
 }

@@ -18,8 +18,8 @@ import { ClientError } from '../errors.ts'
 import { newestInvites, storeInvites } from '../guests/share.ts'
 import { accounts, type SelfRecord, selfRecord, storageFormat } from '../state/records.ts'
 import type { DeviceOptions } from '../types.ts'
-import { noteCertificate } from './companions.ts'
 import { certify, changeDevices, currentManifest, storeOwnManifest } from './manifests.ts'
+import { noteCertificate } from './others-certificates.ts'
 
 const codePrefix = 'silta-link-1.'
 const secretLength = 32

@@ -16,7 +16,7 @@ import type { RoomKind } from '../types.ts'
 import { tellCapabilitiesIfOwed } from './capabilities.ts'
 import { commitIfDue } from './commits.ts'
 import { cannotEnter, prepareEntry } from './enter.ts'
-import { commitChange } from './group-commit.ts'
+import { nextChange } from './next-change.ts'
 import { sendReceiptsIfOwed } from './receipts.ts'
 import { adoptPending } from './receive.ts'
 import { messagesAtOnce, sendMessages, type Waiting, waitingMessages } from './send-messages.ts'
@@ -130,7 +130,7 @@ async function nextOf(context: Context, work: RoomWork, most: number): Promise<N
   if (!record.joined) return ended(context, work)
   const due = await commitIfDue(context, work)
   if (due) return { what: 'commit', pending: due }
-  const change = await nextChange(context, work)
+  const change = await nextChange(context, work, isAboutIt)
   if (change) return { what: 'commit', pending: change }
   await sendProfileIfOwed(context, work)
   await sendContactsIfOwed(context, work)
@@ -146,30 +146,6 @@ async function ended(context: Context, work: RoomWork): Promise<Next> {
   const { standing } = work.record ?? {}
   if (standing === 'left' || standing === 'declined') await refuseAll(context, work, new ClientError('ended'))
   return { what: 'nothing' }
-}
-
-/** The commit for the change of the group whose turn it is. What is so already, or may not be, is told on the way. */
-async function nextChange(context: Context, work: RoomWork): Promise<PendingCommitRecord | undefined> {
-  for (;;) {
-    const intent = context.changes.first(work.id)
-    if (!intent) return undefined
-    try {
-      const pending = await commitChange(context, work, intent)
-      if (pending) {
-        context.changes.begun(work.id, pending.key)
-        return pending
-      }
-      context.changes.settled(work.id)
-    } catch (error) {
-      const late = clockFault(context, error)
-      const told =
-        late !== error
-          ? late
-          : (identityRefusalIn(error) ?? (error instanceof MlsError ? asClientError(error, 'bad-commit') : error))
-      if (!(told instanceof ClientError) || !isAboutIt(context, told)) throw error
-      context.changes.settled(work.id, told)
-    }
-  }
 }
 
 async function attemptNext(

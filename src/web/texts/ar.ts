@@ -47,7 +47,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'أبقها مفتوحة',
   'ending.kept': 'تبقى مفتوحة حتى {until}.',
   'trouble.other': 'في الخدمة خلل. لم يضع شيء؛ حاول مرة أخرى.',
-  'trouble.clock': 'ساعة هذا الجهاز خاطئة. اضبط التاريخ والوقت، ثم حاول مرة أخرى.',
+  'trouble.clock': 'ساعة هذا الجهاز خاطئة. اضبط التاريخ والوقت.',
   'unfit.old': 'هذا المتصفح أقدم من أن يعرض هذه الصفحة',
   'unfit.old.text': 'لم يُرسل شيء ولم يُستهلك الرابط. افتحه في متصفح أحدث أو على جهاز آخر.',
   'unfit.storage': 'لا يسمح هذا المتصفح للصفحة بحفظ شيء',
@@ -90,9 +90,7 @@ export const parts: Part<'parts'> = {
   'refused.blocked': 'هذا الشخص لا يستقبل رسائل منك.',
   'refused.left': 'الطرف الآخر لم يعد في هذه المحادثة.',
   'refused.request': 'انتظر حتى يقبل هذا الشخص.',
-  'refused.consent': 'يريد هذا الشخص أن يُسأل أولًا.',
   'refused.unreachable': 'لا يمكن الوصول إلى هذا الشخص، أو لا يرغب في ذلك.',
-  'refused.handle': 'هذا الاسم مأخوذ.',
   'refused.key': 'تغيّر المفتاح. قارن رقم الأمان أولًا.',
   'refused.other': 'في الخدمة خلل. حاول مرة أخرى.',
 }
@@ -165,6 +163,9 @@ export const guest: Part<'guest'> = {
 }
 
 export const app: Part<'app'> = {
+  'refused.consent': 'يريد هذا الشخص أن يُسأل أولًا.',
+  'refused.handle': 'هذا الاسم مأخوذ.',
+
   'app.title': 'Silta',
   'app.welcome': 'مراسلة في المتصفح للتجربة',
   'app.welcome.text': 'اختر اسمًا. لا يُطلب هنا أي كلمة سر، فيستطيع أي شخص أخذ أي اسم غير مأخوذ.',

@@ -48,7 +48,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Offen halten',
   'ending.kept': 'Er bleibt offen bis {until}.',
   'trouble.other': 'Der Dienst hat eine Störung. Es ist nichts verloren; versuche es noch einmal.',
-  'trouble.clock': 'Die Uhr dieses Geräts geht falsch. Stelle Datum und Uhrzeit richtig, dann versuche es noch einmal.',
+  'trouble.clock': 'Die Uhr dieses Geräts geht falsch. Stelle Datum und Uhrzeit richtig.',
   'unfit.old': 'Dieser Browser ist zu alt für diese Seite',
   'unfit.old.text':
     'Es wurde nichts gesendet, und der Link ist nicht verbraucht. Öffne ihn in einem neueren Browser oder auf einem anderen Gerät.',
@@ -95,9 +95,7 @@ export const parts: Part<'parts'> = {
   'refused.blocked': 'diese Person nimmt keine Nachrichten von dir an.',
   'refused.left': 'die andere Seite nimmt an diesem Chat nicht mehr teil.',
   'refused.request': 'warte, bis diese Person angenommen hat.',
-  'refused.consent': 'diese Person möchte zuerst gefragt werden.',
   'refused.unreachable': 'diese Person ist nicht erreichbar oder möchte es nicht sein.',
-  'refused.handle': 'diesen Namen hat schon jemand.',
   'refused.key': 'der Schlüssel hat sich geändert. Vergleiche zuerst die Sicherheitsnummer.',
   'refused.other': 'der Dienst hat eine Störung. Versuche es noch einmal.',
 }
@@ -180,6 +178,9 @@ export const guest: Part<'guest'> = {
 }
 
 export const app: Part<'app'> = {
+  'refused.consent': 'diese Person möchte zuerst gefragt werden.',
+  'refused.handle': 'diesen Namen hat schon jemand.',
+
   'app.title': 'Silta',
   'app.welcome': 'Ein Messenger im Browser, zum Ausprobieren',
   'app.welcome.text':

@@ -46,7 +46,7 @@ export const parts = {
   'ending.keep': 'Keep it open',
   'ending.kept': 'It stays open until {until}.',
   'trouble.other': 'The service has a fault. Nothing is lost; try it again.',
-  'trouble.clock': 'The clock of this device is wrong. Set its date and time, then try it again.',
+  'trouble.clock': 'The clock of this device is wrong. Set its date and time.',
   'unfit.old': 'This browser is too old for this page',
   'unfit.old.text': 'Nothing was sent and the link was not used up. Open it in a newer browser, or on another device.',
   'unfit.storage': 'This browser does not let the page keep anything',
@@ -90,9 +90,7 @@ export const parts = {
   'refused.blocked': 'this person does not take messages from you.',
   'refused.left': 'the other side is no longer part of this chat.',
   'refused.request': 'wait until this person has accepted.',
-  'refused.consent': 'this person wants to be asked first.',
   'refused.unreachable': 'this person cannot be reached, or does not wish to be.',
-  'refused.handle': 'somebody has this name already.',
   'refused.key': 'the key has changed. Compare the safety number first.',
   'refused.other': 'the service has a fault. Try it again.',
 }
@@ -174,6 +172,9 @@ export const guest = {
 
 /** Words of the client for trying. */
 export const app = {
+  'refused.consent': 'this person wants to be asked first.',
+  'refused.handle': 'somebody has this name already.',
+
   'app.title': 'Silta',
   'app.welcome': 'A messenger in the browser, for trying',
   'app.welcome.text': 'Choose a name. Nobody asks for a password here, so anybody can take any name that is free.',

@@ -47,7 +47,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Open houden',
   'ending.kept': 'Hij blijft open tot {until}.',
   'trouble.other': 'De dienst heeft een storing. Er is niets verloren; probeer het opnieuw.',
-  'trouble.clock': 'De klok van dit apparaat loopt verkeerd. Zet datum en tijd goed en probeer het opnieuw.',
+  'trouble.clock': 'De klok van dit apparaat loopt verkeerd. Zet datum en tijd goed.',
   'unfit.old': 'Deze browser is te oud voor deze pagina',
   'unfit.old.text':
     'Er is niets verstuurd en de link is niet opgebruikt. Open hem in een nieuwere browser, of op een ander apparaat.',
@@ -92,9 +92,7 @@ export const parts: Part<'parts'> = {
   'refused.blocked': 'deze persoon neemt geen berichten van je aan.',
   'refused.left': 'de andere kant doet niet meer mee aan deze chat.',
   'refused.request': 'wacht tot deze persoon heeft geaccepteerd.',
-  'refused.consent': 'deze persoon wil eerst gevraagd worden.',
   'refused.unreachable': 'deze persoon is niet bereikbaar, of wil dat niet zijn.',
-  'refused.handle': 'iemand heeft deze naam al.',
   'refused.key': 'de sleutel is veranderd. Vergelijk eerst het veiligheidsnummer.',
   'refused.other': 'de dienst heeft een storing. Probeer het opnieuw.',
 }
@@ -176,6 +174,9 @@ export const guest: Part<'guest'> = {
 }
 
 export const app: Part<'app'> = {
+  'refused.consent': 'deze persoon wil eerst gevraagd worden.',
+  'refused.handle': 'iemand heeft deze naam al.',
+
   'app.title': 'Silta',
   'app.welcome': 'Een messenger in de browser, om te proberen',
   'app.welcome.text': 'Kies een naam. Niemand vraagt hier om een wachtwoord, dus iedereen kan elke vrije naam nemen.',

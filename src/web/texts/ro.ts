@@ -47,7 +47,7 @@ export const parts: Part<'parts'> = {
   'ending.keep': 'Ține-o deschisă',
   'ending.kept': 'Rămâne deschisă până la {until}.',
   'trouble.other': 'Serviciul are o defecțiune. Nu s-a pierdut nimic; încearcă din nou.',
-  'trouble.clock': 'Ceasul acestui dispozitiv este greșit. Potrivește data și ora, apoi încearcă din nou.',
+  'trouble.clock': 'Ceasul acestui dispozitiv este greșit. Potrivește data și ora.',
   'unfit.old': 'Acest browser este prea vechi pentru pagină',
   'unfit.old.text':
     'Nu s-a trimis nimic și linkul nu a fost consumat. Deschide-l într-un browser mai nou sau pe alt dispozitiv.',
@@ -93,9 +93,7 @@ export const parts: Part<'parts'> = {
   'refused.blocked': 'această persoană nu primește mesaje de la tine.',
   'refused.left': 'cealaltă parte nu mai participă la această conversație.',
   'refused.request': 'așteaptă până când această persoană acceptă.',
-  'refused.consent': 'această persoană vrea să fie întrebată mai întâi.',
   'refused.unreachable': 'această persoană nu poate fi contactată sau nu dorește.',
-  'refused.handle': 'cineva are deja acest nume.',
   'refused.key': 'cheia s-a schimbat. Compară mai întâi numărul de siguranță.',
   'refused.other': 'serviciul are o defecțiune. Încearcă din nou.',
 }
@@ -176,6 +174,9 @@ export const guest: Part<'guest'> = {
 }
 
 export const app: Part<'app'> = {
+  'refused.consent': 'această persoană vrea să fie întrebată mai întâi.',
+  'refused.handle': 'cineva are deja acest nume.',
+
   'app.title': 'Silta',
   'app.welcome': 'O mesagerie în browser, de încercat',
   'app.welcome.text': 'Alege un nume. Aici nimeni nu cere parolă, deci oricine poate lua orice nume liber.',
