@@ -7,21 +7,24 @@ import { patienceMs, type World } from './world.ts'
 /** A lane in which nothing has come for so long is stuck. */
 const stuckMs = 3 * 60_000
 
+/** What has been written and not read yet, by lane and reader. */
+export const missing = ({ lanes, heard }: World) =>
+  lanes.flatMap(({ name, readers, sent }) =>
+    readers.flatMap((reader) => {
+      const count = sent - (heard.get(reader)?.counts.get(name) ?? 0)
+      return count > 0 ? [{ lane: name, reader, count, sent }] : []
+    }),
+  )
+
 /** Everybody has heard what the others wrote; as long as something comes, the rest is waited for. */
-export async function settled({ lanes, heard, users }: World): Promise<void> {
-  const missing = () =>
-    lanes.flatMap(({ name, readers, sent }) =>
-      readers.flatMap((reader) => {
-        const came = heard.get(reader)?.counts.get(name) ?? 0
-        return came < sent ? [`${sent - came} of ${sent} of ${name} at ${reader}`] : []
-      }),
-    )
+export async function settled(world: World): Promise<void> {
   let before = ''
-  for (let since = Date.now(), left = missing(); left.length > 0; left = missing()) {
-    if (left.join() !== before) since = Date.now()
-    before = left.join()
-    const unread = users.map(({ user, unread }) => `${unread()} unread at ${user}`)
-    assert.ok(Date.now() - since < stuckMs, `nothing has come any more: ${[...left, ...unread].join(', ')}`)
+  for (let since = Date.now(), left = missing(world); left.length > 0; left = missing(world)) {
+    const now = left.map(({ lane, reader, count, sent }) => `${count} of ${sent} of ${lane} at ${reader}`).join(', ')
+    if (now !== before) since = Date.now()
+    before = now
+    const unread = world.users.map(({ user, unread }) => `${unread()} unread at ${user}`).join(', ')
+    assert.ok(Date.now() - since < stuckMs, `nothing has come any more: ${now}, ${unread}`)
     await sleep(200)
   }
 }

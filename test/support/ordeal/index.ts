@@ -4,62 +4,117 @@
  * once and in order, everything was decrypted, no key was used twice, and nothing waits anywhere.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { audit, settled } from './audit.ts'
+import { audit, missing, settled } from './audit.ts'
 import { disturb } from './faults.ts'
 import { type Lane, openWorld, type World, type WorldOptions } from './world.ts'
 
 export interface OrdealOptions extends WorldOptions {
-  /** How often the service is killed; other faults come in between. */
+  /** How often the service is killed at least; other faults come in between. */
   readonly kills: number
-  /** What each writes into each of their rooms at least. */
+  /** What each writes into each of their rooms, spread over the kills: so there is an end to what has to arrive. */
   readonly messagesEach: number
   /** Chooses moments and faults; the same number chooses the same. */
   readonly seed: number
   readonly print: (line: string) => void
 }
 
-/** The whole of it. Fails with what did not hold. @returns how many messages there were, and what befell them */
-export async function runOrdeal(options: OrdealOptions): Promise<{ messages: number; faults: Map<string, number> }> {
-  const { print, kills } = options
+export interface OrdealResult {
+  readonly kills: number
+  readonly messages: number
+  /** How often each befell it. */
+  readonly faults: ReadonlyMap<string, number>
+}
+
+/** How often it says how far it is, ms. */
+const reportMs = 60_000
+
+/** The whole of it. Fails with what did not hold. */
+export async function runOrdeal(options: OrdealOptions): Promise<OrdealResult> {
+  const { print, kills, messagesEach } = options
   const random = randomOf(options.seed)
   const faults = new Map<string, number>()
   await using world = await openWorld(options)
   print(`${world.lanes.length} lanes are open; ${kills} kills follow`)
   let killed = 0
-  const talking = world.lanes.map((lane) => talk(lane, () => killed >= kills, options.messagesEach, random))
+  const ended = new AbortController()
+  const written = () => Math.min(1, (killed + 1) / kills)
+  const talking = world.lanes.map((lane) => talk(lane, messagesEach, written, random, ended.signal))
   // What a lane cannot say ends the ordeal at its end; until then nobody waits for it.
   for (const lane of talking) lane.catch(() => {})
+  const report = setInterval(() => print(`${killed} of ${kills} kills, ${progressOf(world)}`), reportMs)
   try {
-    for (let said = 0; killed < kills; ) {
-      await sleep(30 + random() * 400)
+    while (killed < kills) {
+      await untilNext(world, random)
       const { name, kills: more } = await disturb(world, random)
       faults.set(name, (faults.get(name) ?? 0) + 1)
       killed += more
-      if (killed < said + 10 && killed < kills) continue
-      said = killed
-      print(`kill ${killed} of ${kills} (${name}), ${sentIn(world)} messages so far`)
     }
+    await Promise.all(talking)
+    print(`${killed} kills are over, the rest arrives: ${progressOf(world)}`)
+    await settled(world)
+    print(`all has arrived and is looked at: ${progressOf(world)}`)
+    await audit(world)
   } finally {
-    killed = kills
+    ended.abort()
+    clearInterval(report)
   }
-  await Promise.all(talking)
-  print(`${sentIn(world)} messages were sent; the rest arrives`)
-  await settled(world)
-  await audit(world)
-  return { messages: sentIn(world), faults }
+  return { kills: killed, messages: sentIn(world), faults }
 }
 
 const sentIn = ({ lanes }: World) => lanes.reduce((sum, { sent }) => sum + sent, 0)
 
-/** Of what a lane says while faults come: the rest follows slowly, or a slow machine would be busy with it for hours. */
-const calmMs = 4_000
+function progressOf(world: World): string {
+  const waiting = missing(world).sort((one, other) => other.count - one.count)
+  const [most] = waiting
+  const wait = waiting.reduce((sum, { count }) => sum + count, 0)
+  const behind = most === undefined ? '' : `, most of ${most.lane} at ${most.reader} (${most.count})`
+  return `${sentIn(world)} messages written, ${wait} wait for a reader${behind}`
+}
 
-async function talk(lane: Lane, over: () => boolean, atLeast: number, random: () => number): Promise<void> {
-  while (!over() || lane.sent < atLeast) {
-    await lane.say(`${lane.name} ${++lane.sent}`)
-    // Bursts and pauses, so that a fault meets batches and single messages.
-    const pause = random() < 0.7 ? 5 : 200 * random()
-    await sleep(lane.sent < atLeast ? pause : calmMs * random())
+/** Longest wait for something to arrive before the next fault, ms: a lease that a killed process has left, on a busy machine. */
+const longestPauseMs = 60_000
+
+/**
+ * Mostly the next fault comes at once, and meets what the last one has left. Otherwise something arrives first, so that
+ * work is met too, and not starts alone.
+ */
+async function untilNext(world: World, random: () => number): Promise<void> {
+  await sleep(30 + random() * 400)
+  if (random() < 0.5) return
+  const waiting = () => missing(world).reduce((sum, { count }) => sum + count, 0)
+  const until = Date.now() + longestPauseMs
+  for (let least = waiting(); least > 0 && Date.now() < until; ) {
+    await sleep(20)
+    const now = waiting()
+    if (now < least) break
+    least = now
+  }
+  await sleep(random() * 1_500)
+}
+
+/** Messages that one writes in a row at most: a fault meets batches and single ones. */
+const burstMost = 12
+
+/**
+ * Writes so many messages into a lane, in bursts.
+ * @param share of them that may be written by now, 0 to 1
+ */
+async function talk(
+  lane: Lane,
+  messages: number,
+  share: () => number,
+  random: () => number,
+  ended: AbortSignal,
+): Promise<void> {
+  while (lane.sent < messages && !ended.aborted) {
+    if (lane.sent >= share() * messages) {
+      await sleep(200 * random())
+      continue
+    }
+    for (let left = 1 + Math.floor(burstMost * random() ** 2); left > 0 && lane.sent < messages; left--) {
+      await lane.say(`${lane.name} ${++lane.sent}`)
+      await sleep(random() < 0.8 ? 5 : 200 * random())
+    }
   }
 }
 
