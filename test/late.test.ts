@@ -197,8 +197,12 @@ describe('an edge to which things come late or never', () => {
     stub.loseAnswers(1)
     sent.push(await says(gwen, 'taken, and its answer lost'))
     await seenByAlice('taken, and its answer lost')
+    const before = world.logged.length
     await stub.interrupt()
     for (const text of ['while it was away', 'and more']) sent.push(await says(gwen, text))
+    // A request that is under way just now would be a few milliseconds old in truth, and hours by the clock.
+    const noticed = (entry: unknown) => JSON.stringify(entry).includes('a portal could not go on')
+    await until('the absence to be noticed', () => world.logged.slice(before).some(noticed), patienceMs)
     ahead += 6 * hour
     stub.rooms.forgetSent()
     await stub.resume()

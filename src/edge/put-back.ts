@@ -8,7 +8,9 @@ import type { Transaction } from '../store/index.ts'
  * rooms anew, the other gets a new cross-signed device (`incarnation` in both). A ghost that was being made is made anew.
  */
 export async function putBackEdge(tx: Transaction): Promise<void> {
-  for (const table of ['appservice_event', 'portal_outbox', 'portal_ahead', 'portal_read', 'ghost_inbox'])
+  // How far rooms were taken is not known any more; from where the backup was they would be carried a second time.
+  const gaps = ['appservice_room', 'appservice_read_back']
+  for (const table of ['appservice_event', ...gaps, 'portal_outbox', 'portal_ahead', 'portal_read', 'ghost_inbox'])
     await tx.query(`delete from ${table}`)
   // Every device has to enter its rooms anew, whether or not something comes for it.
   await tx.query('update matrix_user set due_at = 0')

@@ -5,6 +5,7 @@ import { createSealer, type Database } from '../../store/index.ts'
 import { onBothDialects, type TestDatabase } from '../../store/testing.ts'
 import { type Appservice, type AppserviceHandlers, createAppservice, type StoredEvent } from './appservice.ts'
 import type { Delivery, GhostId } from './ghosts.ts'
+import { HomeserverError } from './homeserver.ts'
 import { defaultMatrixSettings, type MatrixSettings } from './settings.ts'
 
 const token = 'a token of the homeserver'
@@ -97,7 +98,8 @@ onBothDialects('appservice', (open) => {
     database = await open()
   })
   beforeEach(async () => {
-    for (const table of ['appservice_transaction', 'appservice_event']) await database.query(`delete from ${table}`)
+    for (const table of ['appservice_transaction', 'appservice_event', 'appservice_room', 'appservice_read_back'])
+      await database.query(`delete from ${table}`)
   })
 
   it('hands over what was missed behind what it belongs behind, and before what was pushed later', async () => {
@@ -116,6 +118,130 @@ onBothDialects('appservice', (open) => {
     // What was pushed all the same comes again where the homeserver had put it.
     assert.deepEqual(inRoom, ['$invitation', '$early', '$pushed', '$pushed', '$later'])
     assert.equal(await rows(database), 0)
+  })
+
+  describe('a room from which the homeserver forgot to hand something over', () => {
+    /** What the homeserver has of the room, oldest first. */
+    let timeline: ReturnType<typeof message>[] = []
+    let looked = 0
+    let away = false
+    const carried = new Set<string>()
+    const handlers: Partial<AppserviceHandlers> = {
+      timeline: async () => ({
+        async read(from, limit) {
+          looked++
+          if (away) throw new HomeserverError(0, 'SILTA_UNREACHABLE')
+          const until = from === undefined ? timeline.length : Number(from)
+          const start = Math.max(0, until - limit)
+          return { chunk: timeline.slice(start, until).reverse(), ...(start > 0 ? { end: String(start) } : {}) }
+        },
+        carried: async (_on, ids) => new Set(ids.filter((id) => carried.has(id))),
+      }),
+    }
+    let transactions = 0
+    const push = async (s: Scene, ...ids: string[]) => {
+      for (const id of ids) if (!timeline.some((event) => event.event_id === id)) timeline.push(message(id))
+      assert.equal((await s.put(`t${++transactions}`, { events: ids.map((id) => message(id)) })).status, 200)
+      await s.appservice.idle()
+    }
+    const forgotten = (...ids: string[]) => timeline.push(...ids.map((id) => message(id)))
+    const begin = async (more: Partial<AppserviceHandlers> = {}, changed: Partial<MatrixSettings> = {}) => {
+      const s = scene(database, { ...handlers, ...more }, { gapRoomMs: 0, ...changed })
+      await s.appservice.start()
+      return s
+    }
+    beforeEach(() => {
+      timeline = []
+      looked = 0
+      away = false
+      carried.clear()
+    })
+
+    it('is compared once with what it has, and what is missing has its place', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      forgotten('$2', '$3')
+      await push(s, '$4')
+      await push(s, '$5')
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4', '$5'])
+      assert.equal(looked, 1)
+    })
+
+    it('is compared although nothing comes from it any more', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      forgotten('$2')
+      await s.appservice.lookForGaps()
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1', '$2'])
+    })
+
+    it('has what comes too late in its place, and only once', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      forgotten('$2', '$3')
+      await push(s, '$4')
+      s.appservice.suspectGaps()
+      await push(s, '$2')
+      await push(s, '$5', '$3')
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4', '$5'])
+    })
+
+    it('has in order what was pushed in another one', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      away = true
+      s.appservice.suspectGaps()
+      forgotten('$2', '$3', '$4')
+      await push(s, '$4')
+      await push(s, '$2')
+      assert.deepEqual(s.history, ['$1'])
+      away = false
+      while (s.history.length < 4) await new Promise((resolve) => setTimeout(resolve, 5))
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4'])
+      assert.equal(await rows(database), 0)
+    })
+
+    it('is compared after a start, also where an earlier one did not come to it', async () => {
+      const first = await begin()
+      await push(first, '$1')
+      await first.appservice.drain()
+      const second = await begin({}, { roomRetryMs: 100_000 })
+      away = true
+      forgotten('$2')
+      await push(second, '$3')
+      assert.deepEqual(second.history, [])
+      await second.appservice.drain()
+      away = false
+      const third = await begin()
+      await third.appservice.idle()
+      assert.deepEqual(third.history, ['$2', '$3'])
+    })
+
+    it('does not get anew what was carried, what is unwanted, and what nobody can reach', async () => {
+      const s = await begin({ wants: ({ content }) => content.body !== '$own' }, { gapPages: 1 })
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      forgotten('$carried', '$own', '$2')
+      carried.add('$carried')
+      await push(s, '$3')
+      s.appservice.suspectGaps()
+      forgotten(...Array.from({ length: 30 }, (_, n) => `$far ${n}`))
+      await push(s, '$4')
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4'])
+    })
+
+    it('is compared when the homeserver counts its transactions anew', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      forgotten('$2')
+      transactions--
+      await push(s, '$3')
+      assert.deepEqual(s.history, ['$1', '$2', '$3'])
+    })
   })
 
   describe('a transaction', () => {

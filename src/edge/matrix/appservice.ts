@@ -3,10 +3,12 @@ import { Hono as Router } from 'hono'
 import type { Crypto } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import { createFeed } from './appservice/feed.ts'
+import { createGaps } from './appservice/gaps.ts'
 import { storeMissed } from './appservice/missed.ts'
 import { createTransactions } from './appservice/transactions.ts'
 import type { AppserviceOptions, StoredEvent } from './appservice/types.ts'
 import { readBounded } from './bounded.ts'
+import { createLocks } from './locks.ts'
 
 /**
  * The homeserver's way in: transactions are stored whole, answered, and only then looked at.
@@ -16,7 +18,7 @@ import { readBounded } from './bounded.ts'
  * without the room keys that came with it.
  */
 export { leadsToPublic } from './appservice/body.ts'
-export type { AppserviceHandlers, AppserviceOptions, StoredEvent } from './appservice/types.ts'
+export type { AppserviceHandlers, AppserviceOptions, StoredEvent, Timeline } from './appservice/types.ts'
 
 export interface Appservice {
   /** /_matrix/app/v1/*, for the process' HTTP server. */
@@ -33,6 +35,10 @@ export interface Appservice {
   storeMissed(tx: Transaction, handled: StoredEvent, missed: readonly Record<string, unknown>[]): Promise<void>
   /** Hands a room's waiting events over now: a room key came, or what was missing is there. */
   wake(room: string): void
+  /** The homeserver may have failed to hand over something: rooms are compared before what comes next is handed over. */
+  suspectGaps(): void
+  /** Compares the rooms that were heard of lately, one after another, with what the homeserver has of them. */
+  lookForGaps(): Promise<void>
   /** Resolves when all transactions are handed on and no room has anything to hand over, or only what waits for a retry. */
   idle(): Promise<void>
   /** Transactions taken since the start: tells whether any are still coming in. */
@@ -45,8 +51,10 @@ type Answer = [body: Record<string, unknown>, status: 200 | 400 | 401 | 403 | 40
 
 export function createAppservice(options: AppserviceOptions): Appservice {
   const { handlers, settings, crypto, log } = options
-  const feed = createFeed(options)
-  const transactions = createTransactions(options, feed)
+  const storing = createLocks()
+  const gaps = createGaps(options, storing)
+  const feed = createFeed(options, gaps)
+  const transactions = createTransactions(options, feed, gaps, storing)
   const authorized = tokenCheck(crypto, options.hsToken)
   let draining = false
 
@@ -122,6 +130,11 @@ export function createAppservice(options: AppserviceOptions): Appservice {
     finishEvent: (tx, ...ids) => feed.finish(tx, ids),
     storeMissed: (tx, handled, missed) => storeMissed(tx, options.sealer, handled, missed),
     wake: (room) => feed.wake(room),
+    suspectGaps() {
+      gaps.suspect()
+      for (const room of gaps.waiting) feed.wake(room)
+    },
+    lookForGaps: () => gaps.sweep(feed.wake),
     async idle() {
       await transactions.idle()
       await feed.idle()
@@ -131,6 +144,7 @@ export function createAppservice(options: AppserviceOptions): Appservice {
     },
     async drain() {
       draining = true
+      gaps.stop()
       await transactions.idle()
       await feed.stop()
     },

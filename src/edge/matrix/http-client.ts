@@ -38,6 +38,13 @@ export const sendByHttp: HttpSend = async (address, request) => {
     if (error instanceof StaleConnection && repeatable.has(request.method)) return attempt(url, request)
     throw error
   })
+  return read(answer)
+}
+
+/** The same on a connection of its own, and never twice: where the connection ends, the caller is told. */
+export const sendAlone: HttpSend = async (address, request) => read(await attempt(new URL(address), request, false))
+
+function read(answer: http.IncomingMessage): HttpAnswer {
   const { statusCode: status = 0, headers } = answer
   if (status >= 300 && status < 400) {
     answer.destroy()
@@ -58,10 +65,15 @@ export const sendByHttp: HttpSend = async (address, request) => {
 
 class StaleConnection extends Error {}
 
-function attempt(url: URL, { method, headers, body, signal }: HttpRequest): Promise<http.IncomingMessage> {
+function attempt(
+  url: URL,
+  { method, headers, body, signal }: HttpRequest,
+  shared = true,
+): Promise<http.IncomingMessage> {
   const secure = url.protocol === 'https:'
+  const agent = shared && agents[secure ? 'https:' : 'http:']
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-  const options = { method, signal, headers: { ...headers, ...length }, agent: agents[secure ? 'https:' : 'http:'] }
+  const options = { method, signal, headers: { ...headers, ...length }, agent }
   return new Promise((resolve, reject) => {
     const sent = (secure ? https : http).request(url, options, resolve)
     sent.on('error', (error: NodeJS.ErrnoException) =>

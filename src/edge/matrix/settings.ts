@@ -52,6 +52,21 @@ export interface MatrixSettings {
   readonly sendMemoryMs: number
   /** Timeline pages of 100 events that are searched for a message that may have been sent. */
   readonly findPages: number
+  /**
+   * How long the homeserver is asked to hold back the answer by which it is watched, in ms. A machine that loses its power
+   * closes no connection: noticed after this, and sooner than it is started anew.
+   */
+  readonly watchMs: number
+  /** Wait before a homeserver that does not answer is asked again, in ms: less than its start takes. */
+  readonly watchRetryMs: number
+  /** Timeline pages of 100 events that are read back for what was not pushed. What is further back is in nobody's queue. */
+  readonly gapPages: number
+  /** Rooms from which nothing came for so long are compared with their timelines only when something comes, in ms. */
+  readonly gapWithinMs: number
+  /** Pause between two rooms that are compared, in ms: twenty a second are a small part of what a homeserver answers. */
+  readonly gapRoomMs: number
+  /** How long it is remembered what was read back, in ms: a homeserver hands over late what it stored before it was killed. */
+  readonly readBackMs: number
 }
 
 export const defaultMatrixSettings: MatrixSettings = {
@@ -79,4 +94,10 @@ export const defaultMatrixSettings: MatrixSettings = {
   syncsAtOnce: 4,
   sendMemoryMs: 20 * 60 * 1000,
   findPages: 20,
+  watchMs: 10_000,
+  watchRetryMs: 1_000,
+  gapPages: 10,
+  gapWithinMs: 30 * 24 * 3600 * 1000,
+  gapRoomMs: 50,
+  readBackMs: 14 * 24 * 3600 * 1000,
 }

@@ -6,7 +6,7 @@ import type { Log } from './log.ts'
 
 export interface StartupOptions {
   readonly homeserver: Pick<Homeserver, 'ping'>
-  readonly appservice: Pick<Appservice, 'start' | 'idle' | 'wake' | 'transactions'>
+  readonly appservice: Pick<Appservice, 'start' | 'idle' | 'wake' | 'transactions' | 'lookForGaps'>
   readonly ghosts: Pick<Ghosts, 'recover'>
   readonly appserviceId: string
   readonly log: Log
@@ -44,10 +44,29 @@ export async function startMatrix(options: StartupOptions): Promise<{ recovered:
       else await delay(pingWaitMs)
     }
   }
-  return { recovered: recover(options) }
+  return { recovered: catchUp(options) }
 }
 
-async function recover({ appservice, ghosts, log, signal }: StartupOptions): Promise<void> {
+/**
+ * Fetches what the homeserver did not push while it or we were away: to-device messages, changed devices and key counts by
+ * /sync, events from the rooms.
+ */
+export async function catchUp(
+  options: Pick<StartupOptions, 'appservice' | 'ghosts' | 'log' | 'signal'>,
+): Promise<void> {
+  await recover(options)
+  if (options.signal?.aborted) return
+  await options.appservice.lookForGaps().catch(() => {
+    options.log.warn({ code: 'gap' }, 'rooms could not be compared with their timelines')
+  })
+}
+
+async function recover({
+  appservice,
+  ghosts,
+  log,
+  signal,
+}: Pick<StartupOptions, 'appservice' | 'ghosts' | 'log' | 'signal'>): Promise<void> {
   const until = performance.now() + backlogMs
   for (let before = -1; before !== appservice.transactions && performance.now() < until; await delay(quietMs))
     before = appservice.transactions

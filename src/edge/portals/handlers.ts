@@ -2,6 +2,7 @@ import type { AppserviceHandlers, StoredEvent } from '../matrix/appservice.ts'
 import type { Bot } from '../matrix/bot.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import { isHomeserverError } from '../matrix/homeserver.ts'
+import { asGhost } from './context.ts'
 import { groupTypes } from './groups/state.ts'
 import type { Portals } from './index.ts'
 import { answerForNobody } from './nobody.ts'
@@ -23,7 +24,7 @@ export function eventHandlers({
   portals,
   bot,
   botMxid,
-}: EventHandlerOptions): Required<Pick<AppserviceHandlers, 'wants' | 'onEvents'>> {
+}: EventHandlerOptions): Required<Pick<AppserviceHandlers, 'wants' | 'onEvents' | 'timeline'>> {
   const { context } = portals
   const forNobody = answerForNobody(context)
   const finish = (stored: StoredEvent) => context.database.transaction((tx) => context.finishEvent(tx, stored.id))
@@ -68,6 +69,19 @@ export function eventHandlers({
       stateKey === undefined
         ? !context.isOurs(sender)
         : groupTypes.has(type) || (!context.isOurs(sender) && actedOn.has(type)),
+    async timeline(room) {
+      const { portals: direct, groups, database, ghosts, homeserver, messages } = context
+      const pair = await direct.byMatrixRoom(database, room)
+      const portal = pair ?? (await groups.byMatrixRoom(database, room))
+      if (portal === undefined) return undefined
+      const reader = pair === undefined ? await ghosts.ensureBot() : pair.ghost
+      if (reader === undefined) return undefined
+      const as = await asGhost(context, reader as GhostId)
+      return {
+        read: (from, limit) => homeserver.messages(as, room, from, limit),
+        carried: (on, eventIds) => messages.eventsKnown(on, portal.id, eventIds),
+      }
+    },
     async onEvents(room, all) {
       const inGroup = await portals.takeGroupEvents(room, all)
       if (inGroup !== undefined) return inGroup.retryAfterMs === undefined ? {} : { retryAfterMs: inGroup.retryAfterMs }

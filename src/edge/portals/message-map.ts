@@ -25,6 +25,8 @@ export interface MessageMap {
   eventsMadeOf(on: Queryable, portal: number, origins: readonly string[]): Promise<Map<string, string>>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   messageOf(on: Queryable, portal: number, eventId: string): Promise<Uint8Array | undefined>
+  /** Those of these events that are messages of the messenger. */
+  eventsKnown(on: Queryable, portal: number, eventIds: readonly string[]): Promise<ReadonlySet<string>>
   /** The event of a message from Matrix whose arrival is told for the first time now; undefined when it was told before. */
   tellArrived(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   /** Messages that reached Matrix and whose sender was not told yet; at most `limit`. */
@@ -79,6 +81,13 @@ export function messageMap(clock: () => number): MessageMap {
         [portal, eventId],
       )
       return row?.message_id
+    },
+    async eventsKnown(on, portal, eventIds) {
+      const rows = await on.query<{ event_id: string }>(
+        'select event_id from portal_message where portal = $1 and event_id = any($2::text[])',
+        [portal, eventIds],
+      )
+      return new Set(rows.map((row) => row.event_id))
     },
     async tellArrived(on, portal, messageId) {
       const [row] = await on.query<{ event_id: string }>(

@@ -3,6 +3,9 @@
  * stops answering or loses answers, its database's connections are cut, and its disk is full. At the end each has arrived
  * once and in order, everything was decrypted, no key was used twice, and nothing waits anywhere.
  */
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { audit, missing, settled } from './audit.ts'
 import { disturb } from './faults.ts'
@@ -54,6 +57,11 @@ export async function runOrdeal(options: OrdealOptions): Promise<OrdealResult> {
     await settled(world)
     print(`all has arrived and is looked at: ${progressOf(world)}`)
     await audit(world)
+  } catch (error) {
+    const file = join(tmpdir(), `silta-ordeal-${options.seed}.log`)
+    writeFileSync(file, world.service.output)
+    print(`what the service said is in ${file}`)
+    throw error
   } finally {
     ended.abort()
     clearInterval(report)

@@ -7,10 +7,11 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { defaultRegistration, type RegistrationSettings } from '../../../src/edge/matrix/registration.ts'
 import { freePort } from '../ports.ts'
 import { stubKeys } from './keys.ts'
-import { stubPusher } from './pusher.ts'
+import { type StubPusher, stubPusher } from './pusher.ts'
 import { Refusal } from './refusal.ts'
 import { type Json, stubRooms } from './rooms.ts'
 import { stubRoutes } from './routes.ts'
@@ -29,8 +30,10 @@ export interface StubHomeserver extends AsyncDisposable {
   user(name: string): Promise<StubUser>
   readonly rooms: ReturnType<typeof stubRooms>
   readonly keys: ReturnType<typeof stubKeys>
-  /** Goes away as by kill -9: connections break, nobody answers. What it has stays. */
+  /** Goes away as by kill -9: connections break, nobody answers, and what it had queued for the appservice is forgotten. */
   interrupt(): Promise<void>
+  /** What it is about to push. */
+  readonly pusher: Pick<StubPusher, 'hold' | 'release' | 'retryStored'>
   resume(): Promise<void>
   /** The next so many answers are lost on their way, after what was asked for was done. */
   loseAnswers(count: number): void
@@ -119,6 +122,13 @@ export async function stubHomeserver(options: StubOptions = {}): Promise<StubHom
     if (request.headers.authorization !== `Bearer ${registration.asToken}`)
       return respond(response, 401, { errcode: 'M_UNKNOWN_TOKEN', error: 'token' })
     const text = Buffer.concat(chunks).toString('utf8')
+    // Nobody who waits for news here has any that would not wait that long: it is how the homeserver is watched.
+    const heldBack = url.pathname.endsWith('/sync') ? Number(url.searchParams.get('timeout') ?? 0) : 0
+    if (heldBack > 0) {
+      const closed = new Promise((resolve) => response.on('close', resolve))
+      await Promise.race([sleep(heldBack, undefined, { ref: false }), closed])
+      if (response.destroyed) return
+    }
     try {
       const result = answer({
         method: request.method ?? 'GET',
@@ -148,7 +158,7 @@ export async function stubHomeserver(options: StubOptions = {}): Promise<StubHom
     port = (server.address() as AddressInfo).port
   }
   const interrupt = async () => {
-    pusher.leave()
+    pusher.leave(true)
     const closed = new Promise((done) => server.close(done))
     for (const socket of sockets) socket.destroy()
     await closed
@@ -161,6 +171,7 @@ export async function stubHomeserver(options: StubOptions = {}): Promise<StubHom
     appservicePort,
     rooms,
     keys,
+    pusher,
     async user(name) {
       const id = `@${name}:${domain}`
       const known = users.get(id)

@@ -28,6 +28,12 @@ export function stubKeys({
   const identities = new Map<string, Json>()
   const delivered = new Set<string>()
   let position = 0
+  /** Whose devices changed, and at which position last. */
+  const changes = new Map<string, number>()
+  const noteChange = (user: string) => {
+    changes.set(user, ++position)
+    onChanged(user)
+  }
 
   const deviceOf = (user: string, id: string): Device => {
     const devices = users.get(user) ?? new Map<string, Device>()
@@ -45,7 +51,7 @@ export function stubKeys({
       const device = deviceOf(user, id)
       if (body.device_keys !== undefined) {
         device.keys = body.device_keys as Json
-        onChanged(user)
+        noteChange(user)
       }
       for (const [key, value] of Object.entries((body.one_time_keys as Json | undefined) ?? {}))
         device.oneTime.set(key, value)
@@ -83,7 +89,7 @@ export function stubKeys({
     },
     identify(user: string, body: Json): Json {
       identities.set(user, body)
-      onChanged(user)
+      noteChange(user)
       return {}
     },
     sign(body: Json): Json {
@@ -98,7 +104,7 @@ export function stubKeys({
             ...Object.fromEntries(more.map(([by, keys]) => [by, { ...before[by], ...keys }])),
           }
         }
-        onChanged(user)
+        noteChange(user)
       }
       return { failures: {} }
     },
@@ -126,6 +132,9 @@ export function stubKeys({
       return {
         next_batch: `s${page.at(-1)?.at ?? Math.max(seen, position)}`,
         to_device: { events },
+        device_lists: {
+          changed: [...changes].flatMap(([user, at]) => (since !== undefined && at > seen ? [user] : [])),
+        },
         device_one_time_keys_count: countOf(user, id),
       }
     },

@@ -1,5 +1,6 @@
 import type { Transaction } from '../../../store/index.ts'
 import { readEvent } from './body.ts'
+import type { Gaps } from './gaps.ts'
 import { inOrder } from './missed.ts'
 import type { AppserviceOptions, StoredEvent } from './types.ts'
 
@@ -22,6 +23,7 @@ interface Room {
 
 export function createFeed(
   options: Pick<AppserviceOptions, 'database' | 'sealer' | 'handlers' | 'settings' | 'log'>,
+  gaps: Pick<Gaps, 'place' | 'start'>,
 ): Feed {
   const { database, sealer, handlers, settings, log } = options
   const rooms = new Map<string, Room>()
@@ -64,6 +66,7 @@ export function createFeed(
     state.running = true
     state.again = false
     try {
+      await gaps.place(room)
       const events = await waiting(room)
       const answer = events.length > 0 ? await handlers.onEvents(room, events) : undefined
       state.failures = 0
@@ -86,7 +89,7 @@ export function createFeed(
 
   const waiting = async (room: string): Promise<StoredEvent[]> => {
     const rows = await database.query<{ id: number; body: Uint8Array; received_at: number }>(
-      `select id, body, received_at from appservice_event where room = $1 ${inOrder} limit $2`,
+      `select id, body, received_at from appservice_event where room = $1 and not unplaced ${inOrder} limit $2`,
       [room, settings.eventBatch],
     )
     return rows.map((row) => {
@@ -97,7 +100,7 @@ export function createFeed(
 
   const oldest = async (room: string): Promise<number | undefined> => {
     const rows = await database.query<{ id: number }>(
-      `select id from appservice_event where room = $1 ${inOrder} limit 1`,
+      `select id from appservice_event where room = $1 and not unplaced ${inOrder} limit 1`,
       [room],
     )
     return rows[0]?.id
@@ -106,6 +109,7 @@ export function createFeed(
   return {
     wake,
     async start() {
+      await gaps.start()
       started = true
       const rows = await database.query<{ room: string }>('select distinct room from appservice_event')
       for (const { room } of rows) wake(room)

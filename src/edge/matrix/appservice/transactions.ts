@@ -1,9 +1,10 @@
 import { toBase64Url, utf8 } from '../../../crypto/index.ts'
 import type { Transaction } from '../../../store/index.ts'
 import type { GhostId } from '../ghosts.ts'
-import { createLocks } from '../locks.ts'
+import type { Locks } from '../locks.ts'
 import { type ReadEvent, readTransaction, type TransactionBody } from './body.ts'
 import type { Feed } from './feed.ts'
+import type { Gaps } from './gaps.ts'
 import type { AppserviceOptions } from './types.ts'
 
 export interface Transactions {
@@ -14,10 +15,9 @@ export interface Transactions {
   idle(): Promise<void>
 }
 
-export function createTransactions(options: AppserviceOptions, feed: Feed): Transactions {
+export function createTransactions(options: AppserviceOptions, feed: Feed, gaps: Gaps, locks: Locks): Transactions {
   const { database, sealer, crypto, ghosts, handlers, settings, log } = options
   const steps = options.steps ?? (() => {})
-  const locks = createLocks()
   let taken = 0
   let behind: Promise<void> = Promise.resolve()
   /** Set when a transaction could not be stored: its room keys have to be fetched by /sync. */
@@ -34,6 +34,31 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
   const digestOf = (events: readonly ReadEvent[]) =>
     toBase64Url(crypto.sha256(utf8(JSON.stringify(events.map((event) => event.eventId)))))
 
+  const storeEvents = async (tx: Transaction, events: readonly ReadEvent[]): Promise<void> => {
+    const known = await gaps.readBefore(tx, events)
+    const wanted = events.filter((event) => !known.has(event.eventId) && isWanted(event))
+    if (wanted.length === 0) return
+    const unplaced = new Set(wanted.flatMap(({ room }) => (gaps.isSure(room) ? [] : [room])))
+    await tx.query(
+      `insert into appservice_event (room, body, received_at, unplaced)
+       select room, body, now_ms(), unplaced
+         from unnest($1::text[], $2::bytea[], $3::bool[]) with ordinality as new (room, body, unplaced, n) order by n`,
+      [
+        wanted.map((event) => event.room),
+        wanted.map((event) => sealer.seal(utf8(JSON.stringify(event.event)), `appservice_event|body|${event.room}`)),
+        wanted.map((event) => unplaced.has(event.room)),
+      ],
+    )
+    const placed = new Set(wanted.map(({ room }) => room).filter((room) => !unplaced.has(room)))
+    if (placed.size > 0)
+      await gaps.heard(
+        tx,
+        new Map(events.flatMap(({ room, eventId }) => (placed.has(room) ? [[room, eventId] as const] : []))),
+      )
+    // Before the commit: whoever looks in between finds nothing and looks again.
+    for (const room of unplaced) gaps.unplaced(room)
+  }
+
   /**
    * All or nothing: the transaction's id, its to-device messages, counts and lists, its events. The same id with the same
    * events is a repetition, of which only to-device messages can be new (and a repetition of those is harmless). The same
@@ -48,16 +73,9 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
       [id, digest],
     )
     const repeated = known?.digest === digest
-    const wanted = repeated ? [] : body.events.filter(isWanted)
-    if (wanted.length > 0)
-      await tx.query(
-        `insert into appservice_event (room, body, received_at)
-         select room, body, now_ms() from unnest($1::text[], $2::bytea[]) with ordinality as new (room, body, n) order by n`,
-        [
-          wanted.map((event) => event.room),
-          wanted.map((event) => sealer.seal(utf8(JSON.stringify(event.event)), `appservice_event|body|${event.room}`)),
-        ],
-      )
+    // It counts anew, so it was started anew, and may have forgotten what came before.
+    if (known !== undefined && !repeated) gaps.suspect()
+    if (!repeated) await storeEvents(tx, body.events)
     await tx.query(
       `delete from appservice_transaction where received_at <
          (select received_at from appservice_transaction order by received_at desc offset $1 limit 1)`,
@@ -101,6 +119,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed): Tran
           receivers = isEmpty(body) ? [] : await database.transaction((tx) => store(tx, id, body))
         } catch (error) {
           keysLost = true
+          gaps.suspect()
           log.error({ code: 'store' }, 'a transaction of the homeserver could not be stored')
           throw error
         }

@@ -1,6 +1,7 @@
 import type { Crypto } from '../../../crypto/index.ts'
-import type { Database, Sealer } from '../../../store/index.ts'
+import type { Database, Queryable, Sealer } from '../../../store/index.ts'
 import type { Ghosts } from '../ghosts.ts'
+import type { Json } from '../homeserver.ts'
 import type { Log } from '../log.ts'
 import type { MatrixSettings } from '../settings.ts'
 import type { Steps } from '../steps.ts'
@@ -21,6 +22,14 @@ export interface StoredEvent {
   readonly receivedAt: number
 }
 
+/** A room as the homeserver has it, for whoever wants to know what it did not push. */
+export interface Timeline {
+  /** A page of it, newest first. @throws HomeserverError */
+  read(from: string | undefined, limit: number): Promise<{ chunk: Json[]; end?: string }>
+  /** Those of these events that were carried over already. */
+  carried(on: Queryable, eventIds: readonly string[]): Promise<ReadonlySet<string>>
+}
+
 export interface AppserviceHandlers {
   /**
    * Whether an event has to be stored at all. Asked before anything else, so it must be quick and must not throw; the
@@ -34,6 +43,8 @@ export interface AppserviceHandlers {
    * growing wait.
    */
   onEvents(room: string, events: readonly StoredEvent[]): Promise<{ retryAfterMs?: number } | undefined>
+  /** The timeline of a room that is ours to carry; undefined where nothing would be missed. */
+  timeline?(room: string): Promise<Timeline | undefined>
   /** Typing, receipts, presence of one transaction; not stored, may be dropped. */
   onEphemeral?(events: readonly Record<string, unknown>[]): void
   /** Whether this Matrix id is, or may become, one of ours (GET /users). May create it. */

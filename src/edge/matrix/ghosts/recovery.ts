@@ -29,6 +29,8 @@ interface SyncedRow {
 const fullPage = 100
 /** Pages taken at one go: what is left then comes with the next round. */
 const pageLimit = 50
+/** Ghosts taken from the table at one go. */
+const ghostPage = 500
 
 /**
  * Takes what the homeserver keeps for each of these ghosts' devices: to-device messages that it could not push (it drops
@@ -44,22 +46,28 @@ export async function syncDue(
   take: (ghosts: readonly string[]) => Promise<void>,
 ): Promise<boolean> {
   const { database, settings, log } = context
-  const due = which === 'all' ? '' : 'and pushed > 0 and synced_at < now_ms() - $1'
-  const ghosts = await database.query<SyncedRow>(
-    `select mxid, device_id, since from ghost where ready ${due} order by synced_at`,
-    which === 'all' ? [] : [settings.inboxSyncMs],
-  )
+  const due = which === 'all' ? '' : 'and pushed > 0 and synced_at < now_ms() - $3'
+  let read = 0
   let failed = 0
-  await eachOf(ghosts, settings.syncsAtOnce, async (row) => {
-    try {
-      await syncGhost(context, row, take)
-    } catch (error) {
-      failed++
-      const errcode = isHomeserverError(error) ? error.errcode : 'store'
-      log.warn({ errcode }, 'the device inbox of a ghost could not be read')
-    }
-  })
-  if (ghosts.length > 0) log.info({ ghosts: ghosts.length, pending: failed }, 'device inboxes were read')
+  for (let after = ''; ; ) {
+    const ghosts: SyncedRow[] = await database.query<SyncedRow>(
+      `select mxid, device_id, since from ghost where ready and mxid > $1 ${due} order by mxid limit $2`,
+      [after, ghostPage, ...(which === 'all' ? [] : [settings.inboxSyncMs])],
+    )
+    await eachOf(ghosts, settings.syncsAtOnce, async (row) => {
+      try {
+        await syncGhost(context, row, take)
+      } catch (error) {
+        failed++
+        const errcode = isHomeserverError(error) ? error.errcode : 'store'
+        log.warn({ errcode }, 'the device inbox of a ghost could not be read')
+      }
+    })
+    read += ghosts.length
+    if (ghosts.length < ghostPage) break
+    after = ghosts.at(-1)!.mxid
+  }
+  if (read > 0) log.info({ ghosts: read, pending: failed }, 'device inboxes were read')
   return failed === 0
 }
 

@@ -1,0 +1,70 @@
+import { type Homeserver, isHomeserverError, type Masquerade } from './homeserver.ts'
+import { delay } from './locks.ts'
+import type { MatrixSettings } from './settings.ts'
+
+export interface WatchOptions {
+  readonly homeserver: Pick<Homeserver, 'call'>
+  /** A user in no room, so that nothing but time passes. */
+  readonly as: Masquerade
+  readonly settings: Pick<MatrixSettings, 'watchMs' | 'watchRetryMs'>
+  /** The homeserver has gone: it may be forgetting what it had to hand over. */
+  onAway(): void
+  /** It answers again. */
+  onBack(): void
+  readonly signal: AbortSignal
+}
+
+/** Nothing of rooms, presence and account data. */
+const filter = JSON.stringify({ room: { rooms: [] }, presence: { types: [] }, account_data: { types: [] } })
+/** Longest wait for an answer beyond the time for which the homeserver was asked to hold it back, ms. */
+const slackMs = 5_000
+
+/**
+ * Tells when the homeserver goes and when it is back, by a request that it is always asked to hold back: the end of its
+ * process ends the connection at that moment, however soon it is there again.
+ *
+ * @returns when the signal is given
+ */
+export async function watchHomeserver({
+  homeserver,
+  as,
+  settings,
+  onAway,
+  onBack,
+  signal,
+}: WatchOptions): Promise<void> {
+  const { watchMs, watchRetryMs } = settings
+  let since: string | undefined
+  let away = false
+  while (!signal.aborted) {
+    const begun = performance.now()
+    // The first answer, and the first after an absence, is there at once.
+    const timeout = since === undefined ? 0 : watchMs
+    try {
+      const answer = await homeserver.call<{ next_batch: string }>('GET', '/_matrix/client/v3/sync', {
+        as,
+        query: {
+          filter,
+          timeout: String(timeout),
+          set_presence: 'offline',
+          ...(since === undefined ? {} : { since }),
+        },
+        timeoutMs: watchMs + slackMs,
+        signal,
+      })
+      since = answer.next_batch
+      if (away) onBack()
+      away = false
+      if (timeout === 0) continue
+    } catch (error) {
+      if (signal.aborted) return
+      since = undefined
+      // It answers, if only to refuse: whoever refuses has not gone.
+      const refused = isHomeserverError(error) && !error.retry
+      if (!away && !refused) onAway()
+      away ||= !refused
+    }
+    // One that is away, or does not hold its answers back, is not asked without end.
+    if (performance.now() - begun < watchRetryMs) await delay(watchRetryMs, signal)
+  }
+}
