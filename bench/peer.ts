@@ -62,7 +62,7 @@ export async function measurePeer(
   progress: (line: string) => void,
 ): Promise<BesidePeer[]> {
   using harness = prepareHarness(folder)
-  const chosen = kinds.filter((kind) => wanted(options, 'peer', kind) || !options.names.includes('peer'))
+  const chosen = kinds.filter((kind) => wanted({ names: ['peer', ...options.names] }, 'peer', kind))
   // Durable, as it is run; and with the user that the harness' own has.
   const postgres = chosen.includes('postgres')
     ? await startPostgres(['fsync=on', 'full_page_writes=on', 'shared_buffers=128MB'])
