@@ -5,7 +5,7 @@ export type Stages = Record<string, number>
 
 /** What a frame's file says about what is being done; the innermost frame that says something counts. */
 const places: readonly [RegExp, string][] = [
-  [/matrix-sdk-crypto-wasm|^wasm:/, 'Olm and Megolm (WASM)'],
+  [/matrix-sdk-crypto-wasm/, 'Olm and Megolm (WASM)'],
   [/fake-indexeddb|edge\/matrix\/ghosts\/(idb|crypto-store)/, "the Olm machine's storage"],
   [/ts-mls|src\/mls\/|@noble\//, 'MLS'],
   [/src\/crypto\/|internal\/crypto/, 'primitives (seal, hash, sign)'],

@@ -10,6 +10,8 @@ import { StoreError } from './errors.ts'
 export const durableStart: readonly string[] = [
   ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
   ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync', '-c', 'shared_buffers=16MB'],
+  // Files of the log are kept for their next use; a gigabyte of them, as usual, is for larger databases.
+  ...['-c', 'min_wal_size=32MB', '-c', 'max_wal_size=64MB'],
 ]
 
 interface Stream {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, fdatasyncSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -109,6 +110,30 @@ test('once the disk did not take what was written, nothing is acknowledged any m
   await assert.rejects(db.query('insert into item values (2)'), refused)
   assert.deepEqual(faults.length, 1)
   await db.close().catch(() => undefined)
+})
+
+test('what was replaced is cleared away, the log is cut off, and the planner knows how large a table is', async () => {
+  const upkeep = { every: 50, changedRows: 20, changedShare: 0.2, logBytes: 1_000_000 }
+  const db = await openPglite(folder('kept up'), { template: await emptyPglite(), upkeep })
+  await db.query('create table item (id int8 primary key, body bytea)')
+  const look = async () =>
+    (
+      await db.query<{ log: number; unchecked: number; size: number; rows: number }>(
+        `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8 as log,
+                pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::int8 as unchecked,
+                pg_total_relation_size('item') as size, c.reltuples::int8 as rows
+           from pg_control_checkpoint(), pg_class c where c.relname = 'item'`,
+      )
+    )[0]!
+  const begun = await look()
+  const write = 'insert into item values ($1, $2) on conflict (id) do update set body = excluded.body'
+  for (let time = 0; time < 400; time++) await db.query(write, [time % 10, randomBytes(10_000)])
+  const ended = await look()
+  await db.close()
+  assert.ok(ended.log - begun.log > 4_000_000, `${ended.log - begun.log} bytes of log`)
+  assert.ok(ended.unchecked < 2_500_000, `${ended.unchecked} bytes of log since the checkpoint`)
+  assert.ok(ended.size < 2_000_000, `${ended.size} bytes for ten rows of ten thousand`)
+  assert.equal(ended.rows, 10)
 })
 
 test('a second process is refused with a clear error while the first lives, and let in after it was killed', async () => {

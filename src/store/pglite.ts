@@ -11,6 +11,7 @@ import { type Connection, openConnection } from './pglite-connection.ts'
 import { keptUp } from './pglite-upkeep.ts'
 import { afterCommits, giveTransaction, guard } from './transactions.ts'
 import { takeTurns } from './turns.ts'
+import { keepUp, type UpkeepSettings, usualUpkeep } from './upkeep.ts'
 import { bytea, checkParameters, int8, parseBytea, parseInt8, serializeBytea } from './values.ts'
 
 export interface EmbeddedDatabase extends Database {
@@ -30,6 +31,7 @@ interface EmbeddedSettings {
   readonly migrations?: URL | undefined
   /** Forces a file to disk; replaced to try what happens when it cannot be. */
   readonly syncFile?: ((descriptor: number) => void) | undefined
+  readonly upkeep?: UpkeepSettings | undefined
 }
 
 /**
@@ -98,7 +100,7 @@ function database(
   pglite: PGlite,
   files: DurableFiles | undefined,
   lock: Disposable | undefined,
-  settings: DatabaseSettings,
+  settings: DatabaseSettings & EmbeddedSettings,
   place: string | undefined,
 ): EmbeddedDatabase {
   const scope = guard()
@@ -113,11 +115,18 @@ function database(
   })
   const query = async <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
     (await connection.query(text, checkParameters(parameters))) as Row[]
+  const upkeep = keepUp(
+    (text, parameters) => alone(() => query(text, parameters)),
+    settings.upkeep ?? usualUpkeep,
+    (fault) => settings.onFault?.(fault),
+  )
   return {
     dialect: 'pglite',
     async query<Row>(text: string, parameters?: readonly unknown[]) {
       scope.outside()
-      return alone(() => query<Row>(text, parameters))
+      const rows = await alone(() => query<Row>(text, parameters))
+      upkeep.worked()
+      return rows
     },
     async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
       scope.outside()
@@ -126,11 +135,12 @@ function database(
         alone(() => inTransaction(connection, () => giveTransaction(query, callbacks.add, work))),
       )
       callbacks.run()
+      upkeep.worked()
       return result
     },
     async close() {
       if (!scope.close()) return
-      await scope.idle()
+      await Promise.all([scope.idle(), upkeep.stop()])
       await pglite.close()
       lock?.[Symbol.dispose]()
     },
