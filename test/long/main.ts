@@ -7,6 +7,7 @@ import type { WorldOptions } from '../support/ordeal/world.ts'
 import { findPostgres } from '../support/postgres.ts'
 import { smallDisk } from '../support/small-disk.ts'
 import { synapseMissing } from '../support/synapse.ts'
+import { firstVersionMissing, upgradeFromFirst } from './upgrade.ts'
 
 const help = `npm run test:long -- [options]
 
@@ -20,6 +21,8 @@ One after the other, unless one is chosen:
   pglite-disk      the embedded database on a disk that is full now and then (needs the right to mount)
   postgres-disk    the same with PostgreSQL
   synapse          the embedded database, a real homeserver; a share of it, since that takes longer
+  upgrade          a rolling restart from the version with which the first message crossed, under load (PostgreSQL; needs
+                   this repository's history)
 
   --only NAME         one of these
   --kills N           in each of them (100; a fifth on a disk of its own and with Synapse)
@@ -63,7 +66,7 @@ const ordeals: Readonly<Record<string, Ordeal>> = {
 }
 const print = (line: string) => console.log(`${new Date().toISOString().slice(11, 19)}  ${line}`)
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31))
-if (values.only !== undefined && !Object.hasOwn(ordeals, values.only)) {
+if (values.only !== undefined && values.only !== 'upgrade' && !Object.hasOwn(ordeals, values.only)) {
   console.error(`there is no ${values.only}; npm run test:long -- --help names what there is`)
   process.exit(2)
 }
@@ -107,6 +110,22 @@ for (const [name, { share, messages: part = 1, ...where }] of Object.entries(ord
   } catch (error) {
     failed = true
     print(`${name}: FAILED with seed ${seed}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+if (values.only === undefined || values.only === 'upgrade') {
+  const reason = findPostgres() === undefined ? 'PostgreSQL is not installed' : firstVersionMissing()
+  if (reason !== undefined) {
+    print(`upgrade: left out, ${reason}`)
+    failed ||= values.only !== undefined
+  } else {
+    try {
+      await upgradeFromFirst((line) => print(`upgrade: ${line}`))
+      print('upgrade: every message once and in order')
+    } catch (error) {
+      failed = true
+      print(`upgrade: FAILED: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 }
 process.exit(failed ? 1 : 0)
