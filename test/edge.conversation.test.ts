@@ -286,14 +286,51 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
     await until('the message', () => heard.texts.includes('friends?'))
   })
 
-  it('declines when the Matrix user declines the invitation', async () => {
-    const shy = await startMatrixClient({ synapse, name: 'shy', autoJoin: false })
-    try {
+  describe('with somebody who takes their time to come in', () => {
+    let shy: MatrixClient
+    before(async () => {
+      shy = await startMatrixClient({ synapse, name: 'shy', autoJoin: false })
+      await shy.isolate(true)
+    })
+    after(() => shy?.stop())
+    const invitedTo = async () => {
+      await until('the invitation', async () => (await shy.invites()).length > 0)
+      const [invitation = ''] = await shy.invites()
+      return invitation
+    }
+
+    it('is read by them from its beginning on', async () => {
+      const gus = await somebody()
+      const room = await gus.device.conversationWith({ network: 'matrix', value: shy.user })
+      const invitation = await invitedTo()
+      const words = ['before you came', 'and this']
+      const sent = await gus.device.sendAll(
+        room,
+        words.map((plain) => ({ content: textMessage({ plain }) })),
+      )
+      await Promise.all(sent.map(({ accepted }) => accepted))
+      await until('both at the edge', async () => {
+        const rows = await world.database.query('select 1 from portal_outbox where message_id = any($1)', [
+          sent.map(({ messageId }) => messageId),
+        ])
+        return rows.length === 2
+      })
+      await running.edge.idle()
+      // Whether it arrived is theirs to tell, who have not accepted yet.
+      assert.deepEqual(gus.heard.delivered, [])
+      await shy.join(invitation)
+      for (const plain of words) {
+        const received = await shy.untilReceived(plain)
+        assert.deepEqual(received.shield, { colour: 'NONE', reason: null })
+      }
+      await until('the reports', () => sent.every(({ messageId }) => gus.heard.delivered.includes(hex(messageId))))
+    })
+
+    it('declines when the Matrix user declines the invitation', async () => {
       const hugo = await somebody()
       await hugo.device.setProfile({ name: 'Hugo' })
       const room = await hugo.device.conversationWith({ network: 'matrix', value: shy.user })
-      await until('the invitation', async () => (await shy.invites()).length > 0)
-      const [invitation = ''] = await shy.invites()
+      const invitation = await invitedTo()
       const ghost = (await shy.members(invitation)).find(({ user }) => user !== shy.user)
       assert.ok(ghost === undefined || ghost.name === ghost.user)
       await shy.leave(invitation)
@@ -305,9 +342,7 @@ describe('a conversation between the messenger and Matrix', { skip: await synaps
           (error: { code: string }) => error.code === 'not-allowed',
         )
       })
-    } finally {
-      await shy.stop()
-    }
+    })
   })
 
   it('finds nobody who does not exist', async () => {

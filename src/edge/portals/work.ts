@@ -40,7 +40,7 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
     now !== undefined;
     now = await opened(context, await reread(context, open))
   ) {
-    if (!(await sendWaiting(context, now))) break
+    if ((await waitsForJoin(context, now)) || !(await sendWaiting(context, now))) break
   }
   await tellHeld(context, open)
   await showCapabilities(context, open)
@@ -54,6 +54,17 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
  */
 async function isOverBeforeJoin(context: PortalContext, portal: OpenPortal): Promise<boolean> {
   if (portal.state !== 'ended' || (await context.outbox.has(context.database, portal.id, 'message'))) return false
+  return isOnlyInvited(context, portal.ghost, portal.matrixRoom, portal.mxid)
+}
+
+/**
+ * Whether the Matrix user has still to come in for the first time; then what is said waits for that, which wakes the portal.
+ * A client that gets a room key from somebody it shares no room with does not know whose it is, and one that takes keys of
+ * known devices only would never show what was encrypted under it.
+ */
+async function waitsForJoin(context: PortalContext, portal: OpenPortal): Promise<boolean> {
+  // The first that goes out is who can read.
+  if (portal.state === 'ended' || portal.posture !== undefined) return false
   return isOnlyInvited(context, portal.ghost, portal.matrixRoom, portal.mxid)
 }
 
