@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url'
 import { acquireLease, assertFence, isStoreError, openDatabase } from './index.ts'
 import { lockDirectory } from './lock.ts'
 import { openPglite } from './pglite.ts'
-import { upkeep } from './pglite-upkeep.ts'
 import { emptyPglite } from './testing.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'silta-store-'))
@@ -180,35 +179,6 @@ test('leases of a former life are free at once, and their fences stay below new 
     db.transaction((tx) => assertFence(tx, 'w', old.fence)),
     (error) => isStoreError(error, 'lease-lost'),
   )
-  await db.close()
-})
-
-test('its log is cut and its room used again, which nobody else does for an embedded database', async () => {
-  const db = await openFolder('kept')
-  await db.query('create table item (id int8, body text)')
-  const size = async () =>
-    (await db.query<{ bytes: number }>("select pg_relation_size('item')::int8 as bytes"))[0]!.bytes
-  const fill = async () => {
-    await db.query("insert into item select n, repeat('x', 300) from generate_series(1, 3000) n")
-    await db.query('delete from item')
-    // Its own counts come a second late otherwise.
-    await db.query('select pg_stat_force_next_flush()')
-  }
-  const logSince = async () =>
-    (
-      await db.query<{ bytes: number }>(
-        'select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::int8 as bytes from pg_control_checkpoint()',
-      )
-    )[0]!.bytes
-  await fill()
-  const once = await size()
-  assert.ok((await logSince()) > 500_000)
-  for (let again = 0; again < 4; again++) {
-    await upkeep(db, { logBytes: 500_000, deadRows: 1000, deadShare: 0.5 })
-    assert.ok((await logSince()) < 500_000, 'a start after a kill would read all of the log')
-    await fill()
-  }
-  assert.ok((await size()) <= once, 'the table has grown with rows that are gone')
   await db.close()
 })
 

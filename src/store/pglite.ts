@@ -8,7 +8,6 @@ import { fromDriver, StoreError } from './errors.ts'
 import { lockDirectory } from './lock.ts'
 import { type MigrationSession, migrate } from './migrations.ts'
 import { type Connection, openConnection } from './pglite-connection.ts'
-import { keptUp } from './pglite-upkeep.ts'
 import { afterCommits, giveTransaction, guard } from './transactions.ts'
 import { takeTurns } from './turns.ts'
 import { keepUp, type UpkeepSettings, usualUpkeep } from './upkeep.ts'
@@ -54,8 +53,7 @@ export async function openPglite(
     await migrate(session(pglite), settings.migrations)
     // Whoever held a lease held the directory's lock too, and is therefore gone.
     await pglite.query('update lease set held_until = 0')
-    const opened = database(pglite, files, lock, settings, inMemory ? undefined : placeIn(resolve(directory)))
-    return inMemory ? opened : keptUp(opened, settings.onFault)
+    return database(pglite, files, lock, settings, inMemory ? undefined : placeIn(resolve(directory)))
   } catch (error) {
     lock?.[Symbol.dispose]()
     throw fromDriver(error)
