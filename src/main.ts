@@ -68,6 +68,9 @@ export interface Service {
 
 /** Label under which the key that hides tokens' subjects is derived; it has to last as long as the accounts. */
 const subjectKeyLabel = 'silta subjects v1'
+/** What this program has an edge for, whether it is configured or not. */
+const reachableOver = ['matrix']
+
 /** Label under which the issuer for the edge's accounts is derived; its tokens never leave this process. */
 const edgeIssuerLabel = 'silta edge issuer v1'
 /** Label under which the key of the table of pseudonyms is derived; it has to last as long as the accounts. */
@@ -146,7 +149,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     policy: secrets.auditPolicy,
     bucket: secrets.auditStore,
     provider: config.provider.domain,
-    networks: ['matrix'],
+    networks: reachableOver,
     dataDirectory: config.dataDirectory,
     owner: crypto.randomBytes(8).join(''),
     steps: options.steps,
@@ -165,7 +168,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   )
   await audit.configured(fieldsOf(config))
   const hub = openHub({
-    ...{ database, bus, crypto, mls },
+    ...{ database, bus, crypto, mls, networks: reachableOver },
     provider: config.provider.domain,
     providerKeyPair: { privateKey: secrets.providerKey, publicKey: crypto.publicKeyOf(secrets.providerKey) },
     subjectKey: crypto.hkdfSha256(secrets.providerKey, new Uint8Array(), subjectKeyLabel, 32),

@@ -515,6 +515,15 @@ describe('an edge', () => {
     served.stop()
   })
 
+  test('can be asked to be reachable over the networks that there are, and over no other', async () => {
+    await using small = await testProvider({ networks: ['matrix'] })
+    const alice = await small.register('alice')
+    await alice.device.setReachable('matrix', true)
+    await assert.rejects(alice.device.setReachable('pigeon', true), refused('unsupported'))
+    assert.deepEqual((await alice.device.settings()).networks, ['matrix'])
+    await alice.device.setReachable('pigeon', false)
+  })
+
   test('keeps thousands of quiet rooms for little: states are loaded when they are needed', async () => {
     const size = 2
     const cache = groupCache(size)

@@ -25,6 +25,8 @@ export interface HubContext {
   readonly trust: ProviderTrust
   /** HMAC key that hides the subjects of tokens, 32 bytes. */
   readonly subjectKey: Uint8Array
+  /** The networks that somebody can be reachable over; any when not given. */
+  readonly networks?: readonly string[]
   /** Milliseconds since the epoch. */
   readonly clock: () => number
   readonly settings: HubSettings

@@ -53,6 +53,8 @@ export interface HubOptions {
   providerKeyPair: KeyPair
   /** 32 bytes, kept for as long as the accounts: under it the subjects of tokens are hidden. */
   subjectKey: Uint8Array
+  /** The networks that somebody can be reachable over; any when not given. */
+  networks?: readonly string[]
   /** Milliseconds since the epoch. */
   clock?: () => number
   settings?: Partial<HubSettings>

@@ -51,13 +51,15 @@ export async function getPreferences(ctx: HubContext, asker: Asker): Promise<Pre
  * Changes what is given, all of it or nothing. The account's row is locked, so that no commit that was judged before an
  * opt-out is stored after it.
  *
- * Errors: malformed, handle-taken, not-allowed (an edge account has none of these).
+ * Errors: malformed, handle-taken, not-allowed (an edge account has none of these), unsupported (to be reachable over a
+ * network that there is not: agreed to today, it would hold on the day on which somebody brings one of that name).
  */
 export async function putPreferences(ctx: HubContext, asker: Asker, change: PreferenceChange): Promise<Preferences> {
   const { firstContact, handle, reachable, unreachable } = change
   const networks = [...reachable, ...unreachable]
   if (networks.length > mostNetworks || !networks.every((network) => networkForm.test(network)))
     throw new HubError('malformed')
+  if (!reachable.every((network) => ctx.networks?.includes(network) ?? true)) throw new HubError('unsupported')
   if (handle && !handleForm.test(handle)) throw new HubError('malformed')
   if (asker.accountKind === 'edge' && (handle || reachable.length > 0)) throw new HubError('not-allowed')
   await ctx.database.transaction(async (tx) => {

@@ -73,7 +73,9 @@ const quickDevice = {
   logWait: 2_000,
 }
 
-export async function testProvider(settings: { clock?: () => number; hub?: Partial<HubSettings> } = {}) {
+export async function testProvider(
+  settings: { clock?: () => number; hub?: Partial<HubSettings>; networks?: readonly string[] } = {},
+) {
   const database = await freshDatabase()
   const mls = await nodeMlsProvider()
   const providerKeyPair = nodeCrypto.generateKeyPair()
@@ -89,6 +91,7 @@ export async function testProvider(settings: { clock?: () => number; hub?: Parti
     subjectKey: nodeCrypto.randomBytes(32),
     clock,
     ...(settings.hub && { settings: settings.hub }),
+    ...(settings.networks && { networks: settings.networks }),
   })
   const gateway = openGateway({ hub, crypto: nodeCrypto, clock, verifyToken: async (token) => JSON.parse(token) })
   const opened = new Set<{ connection: Connection; close?: () => Promise<void> }>()
