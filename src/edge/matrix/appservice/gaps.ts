@@ -136,6 +136,8 @@ export function createGaps(
     before: ReadonlySet<number>,
     { timeline, behind = [] }: { timeline?: Timeline; behind?: Json[] },
   ): Promise<number> => {
+    // In a rolling restart another process may be at it, too.
+    await tx.query('select from appservice_room where room = $1 for update', [room])
     const rows = await unplacedRows(tx, room)
     const at = new Map(behind.map((event, index) => [String(event.event_id), index]))
     const pushed = rows.map((row): Item & { id: number } => {
