@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { textMessage } from '../src/content/index.ts'
 import type { AccountAddress, RoomId } from '../src/identity/index.ts'
+import type { ServerFrame } from '../src/protocol/index.ts'
 import { type EdgeWorld, edgeWorld, person, type RunningEdge } from './support/edge-world.ts'
 import { until } from './support/provider.ts'
 import { type StubHomeserver, type StubUser, stubHomeserver } from './support/stub/index.ts'
@@ -16,6 +17,11 @@ describe('a group of the messenger and Matrix', () => {
   let carol: StubUser
   /** The bridge's ghosts get no room keys. */
   let losesKeys = false
+  /** Devices that are welcomed into a group do not hear of it, nor of anything after it. */
+  let holdsWelcomes = false
+  const held: ServerFrame[] = []
+  /** How often messages of a Matrix user were stored, in one transaction each time. */
+  let stored = 0
   /** Waited for before a ghost leaves a room. */
   let beforeLeaving: (() => Promise<void>) | undefined
   let made = 0
@@ -31,6 +37,18 @@ describe('a group of the messenger and Matrix', () => {
         if (losesKeys && String(input).includes('/sync')) throw new Error('cut')
         if (String(input).includes('/leave')) await beforeLeaving?.()
         return fetch(input, init)
+      },
+      steps(step) {
+        if (step === 'client.submission.stored') stored++
+      },
+      tap: {
+        down(frame) {
+          const isHeld = held.some(({ channel }) => channel === frame.channel && frame.id === 0n)
+          if (!holdsWelcomes) return [...held.splice(0), frame]
+          if (frame.body.case !== 'welcome' && !isHeld) return frame
+          held.push(frame)
+          return undefined
+        },
       },
       pushed: (transaction) =>
         losesKeys ? { ...transaction, 'de.sorunome.msc2409.to_device': [], to_device: [] } : transaction,
@@ -172,6 +190,60 @@ describe('a group of the messenger and Matrix', () => {
       [alice, bob].some((user) => notices(user, matrixRoom).some((text) => /not delivered/.test(text)))
     await until('all of it, or a refusal', () => refused() || early().length >= said.length)
     assert.deepEqual(early().sort(), said.sort())
+  })
+
+  it('waits for whoever was added and has still to enter it', async () => {
+    const { owner, room, matrixRoom } = await group('Entering', alice)
+    holdsWelcomes = true
+    stub.rooms.invite(matrixRoom, alice.user, bob.user)
+    await until('Bob in the group', async () => (await membersOf(owner, room)).includes(account(bob)))
+    await until('what Bob does not hear', () => held.length > 0)
+    await running.edge.idle()
+    const refused = () => notices(bob, matrixRoom).some((text) => /not delivered/.test(text))
+    const waits = () => world.database.query('select 1 from appservice_event where room = $1', [matrixRoom])
+    await bob.send(matrixRoom, 'on the threshold')
+    await until('it at the bridge', async () => refused() || (await waits()).length > 0)
+    await running.edge.idle()
+    holdsWelcomes = false
+    // Whatever comes next for the bridge comes behind what was held.
+    await say(owner, room, 'come in')
+    await until('it, or a refusal', () => refused() || owner.heard.texts.includes('on the threshold'))
+    assert.equal(refused(), false)
+  })
+
+  it('takes what one has written in a row in one transaction', async () => {
+    const { owner, room, matrixRoom } = await group('Rows', alice, bob)
+    await alice.send(matrixRoom, 'first of alice')
+    await bob.send(matrixRoom, 'first of bob')
+    await until('the first', () => owner.heard.texts.filter((text) => text.startsWith('first')).length === 2)
+    await running.edge.idle()
+    await running.close()
+    const said: string[] = []
+    for (const [user, name] of [
+      [alice, 'alice'],
+      [bob, 'bob'],
+      [alice, 'alice'],
+    ] as const)
+      for (let n = 1; n <= 10; n++) {
+        said.push(`${said.length + 1} of ${name}`)
+        await user.send(matrixRoom, said.at(-1)!)
+      }
+    stored = 0
+    await start()
+    const heard = () => owner.heard.texts.filter((text) => said.includes(text))
+    await until('all of it', () => heard().length >= said.length)
+    await running.edge.idle()
+    for (const [user, name] of [
+      [alice, 'alice'],
+      [bob, 'bob'],
+    ] as const) {
+      const of = (texts: readonly string[]) => texts.filter((text) => text.endsWith(name))
+      const own = owner.heard.texts.filter((_, index) => owner.heard.messages[index]!.sender === account(user))
+      assert.deepEqual(of(own), [`first of ${name}`, ...of(said)])
+    }
+    // The homeserver hands over the first by itself; and a device reports what it has come to.
+    assert.ok(stored < said.length / 2, `${said.length} messages, ${stored} transactions`)
+    assert.equal((await membersOf(owner, room)).length, 3)
   })
 
   it('puts each late message in its place by the device of whoever wrote it', async () => {

@@ -3,6 +3,7 @@ import { owned, type PortalContext } from './context.ts'
 import { passOn } from './from-matrix.ts'
 import { memberChanged, roomReplaced } from './members.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
+import { together } from './together.ts'
 import { opened } from './work.ts'
 
 /**
@@ -27,9 +28,7 @@ export async function takeEvents(
     const isWritten = (one: StoredEvent) =>
       one.sender === portal.mxid && one.stateKey === undefined && portal.state !== 'ended'
     if (isWritten(stored)) {
-      // What was written with nothing else in between goes together.
-      const other = events.findIndex((one, index) => index > next && !isWritten(one))
-      const written = events.slice(next, other < 0 ? events.length : other)
+      const written = together(events, next, isWritten)
       const handled = await passOn(context, portal, written)
       if (handled !== 'done') return { taken: true, retryAfterMs: handled.retryAfterMs }
       next += written.length

@@ -32,18 +32,24 @@ export async function tellRead(context: PortalContext, portal: OpenPortal): Prom
 
 const readersAtOnce = 100
 
-/** States in the room what crosses, once and whenever that has changed. A ghost that may not is not stopped by it. */
-export async function showCapabilities(context: PortalContext, portal: OpenPortal): Promise<void> {
+/**
+ * States in the room what crosses, once and whenever that has changed. A ghost that may not is not stopped by it.
+ * @param shown what was stated last, as `portal_told` has it
+ */
+export async function showCapabilities(
+  context: PortalContext,
+  portal: OpenPortal,
+  shown: string | undefined,
+): Promise<void> {
   if (portal.state !== 'open' || portal.room === undefined) return
-  const { users, database, crypto } = context
+  const { users, crypto } = context
   const { device } = await users.byAccount(portal.account)
   const capabilities = await device.capabilities(portal.room)
   const text = JSON.stringify(capabilities)
   const what = `capabilities-${Buffer.from(crypto.sha256(new TextEncoder().encode(text)))
     .toString('hex')
     .slice(0, 16)}`
-  const told = await database.query('select 1 from portal_told where portal = $1 and what = $2', [portal.id, what])
-  if (told.length > 0) return
+  if (what === shown) return
   const as = await asGhost(context, portal.ghost)
   const content = { ...capabilities }
   await unlessRefused(

@@ -4,10 +4,9 @@ import { replacePlaceholders } from './from-matrix.ts'
 import { workOnGroup } from './groups/work.ts'
 import { isOnlyInvited } from './matrix-room.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
+import { owedBy, tellOwed } from './owed.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
-import { tellHeld } from './reports.ts'
 import { sendWaiting } from './sending.ts'
-import { showCapabilities, tellRead } from './telling.ts'
 import { words } from './words.ts'
 
 /** Everything there is to do for one portal now; called by the runner, one at a time for each. */
@@ -17,24 +16,23 @@ export async function workOn(context: PortalContext, id: number, keysCame: boole
   if (found === undefined) return workOnGroup(context, id, keysCame)
   // The device must be ours before anything is done for it.
   await users.byAccount(found.account)
-  await workOnPair(context, found, keysCame)
-  // Last: what is left behind must not hold up what goes on.
-  await depart(context, found)
-}
-
-async function workOnPair(context: PortalContext, found: Portal, keysCame: boolean): Promise<void> {
   const portal = await openPortal(context, found)
   const open = await opened(context, portal)
-  if (open === undefined) {
-    if (portal.state === 'ended') await closePortal(context, portal)
-    return
-  }
-  if (await isOverBeforeJoin(context, open)) return closePortal(context, portal)
+  const over = open === undefined || (await isOverBeforeJoin(context, open))
+  if (!over) await sendInOrder(context, open, keysCame)
+  const owed = await owedBy(database, id)
+  if (!over) await tellOwed(context, open, owed)
+  if (portal.state === 'ended') await closePortal(context, portal)
+  // Last: what is left behind must not hold up what goes on.
+  if (owed.departures) await depart(context, found)
+}
+
+/** What people write goes before what is told of it. */
+async function sendInOrder(context: PortalContext, open: OpenPortal, keysCame: boolean): Promise<void> {
   if (open.state === 'open' && open.peerName !== undefined && open.peerName !== open.shownName)
     await showName(context, open)
   await owePosture(context, open)
   if (keysCame) await replacePlaceholders(context, open)
-  // What people write goes before what is told of it.
   for (
     let now: OpenPortal | undefined = open;
     now !== undefined;
@@ -42,10 +40,6 @@ async function workOnPair(context: PortalContext, found: Portal, keysCame: boole
   ) {
     if ((await waitsForJoin(context, now)) || !(await sendWaiting(context, now))) break
   }
-  await tellHeld(context, open)
-  await showCapabilities(context, open)
-  await tellRead(context, open)
-  if (portal.state === 'ended') await closePortal(context, portal)
 }
 
 /**

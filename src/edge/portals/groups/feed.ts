@@ -2,6 +2,7 @@ import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { PortalContext } from '../context.ts'
 import { elapsed } from '../elapsed.ts'
 import { type Handled, passOn } from '../from-matrix.ts'
+import { together } from '../together.ts'
 import { words } from '../words.ts'
 import { portalFor } from './speaking.ts'
 import { applied, groupTypes, settled } from './state.ts'
@@ -18,20 +19,26 @@ export async function takeGroupEvents(
   events: readonly StoredEvent[],
 ): Promise<{ taken: true; retryAfterMs?: number } | undefined> {
   const { groups, database, settings } = context
-  for (const [index, stored] of events.entries()) {
+  for (let next = 0; next < events.length; ) {
     const group = await groups.byMatrixRoom(database, room)
-    if (group === undefined) return index === 0 ? undefined : { taken: true }
+    if (group === undefined) return next === 0 ? undefined : { taken: true }
+    const stored = events[next]!
     if (stored.stateKey !== undefined) {
       await takeState(context, group, stored)
+      next++
       continue
     }
+    const written = together(events, next, (one) => one.stateKey === undefined && one.sender === stored.sender)
+    next += written.length
     if (context.isOurs(stored.sender) || group.ended) {
-      await finish(context, stored)
+      await finish(context, written)
       continue
     }
     // Before the room was read once, nobody's place in it is known.
     const handled =
-      group.state.matrix === undefined ? { retryAfterMs: settings.retryMs } : await takeMessage(context, group, stored)
+      group.state.matrix === undefined
+        ? { retryAfterMs: settings.retryMs }
+        : await takeMessages(context, group, written)
     if (handled !== 'done') {
       context.wake(group.id)
       return { taken: true, retryAfterMs: handled.retryAfterMs }
@@ -40,8 +47,8 @@ export async function takeGroupEvents(
   return { taken: true }
 }
 
-const finish = ({ database, finishEvent }: PortalContext, stored: StoredEvent) =>
-  database.transaction((tx) => finishEvent(tx, stored.id))
+const finish = ({ database, finishEvent }: PortalContext, events: readonly StoredEvent[]) =>
+  database.transaction((tx) => finishEvent(tx, ...events.map(({ id }) => id)))
 
 async function takeState(context: PortalContext, group: GroupPortal, stored: StoredEvent): Promise<void> {
   const { groups, database, ghosts, users, isOurs } = context
@@ -67,28 +74,38 @@ async function takeState(context: PortalContext, group: GroupPortal, stored: Sto
 }
 
 /** What somebody wrote: by their own device, once it is in the group. */
-async function takeMessage(context: PortalContext, group: GroupPortal, stored: StoredEvent): Promise<Handled> {
+async function takeMessages(
+  context: PortalContext,
+  group: GroupPortal,
+  events: readonly StoredEvent[],
+): Promise<Handled> {
   const { users, clock, settings } = context
-  const { sender, receivedAt } = stored
+  const { sender } = events[0]!
   const account = await users.accountOf(sender)
   const user = account && (await users.byAccount(account))
   const info = user && group.room && (await user.device.room(group.room))
   if (user && info?.joined && info.standing === 'accepted')
-    return passOn(context, await portalFor(context, group, user), [stored])
+    return passOn(context, await portalFor(context, group, user), events)
   const { matrix, base, messenger } = group.state
   // They have come and are being added, or were added and their device has still to enter; or they were in it when they
   // wrote, and have just gone.
   const stillToEnter = base.members[sender] === undefined || messenger?.members[sender] !== undefined
   const coming = matrix?.members[sender]?.membership === 'join' && stillToEnter
   const accepting = info?.standing === 'requested'
-  if ((coming || accepting) && elapsed(clock(), receivedAt) < settings.groupJoinMs)
-    return { retryAfterMs: settings.retryMs }
-  await context.database.transaction(async (tx) => {
+  for (const stored of events) {
+    if ((coming || accepting) && elapsed(clock(), stored.receivedAt) < settings.groupJoinMs)
+      return { retryAfterMs: settings.retryMs }
+    await refuse(context, group, stored)
+  }
+  return 'done'
+}
+
+/** It is of somebody who is not in the group. */
+const refuse = (context: PortalContext, group: GroupPortal, stored: StoredEvent): Promise<void> =>
+  context.database.transaction(async (tx) => {
     const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: words.notInGroup() }
     await context.outbox.add(tx, group.id, 'status', JSON.stringify(status))
     await context.outbox.add(tx, group.id, 'notice', words.notInGroup())
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(group.id))
   })
-  return 'done'
-}

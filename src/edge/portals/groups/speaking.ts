@@ -52,27 +52,28 @@ function readersOf({ isOurs }: PortalContext, { state: { messenger, matrix } }: 
 /**
  * Sends what waits for the Matrix room, in order. Where the group has changed on the messenger in between, the room is
  * brought up to that first: what was written before a member went is for them too, what came after is not.
+ * @returns whether nothing waits any more
  */
-export async function sendToGroup(context: PortalContext, id: number, found: MessengerView): Promise<void> {
+export async function sendToGroup(context: PortalContext, id: number, found: MessengerView): Promise<boolean> {
   const { outbox, groups, settings, database } = context
   let view = found
   for (;;) {
     const items = await outbox.waiting(database, id, settings.outboxBatch)
-    if (items.length === 0) return
+    if (items.length === 0) return true
     const change = items.findIndex(({ kind }) => kind === 'members')
     if (change === 0) {
       const now = await reconcile(context, id)
-      if (now === undefined) return
+      if (now === undefined) return false
       view = now
       await database.transaction((tx) => outbox.done(tx, [items[0]!.id]))
       continue
     }
     const group = await groups.byId(database, id)
-    if (group?.matrixRoom === undefined) return
+    if (group?.matrixRoom === undefined) return false
     const speaker = speakerOf(view)
-    if (speaker === undefined) return
+    if (speaker === undefined) return false
     const portal = await portalFor(context, group, speaker.user, speaker.standing === 'accepted')
-    if (portal.readers?.length === 0) return
+    if (portal.readers?.length === 0) return false
     const sending = change < 0 ? items : items.slice(0, change)
     const ghosts = await ghostsOf(context, sending)
     await sendItems(context, portal, sending, (item) => ({ ...portal, ghost: ghosts.get(item.id) ?? portal.ghost }))

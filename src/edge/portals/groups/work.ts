@@ -1,8 +1,7 @@
 import type { PortalContext } from '../context.ts'
 import { EdgeError } from '../errors.ts'
 import { replacePlaceholders } from '../from-matrix.ts'
-import { tellHeld } from '../reports.ts'
-import { showCapabilities, tellRead } from '../telling.ts'
+import { owedBy, tellOwed } from '../owed.ts'
 import { endGroup, makeGroupRoom, makeMessengerGroup, readMatrixRoom } from './opening.ts'
 import { reconcile } from './reconcile.ts'
 import { portalFor, sendToGroup } from './speaking.ts'
@@ -85,9 +84,12 @@ async function goOn(
 ): Promise<void> {
   const { groups, database, outbox } = context
   // What was written before a change goes first, to those who were there.
-  await sendToGroup(context, id, found)
-  const view = await reconcile(context, id)
-  const group = await groups.byId(database, id)
+  const sent = await sendToGroup(context, id, found)
+  const before = await groups.byId(database, id)
+  // Where nothing has changed since all was done, the two sides are as they were left.
+  const same = sent && before?.worked === before?.changes && before?.posture === JSON.stringify(found.posture)
+  const view = same ? found : await reconcile(context, id)
+  const group = same ? before : await groups.byId(database, id)
   if (view === undefined || group === undefined) return context.wake(id)
   const posture = JSON.stringify(view.posture)
   if (posture !== group.posture && !(await outbox.has(database, id, 'posture')))
@@ -97,12 +99,10 @@ async function goOn(
   for (const { user } of keysCame ? accepted : [])
     await replacePlaceholders(context, await portalFor(context, group, user), user.mxid)
   for (const { user } of accepted) {
-    const portal = await portalFor(context, group, user)
-    await tellHeld(context, portal)
-    await showCapabilities(context, portal)
-    await tellRead(context, portal)
+    await tellOwed(context, await portalFor(context, group, user), await owedBy(database, id))
     break
   }
+  if (same && !keysCame) return
   await sendToGroup(context, id, view)
   if (group.worked === group.changes) return
   // What the work itself has changed is looked at once more.
