@@ -9,8 +9,8 @@ interface Slot {
   /** Set while the provider knows the device on the present link. */
   open?: { link: Link; channel: number }
   refused?: ClientError
-  /** Rejects what is under way when the channel is closed here. */
-  closing: PromiseWithResolvers<never>
+  /** Reject what is under way when the channel is closed here. */
+  underWay: Set<(error: ClientError) => void>
   waiters: Set<{ resolve(open: { link: Link; channel: number }): void; reject(error: ClientError): void }>
 }
 
@@ -121,8 +121,7 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
       } else slot?.options.onEvent(body)
     },
     add(options: ChannelOptions): Channel {
-      const slot: Slot = { options, closing: Promise.withResolvers(), waiters: new Set() }
-      slot.closing.promise.catch(() => {})
+      const slot: Slot = { options, underWay: new Set(), waiters: new Set() }
       slots.add(slot)
       if (link) begin(slot, link)
       return {
@@ -131,11 +130,9 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
         },
         async request(request, requestOptions) {
           const { link: on, channel } = await opened(slot)
+          if (!slots.has(slot)) throw closed
           try {
-            return await Promise.race([
-              on.send(channel, request, settings.requestTimeout, requestOptions),
-              slot.closing.promise,
-            ])
+            return await unlessClosed(slot, on.send(channel, request, settings.requestTimeout, requestOptions))
           } catch (error) {
             // The provider forgot the channel while the link is up: authenticate again, the caller may repeat.
             if (error instanceof ClientError && error.code === 'unauthenticated' && slot.open?.channel === channel) {
@@ -148,7 +145,7 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
         close() {
           if (!slots.delete(slot)) return
           for (const waiter of [...slot.waiters]) waiter.reject(closed)
-          slot.closing.reject(closed)
+          for (const giveUp of slot.underWay) giveUp(closed)
           if (!slot.open) return
           byNumber.delete(slot.open.channel)
           const { link: on, channel } = slot.open
@@ -157,4 +154,15 @@ export function createChannels(settings: ConnectionSettings, ended: AbortSignal)
       }
     },
   }
+}
+
+/**
+ * What `work` comes to, or `closed` when the channel is closed before. No race with a promise of the channel: that would
+ * keep every answer for as long as the channel lives.
+ */
+function unlessClosed<T>({ underWay }: Slot, work: Promise<T>): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  underWay.add(reject)
+  work.then(resolve, reject).finally(() => underWay.delete(reject))
+  return promise
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { nodeCrypto } from '../../crypto/node.ts'
 import { inProcessPipe } from '../../protocol/in-process-pipe.ts'
@@ -135,6 +137,31 @@ test('a broken link rejects what was under way, comes back, and authenticates it
   const answer = await channel.request(lookUp)
   assert.ok(answer.case === 'found' && answer.value.account === '7')
   assert.deepEqual(events, ['open', 'caughtUp', 'lost', 'open', 'caughtUp'])
+})
+
+test('a channel keeps no answer that was given, and closing it rejects what is under way', async () => {
+  const provider = scripted((frame, side) => {
+    if (frame.request.case === 'authenticate') side.say(frame.id, 0, { case: 'authenticated', value: { channel: 5 } })
+    else if (frame.request.case === 'lookUp')
+      side.say(frame.id, frame.channel, { case: 'found', value: { account: 'somebody' } })
+  })
+  await using connection = connect(provider.open, quick)
+  const channel = connection.channel(device().options)
+  const given = new WeakRef(await channel.request(lookUp))
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let turn = 0; turn < 100 && given.deref(); turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    collect()
+  }
+  assert.equal(given.deref(), undefined)
+  const underWay = channel.request({ case: 'listRooms', value: {} })
+  await new Promise((resolve) => setImmediate(resolve))
+  const notYet = channel.request({ case: 'listRooms', value: {} })
+  channel.close()
+  await assert.rejects(underWay, refusal('closed'))
+  await assert.rejects(notYet, refusal('closed'))
+  await assert.rejects(channel.request(lookUp), refusal('closed'))
 })
 
 test('a device that is refused stays refused; one that is put off tries again', async () => {
