@@ -10,7 +10,19 @@ export interface Queryable {
   query<Row = Record<string, unknown>>(text: string, parameters?: readonly unknown[]): Promise<Row[]>
 }
 
+/** Statements that are asked for at once go to the server together, in one round trip, and run in their order. */
 export interface Transaction extends Queryable {
+  /**
+   * Runs a statement whose rows the work does not wait for: it goes to the server together with the next one that is
+   * waited for, or with the commit, in one round trip. When it fails, the transaction fails with its error.
+   *
+   * @param take is given its rows, before any callback after the commit; must not throw
+   */
+  write<Row = Record<string, unknown>>(
+    text: string,
+    parameters?: readonly unknown[],
+    take?: (rows: Row[]) => void,
+  ): void
   /**
    * Runs at the end of the transaction's work, in the order of registration, when that has not thrown: what was gathered
    * meanwhile is written at once. What it throws undoes the transaction.

@@ -69,8 +69,8 @@ export class StoreError extends Error {
 
 /** Somebody else holds the lease by now: stop, write nothing more. */
 export class LeaseLost extends StoreError {
-  constructor(name: string) {
-    super('lease-lost', `the lease ${name} is held by somebody else by now`)
+  constructor(name = '') {
+    super('lease-lost', `the lease ${name} is held by somebody else by now`.replace('  ', ' '))
     this.name = 'LeaseLost'
   }
 }
@@ -79,6 +79,9 @@ export class LeaseLost extends StoreError {
 export function isStoreError(error: unknown, ...codes: StoreErrorCode[]): error is StoreError {
   return error instanceof StoreError && (codes.length === 0 || codes.includes(error.code))
 }
+
+/** SQLSTATE of the function hold_lease (migrations). */
+const leaseLost = 'SL001'
 
 interface DriverError {
   code?: unknown
@@ -103,6 +106,7 @@ export function fromDriver(error: unknown): StoreError {
     ...(typeof driver.table === 'string' ? { table: driver.table } : {}),
   }
   const where = details.constraint ? ` (${details.constraint})` : ''
+  if (code === leaseLost) return new LeaseLost()
   if (code === '23505') return new StoreError('conflict', `such a row exists already${where}`, details)
   if (code.startsWith('23')) return new StoreError('constraint', `a rule of the schema was broken${where}`, details)
   if (code === '40001' || code === '40P01' || code === '55P03' || code === '57014')

@@ -12,7 +12,15 @@ export type { Database, DatabaseSettings, Queryable, Transaction } from './datab
 export { isStoreError, LeaseLost, StoreError, type StoreErrorCode } from './errors.ts'
 export { beginIncarnation, currentIncarnation } from './incarnation.ts'
 export { type Inspection, inspectPostgres } from './inspect.ts'
-export { acquireLease, assertFence, type Lease, type LeaseRequest, releaseLease, renewLease } from './leases.ts'
+export {
+  acquireLease,
+  assertFence,
+  type Lease,
+  type LeaseRequest,
+  releaseLease,
+  renewLease,
+  requireFence,
+} from './leases.ts'
 export { lockDirectory } from './lock.ts'
 export { openDatabase } from './open.ts'
 export { createSealer, type Sealer } from './sealer.ts'

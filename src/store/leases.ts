@@ -1,4 +1,4 @@
-import type { Queryable } from './database.ts'
+import type { Queryable, Transaction } from './database.ts'
 import { LeaseLost } from './errors.ts'
 
 /**
@@ -55,4 +55,12 @@ export async function releaseLease(on: Queryable, lease: Lease): Promise<void> {
 export async function assertFence(transaction: Queryable, name: string, fence: number): Promise<void> {
   const rows = await transaction.query('select 1 from lease where name = $1 and fence = $2 for share', [name, fence])
   if (rows.length === 0) throw new LeaseLost(name)
+}
+
+/**
+ * The same without a way of its own to the server: the transaction fails with LeaseLost at its next statement, at the
+ * latest with the commit. For work whose only effects are in the transaction.
+ */
+export function requireFence(transaction: Pick<Transaction, 'write'>, name: string, fence: number): void {
+  transaction.write('select hold_lease($1, $2)', [name, fence])
 }

@@ -4,11 +4,11 @@ import { PGlite } from '@electric-sql/pglite'
 import { copyFolder } from './backup.ts'
 import type { Database, DatabaseSettings, Transaction } from './database.ts'
 import { DurableFiles, durableStart } from './durable-files.ts'
-import { fromDriver, StoreError } from './errors.ts'
+import { fromDriver } from './errors.ts'
 import { lockDirectory } from './lock.ts'
 import { type MigrationSession, migrate } from './migrations.ts'
-import { type Connection, openConnection } from './pglite-connection.ts'
-import { afterCommits, giveTransaction, guard } from './transactions.ts'
+import { openConnection } from './pglite-connection.ts'
+import { afterCommits, guard, inTransaction, type Send } from './transactions.ts'
 import { takeTurns } from './turns.ts'
 import { keepUp, type UpkeepSettings, usualUpkeep } from './upkeep.ts'
 import { bytea, checkParameters, int8, parseBytea, parseInt8, serializeBytea } from './values.ts'
@@ -104,15 +104,17 @@ function database(
   const scope = guard()
   const alone = takeTurns()
   let told = false
-  const connection = openConnection(pglite, () => {
+  const run = openConnection(pglite, () => {
     if (files?.failure && !told) {
       told = true
       settings.onFault?.(files.failure)
     }
     return files?.failure
   })
+  const send: Send = (statements) =>
+    run(statements.map(({ text, parameters }) => ({ text, parameters: checkParameters(parameters) })))
   const query = async <Row>(text: string, parameters: readonly unknown[] = []): Promise<Row[]> =>
-    (await connection.query(text, checkParameters(parameters))) as Row[]
+    (await send([{ text, parameters }]))[0]!.rows as Row[]
   const upkeep = keepUp(
     (text, parameters) => alone(() => query(text, parameters)),
     settings.upkeep ?? usualUpkeep,
@@ -129,9 +131,7 @@ function database(
     async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
       scope.outside()
       const callbacks = afterCommits(settings.onFault)
-      const result = await scope.inside(() =>
-        alone(() => inTransaction(connection, () => giveTransaction(query, callbacks.add, work))),
-      )
+      const result = await scope.inside(() => alone(() => inTransaction(send, callbacks.add, work)))
       callbacks.run()
       upkeep.worked()
       return result
@@ -154,18 +154,4 @@ function database(
       },
     }),
   }
-}
-
-async function inTransaction<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
-  await connection.control('begin')
-  let result: T
-  try {
-    result = await work()
-  } catch (error) {
-    await connection.control('rollback').catch(() => undefined)
-    throw error
-  }
-  if ((await connection.control('commit')) === 'ROLLBACK')
-    throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
-  return result
 }

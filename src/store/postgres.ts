@@ -1,9 +1,9 @@
 import pg from 'pg'
-import type { Database, DatabaseSettings, Queryable, Transaction } from './database.ts'
-import { fromDriver, StoreError } from './errors.ts'
+import type { Database, DatabaseSettings, Transaction } from './database.ts'
+import { fromDriver } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { statementNames } from './statement-names.ts'
-import { afterCommits, giveTransaction, guard } from './transactions.ts'
+import { afterCommits, guard, inTransaction, type Send, type Statement } from './transactions.ts'
 import { bytea, byteaArray, checkParameters, int8, int8Array, parseBytea, parseInt8, plainBytes } from './values.ts'
 
 /** PostgreSQL by node-postgres, with a pool of connections. */
@@ -19,6 +19,8 @@ export async function openPostgres(
     // A transaction whose process hangs must not hold its locks for ever.
     idle_in_transaction_session_timeout: settings.statementTimeoutMs ?? 60_000,
     application_name: 'silta',
+    // What is asked for at once is sent at once: a transaction's statements then share their way there and back.
+    pipeline: true,
     types: { getTypeParser } as pg.CustomTypesConfig,
   })
   // Without a listener the loss of a connection would end the process: of an idle one, and of one that is lost in the moment
@@ -70,29 +72,26 @@ function getTypeParser(type: number, format?: 'text' | 'binary'): (value: never)
 function database(pool: pg.Pool, settings: DatabaseSettings): Database {
   const scope = guard()
   const nameOf = settings.prepare === false ? () => undefined : statementNames()
-  const run = (runner: pg.Pool | pg.PoolClient): Queryable['query'] => {
-    return async <Row>(text: string, parameters: readonly unknown[] = []) => {
-      const values = checkParameters(parameters)
-      const name = nameOf(text)
+  const toDriver = ({ text, parameters }: Statement): pg.QueryConfig => {
+    const name = parameters.length === 0 ? undefined : nameOf(text)
+    return { text, values: checkParameters(parameters), ...(name !== undefined && { name }) }
+  }
+  return {
+    dialect: 'postgres',
+    async query<Row>(text: string, parameters: readonly unknown[] = []) {
+      scope.outside()
+      const query = toDriver({ text, parameters })
       try {
-        return (await runner.query(name ? { name, text, values } : { text, values })).rows as Row[]
+        return (await pool.query(query)).rows as Row[]
       } catch (error) {
         throw fromDriver(error)
       }
-    }
-  }
-  const queryPool = run(pool)
-  return {
-    dialect: 'postgres',
-    async query<Row>(text: string, parameters?: readonly unknown[]) {
-      scope.outside()
-      return queryPool<Row>(text, parameters)
     },
     async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
       scope.outside()
       const callbacks = afterCommits(settings.onFault)
       const result = await scope.inside(() =>
-        onOneConnection(pool, (client) => giveTransaction(run(client), callbacks.add, work)),
+        onOneConnection(pool, toDriver, (send) => inTransaction(send, callbacks.add, work)),
       )
       callbacks.run()
       return result
@@ -105,38 +104,43 @@ function database(pool: pg.Pool, settings: DatabaseSettings): Database {
   }
 }
 
-async function onOneConnection<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw fromDriver(error)
-  })
+async function onOneConnection<T>(
+  pool: pg.Pool,
+  toDriver: (statement: Statement) => pg.QueryConfig,
+  work: (send: Send) => Promise<T>,
+): Promise<T> {
+  let client: pg.PoolClient | undefined
   let broken = false
   const onError = () => {
     broken = true
   }
-  client.on('error', onError)
-  const control = async (statement: 'begin' | 'commit' | 'rollback') => {
-    try {
-      return (await client.query(statement)).command
-    } catch (error) {
-      broken = true
+  /** Work that finds all it needs in memory takes no connection. */
+  const connect = async () => {
+    const fresh = await pool.connect().catch((error: unknown) => {
       throw fromDriver(error)
-    }
+    })
+    fresh.on('error', onError)
+    return fresh
+  }
+  const send: Send = async (statements) => {
+    // Nothing was begun where no connection was to be had.
+    if (client === undefined && statements[0]?.text === 'rollback') return []
+    // All are looked at before one is sent.
+    const queries = statements.map(toDriver)
+    const on = client ?? (await connect())
+    client = on
+    const settled = await Promise.allSettled(queries.map((query) => on.query(query)))
+    return settled.map((each, index) => {
+      if (each.status === 'fulfilled') return each.value
+      // A connection on which not even these go through is good for nothing more.
+      if (statements[index]!.text === 'rollback') broken = true
+      throw fromDriver(each.reason)
+    })
   }
   try {
-    await control('begin')
-    let result: T
-    try {
-      result = await work(client)
-    } catch (error) {
-      if (!broken) await control('rollback').catch(() => undefined)
-      throw error
-    }
-    // The server answers a commit of a failed transaction with a rollback, as if all were well.
-    if ((await control('commit')) === 'ROLLBACK')
-      throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
-    return result
+    return await work(send)
   } finally {
-    client.off('error', onError)
-    client.release(broken)
+    client?.off('error', onError)
+    client?.release(broken)
   }
 }

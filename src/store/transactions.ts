@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Queryable, Transaction } from './database.ts'
+import type { Transaction } from './database.ts'
 import { StoreError } from './errors.ts'
 import { takeTurns } from './turns.ts'
 
@@ -40,33 +40,101 @@ export function gathered<T>(
   }
 }
 
+export interface Statement {
+  readonly text: string
+  readonly parameters: readonly unknown[]
+}
+
+export interface Answer {
+  readonly rows: Record<string, unknown>[]
+  /** What the server says was done: `COMMIT`, or `ROLLBACK` where a commit was asked for in vain. */
+  readonly command: string
+}
+
 /**
- * The transaction that `work` is given. Its statements run one after the other, also when they were asked for at once;
- * those that are left when the work ends are refused, since they would run outside of it.
+ * One connection, as a transaction uses it: runs statements one after the other, sent together, in one round trip. Rejects
+ * with the failure of the first that fails; those after it have no effect then.
  */
-export async function giveTransaction<T>(
-  query: Queryable['query'],
+export type Send = (statements: readonly Statement[]) => Promise<readonly Answer[]>
+
+const control = (text: 'begin' | 'commit' | 'rollback'): Statement => ({ text, parameters: [] })
+
+interface Asked extends Statement {
+  /** Somebody waits for these rows. */
+  readonly given?: ((rows: Record<string, unknown>[]) => void) | undefined
+  readonly refused?: (error: unknown) => void
+}
+
+/**
+ * Runs `work` in a transaction. Its statements run one after the other, in the order in which they were asked for; those
+ * that are left when the work ends are refused, since they would run outside of it. What is asked for at once goes to the
+ * server together, and so do the beginning, and what is only written, with what comes after them. Work that asks for
+ * nothing costs nothing.
+ */
+export async function inTransaction<T>(
+  send: Send,
   afterCommit: (callback: () => void) => void,
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const alone = takeTurns()
   const lasts: (() => Promise<void>)[] = []
+  let waiting: Asked[] = [control('begin')]
+  let begun = false
+  let failed = false
   let over = false
-  try {
-    const result = await work({
-      beforeCommit: (last) => void lasts.push(last),
-      afterCommit,
-      query: <Row>(text: string, parameters?: readonly unknown[]) =>
-        alone(async () => {
-          if (over) throw new StoreError('closed', 'the transaction is over')
-          return query<Row>(text, parameters)
-        }),
+  const sendWaiting = async (): Promise<readonly Answer[]> => {
+    const sent = waiting
+    waiting = []
+    try {
+      // Perhaps it has not even begun: what comes now would run outside of it.
+      if (failed) throw new StoreError('aborted', 'an earlier statement of this transaction failed')
+      begun = true
+      const answers = await send(sent)
+      for (const [index, { given }] of sent.entries()) given?.(answers[index]!.rows)
+      return answers
+    } catch (error) {
+      failed = true
+      for (const { refused } of sent) refused?.(error)
+      throw error
+    }
+  }
+  const refuseWhenOver = () => {
+    if (over) throw new StoreError('closed', 'the transaction is over')
+  }
+  const query = <Row>(text: string, parameters: readonly unknown[] = []) =>
+    new Promise<Row[]>((resolve, reject) => {
+      refuseWhenOver()
+      waiting.push({ text, parameters, given: (rows) => resolve(rows as Row[]), refused: reject })
+      // The first of what is asked for at once sends all of it.
+      alone(async () => {
+        if (waiting.some(({ refused }) => refused !== undefined)) await sendWaiting()
+      }).catch(() => undefined)
     })
-    for (const last of lasts) await last()
-    return result
-  } finally {
+  const write: Transaction['write'] = (text, parameters = [], take) => {
+    refuseWhenOver()
+    waiting.push({ text, parameters, given: take as Asked['given'] })
+  }
+  /** What was asked for and not waited for is refused. */
+  const end = async () => {
     over = true
+    const left = waiting.filter(({ refused }) => refused !== undefined)
+    waiting = waiting.filter(({ refused }) => refused === undefined)
+    for (const { refused } of left) refused?.(new StoreError('closed', 'the transaction is over'))
     await alone(async () => undefined)
+  }
+  try {
+    const result = await work({ query, write, afterCommit, beforeCommit: (last) => void lasts.push(last) })
+    for (const last of lasts) await last()
+    await end()
+    if (!begun && waiting.length === 1) return result
+    waiting.push(control('commit'))
+    if ((await sendWaiting()).at(-1)!.command === 'ROLLBACK')
+      throw new StoreError('aborted', 'a statement had failed inside the transaction; nothing was committed')
+    return result
+  } catch (error) {
+    await end()
+    if (begun) await send([control('rollback')]).catch(() => undefined)
+    throw error
   }
 }
 

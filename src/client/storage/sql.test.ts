@@ -64,6 +64,42 @@ onBothDialects('storage in SQL', (openDatabase) => {
     assert.deepEqual(await read(sqlStorage(database, sealer, 'device')), Uint8Array.of(2))
   })
 
+  test('a list that was read once follows what is written, and is read anew after a failure', async () => {
+    await using database = await openDatabase()
+    const storage = sqlStorage(database, sealer, 'device')
+    const list = (prefix: string, limit?: number) =>
+      storage.transaction(async (tx) => (await tx.list('a', prefix, limit)).map(({ key, value }) => [key, value[0]]))
+    const put = (...entries: [string, number | undefined][]) =>
+      storage.transaction(async (tx) => {
+        for (const [key, value] of entries)
+          await (value === undefined ? tx.delete('a', key) : tx.put('a', key, Uint8Array.of(value)))
+      })
+    assert.deepEqual(await list('x '), [])
+    await put(['x 2', 2], ['x 1', 1], ['y 1', 9])
+    const both = [
+      ['x 1', 1],
+      ['x 2', 2],
+    ]
+    assert.deepEqual(await list('x '), both)
+    assert.deepEqual(await list('x ', 1), both.slice(0, 1))
+    await put(['x 1', undefined], ['x 3', 3], ['x 2', 4])
+    assert.deepEqual(await list('x '), [
+      ['x 2', 4],
+      ['x 3', 3],
+    ])
+    const failing = storage.transaction(async (tx) => {
+      await tx.put('a', 'x 0', Uint8Array.of(0))
+      throw new Error('on purpose')
+    })
+    await assert.rejects(failing, /on purpose/)
+    await sqlStorage(database, sealer, 'device').transaction((tx) => tx.delete('a', 'x 2'))
+    assert.deepEqual(await list('x '), [['x 3', 3]])
+    const many = Array.from({ length: 70 }, (_, n) => [`x ${100 + n}`, n] as [string, number])
+    await put(...many)
+    assert.equal((await list('x ')).length, 71)
+    assert.equal((await list('x ', 70)).length, 70)
+  })
+
   test('what was read is kept in memory up to a size, the oldest to go first', async () => {
     const cache = recordCache(128 * 1024)
     cache.set('large', new Uint8Array(64 * 1024))

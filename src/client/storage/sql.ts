@@ -9,7 +9,7 @@ export interface SqlStorageOptions {
    * Runs in each transaction that has written, after its work, and throws to forbid it: where a worker checks that its
    * lease still holds. One that has only read needs no such check, nor a commit that is forced to disk.
    */
-  guard?: (tx: Transaction) => Promise<void>
+  guard?: (tx: Transaction) => void | Promise<void>
   /** Records that are kept opened in memory; give many storages of one process the same one. */
   cache?: RecordCache
 }
@@ -58,6 +58,38 @@ export function recordCache(mostBytes: number): RecordCache {
   }
 }
 
+/** Which keys there are with a beginning, of those that were looked for: kept as committed transactions change them. */
+function keyLists() {
+  const lists = new Map<string, { collection: string; prefix: string; keys: string[] }>()
+  return {
+    get: (collection: string, prefix: string) => lists.get(`${collection} ${prefix}`)?.keys,
+    /** What was read: all there are. */
+    keep(collection: string, prefix: string, keys: string[]) {
+      if (keys.length > longestList) return
+      if (lists.size >= mostLists) lists.clear()
+      lists.set(`${collection} ${prefix}`, { collection, prefix, keys })
+    },
+    follow(writes: Writes) {
+      for (const [name, list] of lists) {
+        const changes = [...(writes.get(list.collection) ?? [])].filter(([key]) => key.startsWith(list.prefix))
+        if (changes.length === 0) continue
+        const keys = new Set(list.keys)
+        for (const [key, value] of changes) {
+          if (value) keys.add(key)
+          else keys.delete(key)
+        }
+        if (keys.size > longestList) lists.delete(name)
+        else list.keys = [...keys].sort()
+      }
+    },
+    clear: () => lists.clear(),
+  }
+}
+
+/** Of a storage; each is asked for again and again, as the messages of a room that wait. */
+const mostLists = 64
+const longestList = 64
+
 /** Of a storage that is given none to share: a few conversations. */
 const ownCacheBytes = 1024 * 1024
 /** Storages opened in this process so far. */
@@ -82,13 +114,14 @@ export function sqlStorage(
   // Between two openings another process may have had the device.
   const opening = ++openings
   let failures = 0
+  const lists = keyLists()
   const cached = (collection: string, key: string) => `${opening}.${failures} ${collection} ${key}`
   return {
     transaction: (fn) =>
       alone(async () => {
         try {
           const { result, writes } = await database.transaction(async (sql) => {
-            const { tx, writes } = stagedTransaction(readerOver(sql, sealer, namespace, cache, cached))
+            const { tx, writes } = stagedTransaction(readerOver(sql, sealer, namespace, cache, lists, cached))
             let given = false
             const result = await fn({
               ...tx,
@@ -98,15 +131,17 @@ export function sqlStorage(
               },
             })
             if (given || writes.size > 0) await options.guard?.(sql)
-            await write(sql, sealer, namespace, writes)
+            write(sql, sealer, namespace, writes)
             return { result, writes }
           })
           for (const [collection, entries] of writes)
             for (const [key, value] of entries) cache.set(cached(collection, key), value ?? null)
+          lists.follow(writes)
           return result
         } catch (error) {
           // A commit whose answer was lost may have happened all the same.
           failures += 1
+          lists.clear()
           throw error
         }
       }),
@@ -121,6 +156,7 @@ function readerOver(
   sealer: Sealer,
   namespace: string,
   cache: RecordCache,
+  lists: ReturnType<typeof keyLists>,
   cached: (collection: string, key: string) => string,
 ): Reader {
   const open = (collection: string, key: string, sealed: Uint8Array) => {
@@ -145,33 +181,46 @@ function readerOver(
     for (const key of keys) cache.set(cached(collection, key), found.get(key) ?? null)
     return found
   }
+  const get = async (collection: string, key: string): Promise<Uint8Array | undefined> => {
+    const known = cache.get(cached(collection, key))
+    if (known !== undefined) return known?.slice()
+    let together = asked.get(collection)
+    if (together === undefined) {
+      const keys = new Set<string>()
+      together = { keys, found: Promise.resolve(new Map()) }
+      asked.set(collection, together)
+      together.found = read(collection)
+    }
+    together.keys.add(key)
+    return (await together.found).get(key)?.slice()
+  }
   return {
-    async get(collection, key) {
-      const known = cache.get(cached(collection, key))
-      if (known !== undefined) return known?.slice()
-      let together = asked.get(collection)
-      if (together === undefined) {
-        const keys = new Set<string>()
-        together = { keys, found: Promise.resolve(new Map()) }
-        asked.set(collection, together)
-        together.found = read(collection)
-      }
-      together.keys.add(key)
-      return (await together.found).get(key)?.slice()
-    },
+    get,
     async list(collection, prefix, limit) {
+      const known = lists.get(collection, prefix)
+      if (known !== undefined) {
+        const keys = known.slice(0, limit)
+        const values = await Promise.all(keys.map((key) => get(collection, key)))
+        return keys.flatMap((key, index) => (values[index] ? [{ key, value: values[index] }] : []))
+      }
       const rows = await sql.query<{ key: string; value: Uint8Array }>(
         `select key, value from device_state
          where namespace = $1 and collection = $2 and starts_with(key, $3) order by key limit $4`,
         [namespace, collection, prefix, limit ?? null],
       )
+      if (limit === undefined || rows.length < limit)
+        lists.keep(
+          collection,
+          prefix,
+          rows.map(({ key }) => key),
+        )
       return rows.map(({ key, value }) => ({ key, value: open(collection, key, value) }))
     },
   }
 }
 
 /** All that a transaction changed, in at most one statement of each kind. */
-async function write(sql: Transaction, sealer: Sealer, namespace: string, writes: Writes): Promise<void> {
+function write(sql: Transaction, sealer: Sealer, namespace: string, writes: Writes): void {
   const put: [collections: string[], keys: string[], values: Uint8Array[]] = [[], [], []]
   const gone: [collections: string[], keys: string[]] = [[], []]
   for (const [collection, entries] of writes)
@@ -182,14 +231,14 @@ async function write(sql: Transaction, sealer: Sealer, namespace: string, writes
       if (value) put[2].push(sealer.seal(value, placeOf(namespace, collection, key)))
     }
   if (put[0].length > 0)
-    await sql.query(
+    sql.write(
       `insert into device_state (namespace, collection, key, value)
        select $1, * from unnest($2::text[], $3::text[], $4::bytea[])
        on conflict (namespace, collection, key) do update set value = excluded.value`,
       [namespace, ...put],
     )
   if (gone[0].length > 0)
-    await sql.query(
+    sql.write(
       `delete from device_state using unnest($2::text[], $3::text[]) as gone (c, k)
        where namespace = $1 and collection = gone.c and key = gone.k`,
       [namespace, ...gone],

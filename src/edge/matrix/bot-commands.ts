@@ -183,7 +183,7 @@ async function leave(asker: Asker, argument: string): Promise<Answer> {
     }
   }
   await context.database.transaction(async (tx) => {
-    await context.users.check(tx, portal.account)
+    context.users.check(tx, portal.account)
     await context.portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-here' })
   })
   context.wake(portal.id)

@@ -132,8 +132,8 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       }
     })
 
-  const encryptAll: Ghosts['encryptAll'] = async (mxid, room, events, members) => {
-    const made = await use(mxid, (ghost) => encryptEvents(context, ghost, room, events, members))
+  const encryptAll: Ghosts['encryptAll'] = async (mxid, room, events, members, keep) => {
+    const made = await use(mxid, (ghost) => encryptEvents(context, ghost, room, events, members, keep))
     for (const _ of made) await steps('matrix.encrypted')
     return made
   }

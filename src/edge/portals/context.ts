@@ -58,7 +58,7 @@ export const owned = <T>(
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> =>
   context.database.transaction(async (tx) => {
-    await context.users.check(tx, account)
+    context.users.check(tx, account)
     return work(tx)
   })
 

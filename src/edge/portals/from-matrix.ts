@@ -160,7 +160,7 @@ async function submit(context: PortalContext, portal: OpenPortal, batch: readonl
         const messageId = fresh[index]
         return messageId ? [{ messageId, eventId: stored.eventId, also, ...note }] : []
       })
-      await messages.addReceived(tx, portal.id, made)
+      messages.addReceived(tx, portal.id, made)
       for (const { also, messageId } of made) await also(tx, messageId)
       await finishAll(tx)
       finished = true

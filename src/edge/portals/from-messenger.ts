@@ -36,7 +36,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
   const notAway = gathered<Set<number>>(
     () => new Set(),
     async (sql, heard) => {
-      for (const portal of heard) await portals.unnoteTold(sql, portal, 'away')
+      for (const portal of heard) portals.unnoteTold(sql, portal, 'away')
     },
   )
 

@@ -1,10 +1,10 @@
 import {
   acquireLease,
-  assertFence,
   type Database,
   type Lease,
   releaseLease,
   renewLease,
+  requireFence,
   type Transaction,
 } from '../../store/index.ts'
 
@@ -18,8 +18,8 @@ export interface HeldLeases {
 
 export interface Held {
   readonly name: string
-  /** To be called in each transaction that writes under the lease. Throws LeaseLost. */
-  check(tx: Transaction): Promise<void>
+  /** To be called in each transaction that writes under the lease, which fails with LeaseLost, at the latest when it commits. */
+  check(tx: Transaction): void
   release(): Promise<void>
 }
 
@@ -54,7 +54,7 @@ export function holdLeases({ database, owner, ttlMs, onLost, onFault }: HeldLeas
       held.set(name, lease)
       return {
         name,
-        check: (tx) => assertFence(tx, name, lease.fence),
+        check: (tx) => requireFence(tx, name, lease.fence),
         async release() {
           if (held.delete(name)) await releaseLease(database, lease)
         },

@@ -1,11 +1,11 @@
 import { fromBase64Url, toBase64Url } from '../../crypto/index.ts'
-import type { Queryable } from '../../store/index.ts'
+import type { Queryable, Transaction } from '../../store/index.ts'
 
 /** Which message of the messenger is which event on Matrix, by portal: what replies, receipts and outcomes point with. */
 export interface MessageMap {
   /** Messages that came from Matrix; `origin`: the digest of what each was encrypted as. */
   addReceived(
-    on: Queryable,
+    tx: Transaction,
     portal: number,
     received: readonly {
       messageId: Uint8Array
@@ -13,14 +13,14 @@ export interface MessageMap {
       reported?: boolean
       origin?: Uint8Array | undefined
     }[],
-  ): Promise<void>
+  ): void
   /** Messages of the messenger that are events on Matrix now. */
   addSent(
-    on: Queryable,
+    tx: Transaction,
     portal: number,
     sent: readonly { messageId: Uint8Array; eventId: string }[],
     reported: boolean,
-  ): Promise<void>
+  ): void
   /** The events that were made of encrypted messages before, by the digests of these in base64url. */
   eventsMadeOf(on: Queryable, portal: number, origins: readonly string[]): Promise<Map<string, string>>
   eventOf(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
@@ -31,14 +31,14 @@ export interface MessageMap {
   tellArrived(on: Queryable, portal: number, messageId: Uint8Array): Promise<string | undefined>
   /** Messages that reached Matrix and whose sender was not told yet; at most `limit`. */
   unreported(on: Queryable, portal: number, limit: number): Promise<Uint8Array[]>
-  setReported(on: Queryable, portal: number, messageIds: readonly Uint8Array[]): Promise<void>
+  setReported(tx: Transaction, portal: number, messageIds: readonly Uint8Array[]): void
 }
 
 export function messageMap(clock: () => number): MessageMap {
   return {
-    async addReceived(on, portal, received) {
+    addReceived(tx, portal, received) {
       if (received.length === 0) return
-      await on.query(
+      tx.write(
         `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at, origin)
          select $1, id, event, true, told, $2, origin
          from unnest($3::bytea[], $4::text[], $5::bool[], $6::bytea[]) as new (id, event, told, origin)
@@ -53,8 +53,9 @@ export function messageMap(clock: () => number): MessageMap {
         ],
       )
     },
-    async addSent(on, portal, sent, reported) {
-      await on.query(
+    addSent(tx, portal, sent, reported) {
+      if (sent.length === 0) return
+      tx.write(
         `insert into portal_message (portal, message_id, event_id, from_matrix, reported, created_at)
          select $1, *, false, $4, $5 from unnest($2::bytea[], $3::text[]) on conflict do nothing`,
         [portal, sent.map((one) => one.messageId), sent.map((one) => one.eventId), reported, clock()],
@@ -105,8 +106,8 @@ export function messageMap(clock: () => number): MessageMap {
       )
       return rows.map((row) => row.message_id)
     },
-    async setReported(on, portal, messageIds) {
-      await on.query('update portal_message set reported = true where portal = $1 and message_id = any($2)', [
+    setReported(tx, portal, messageIds) {
+      tx.write('update portal_message set reported = true where portal = $1 and message_id = any($2)', [
         portal,
         messageIds,
       ])

@@ -1,5 +1,6 @@
 import { decodeContent } from '../../content/index.ts'
 import { describePosture, type Posture } from '../../identity/index.ts'
+import type { Transaction } from '../../store/index.ts'
 import { isRefused, type Loss, toMatrix } from '../matrix/translate/index.ts'
 import { circleOf } from './circle.ts'
 import type { PortalContext } from './context.ts'
@@ -7,21 +8,30 @@ import type { OutboxEvent, OutboxItem } from './outbox-table.ts'
 import type { OpenPortal } from './portal-table.ts'
 import { postureType } from './state-types.ts'
 
+export interface MadeEvent {
+  item: OutboxItem
+  event: OutboxEvent
+  losses: readonly Loss[]
+}
+
 /** What an item came to: an event to put, or a reason why there is none. */
 export type Made =
-  | { item: OutboxItem; event: OutboxEvent; losses: readonly Loss[] }
+  | MadeEvent
   | { item: OutboxItem; outcome: 'rejected' | 'dropped'; code: string }
   | { item: OutboxItem; nothing: true }
 
 /**
  * The events of a batch, encrypted where they are not for all to see; those that were made before are taken as they are.
- * `as`: the portal as the one who speaks an item sees it.
+ *
+ * @param as the portal as the one who speaks an item sees it
+ * @param keep makes events durable that were encrypted, together with what encrypted them
  */
 export async function makeEvents(
   context: PortalContext,
   portal: OpenPortal,
   items: readonly OutboxItem[],
   as: (item: OutboxItem) => OpenPortal,
+  keep: (tx: Transaction, made: readonly MadeEvent[]) => void,
 ): Promise<Made[]> {
   const drafts: Draft[] = []
   const before: Before = { messages: new Set(), posture: portal.posture }
@@ -33,7 +43,7 @@ export async function makeEvents(
     if (item.kind === 'posture') before.posture = text(item.body)
     drafts.push(one)
   }
-  return encryptDrafts(context, drafts, as)
+  return encryptDrafts(context, drafts, as, keep)
 }
 
 /** What is to be encrypted yet; `state` goes before it. */
@@ -41,34 +51,44 @@ interface ToEncrypt {
   readonly plain: { readonly type: string; readonly content: object }
   readonly state?: OutboxEvent['state']
 }
-type Draft = Made | { item: OutboxItem; encrypt: ToEncrypt; losses: readonly Loss[] }
+interface Unencrypted {
+  readonly item: OutboxItem
+  readonly encrypt: ToEncrypt
+  readonly losses: readonly Loss[]
+}
+type Draft = Made | Unencrypted
 
 /** Encrypts all drafts of a batch together, each as the ghost that speaks it: one use of its room key is made durable for all. */
 async function encryptDrafts(
   context: PortalContext,
   drafts: readonly Draft[],
   as: (item: OutboxItem) => OpenPortal,
+  keep: (tx: Transaction, made: readonly MadeEvent[]) => void,
 ): Promise<Made[]> {
   const toEncrypt = drafts.flatMap((draft) => ('encrypt' in draft ? [draft] : []))
-  const contents = new Map<Draft, Record<string, unknown>>()
+  const encrypted = new Map<Draft, MadeEvent>()
   for (const spoken of Map.groupBy(toEncrypt, ({ item }) => as(item).ghost).values()) {
     const { ghost, matrixRoom, readers, mxid } = as(spoken[0]!.item)
     const plain = spoken.map(({ encrypt }) => encrypt.plain)
-    const encrypted = await context.ghosts.encryptAll(ghost, matrixRoom, plain, readers ?? [mxid])
-    for (const [index, draft] of spoken.entries()) contents.set(draft, encrypted[index]!)
+    await context.ghosts.encryptAll(ghost, matrixRoom, plain, readers ?? [mxid], (tx, contents, from) => {
+      const made = contents.map((content, index) => eventOf(spoken[from + index]!, content))
+      for (const [index, one] of made.entries()) encrypted.set(spoken[from + index]!, one)
+      keep(tx, made)
+    })
   }
-  return drafts.map((draft): Made => {
-    if (!('encrypt' in draft)) return draft
-    const { item, encrypt, losses } = draft
-    const event = {
-      type: 'm.room.encrypted',
-      content: contents.get(draft)!,
-      ...(encrypt.state && { state: encrypt.state }),
-      ...(losses.length > 0 && { losses }),
-    }
-    return { item, event, losses }
-  })
+  return drafts.map((draft) => ('encrypt' in draft ? encrypted.get(draft)! : draft))
 }
+
+const eventOf = ({ item, encrypt, losses }: Unencrypted, content: Record<string, unknown>): MadeEvent => ({
+  item,
+  losses,
+  event: {
+    type: 'm.room.encrypted',
+    content,
+    ...(encrypt.state && { state: encrypt.state }),
+    ...(losses.length > 0 && { losses }),
+  },
+})
 
 /** What stands before an item in its batch. */
 interface Before {

@@ -89,10 +89,10 @@ export interface OutboxTable {
   /** The oldest items of a portal, at most `limit`. */
   waiting(on: Queryable, portal: number, limit: number): Promise<OutboxItem[]>
   /** Keeps the events that were made of items and are put now, so that a repetition sends the very same ones. */
-  keepEvents(on: Queryable, portal: number, made: readonly { item: number; event: OutboxEvent }[]): Promise<void>
+  keepEvents(tx: Transaction, portal: number, made: readonly { item: number; event: OutboxEvent }[]): void
   /** The same for items whose events were kept before. */
-  notePut(on: Queryable, items: readonly number[]): Promise<void>
-  done(on: Queryable, items: readonly number[]): Promise<void>
+  notePut(tx: Transaction, items: readonly number[]): void
+  done(tx: Transaction, items: readonly number[]): void
   /** Keeps an outcome that may not be told yet. */
   hold(on: Queryable, portal: number, outcome: Outcome): Promise<void>
   /** Keeps this outcome for each message that waits, and drops all that waits. */
@@ -112,7 +112,7 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
   const writeAdditions = async (tx: Transaction, all: Addition[]) => {
     const taken = all.splice(0)
     if (taken.length === 0) return
-    await tx.query(
+    tx.write(
       `insert into portal_outbox (portal, kind, message_id, body, created_at)
        select portal, kind, message_id, body, $5
        from unnest($1::int8[], $2::text[], $3::bytea[], $4::bytea[])
@@ -180,24 +180,25 @@ export function outboxTable(sealer: Sealer, clock: () => number): OutboxTable {
         createdAt: row.created_at,
       }))
     },
-    async keepEvents(on, portal, made) {
+    keepEvents(tx, portal, made) {
+      if (made.length === 0) return
       const seal = ({ item, event }: { item: number; event: OutboxEvent }) =>
         sealer.seal(encoder.encode(JSON.stringify(event)), eventPlace(portal, item))
-      await on.query(
+      tx.write(
         `update portal_outbox set sealed_event = made.event, first_put_at = coalesce(first_put_at, $3)
          from unnest($1::int8[], $2::bytea[]) as made (item, event) where id = made.item`,
         [made.map(({ item }) => item), made.map(seal), clock()],
       )
     },
-    async notePut(on, items) {
+    notePut(tx, items) {
       if (items.length === 0) return
-      await on.query('update portal_outbox set first_put_at = $2 where id = any($1) and first_put_at is null', [
+      tx.write('update portal_outbox set first_put_at = $2 where id = any($1) and first_put_at is null', [
         items,
         clock(),
       ])
     },
-    async done(on, items) {
-      if (items.length > 0) await on.query('delete from portal_outbox where id = any($1)', [items])
+    done(tx, items) {
+      if (items.length > 0) tx.write('delete from portal_outbox where id = any($1)', [items])
     },
     async hold(on, portal, { messageId, outcome, code }) {
       const body = encoder.encode(JSON.stringify({ messageId: toBase64Url(messageId), outcome, code }))

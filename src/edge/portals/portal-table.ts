@@ -1,5 +1,5 @@
 import type { AccountAddress, RoomId } from '../../identity/index.ts'
-import type { Queryable, Sealer } from '../../store/index.ts'
+import type { Queryable, Sealer, Transaction } from '../../store/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 
 /**
@@ -111,7 +111,7 @@ export interface PortalTable {
   update(on: Queryable, id: number, change: PortalChange): Promise<void>
   /** Notes that something holds of a portal, or was told in it; false when it was noted before. */
   noteTold(on: Queryable, id: number, what: string): Promise<boolean>
-  unnoteTold(on: Queryable, id: number, what: string): Promise<void>
+  unnoteTold(tx: Transaction, id: number, what: string): void
   /** Those of an account's portals of which it is noted. */
   toldOf(on: Queryable, account: AccountAddress, what: string): Promise<ReadonlySet<number>>
 }
@@ -202,8 +202,8 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       )
       return first.length > 0
     },
-    async unnoteTold(on, id, what) {
-      await on.query('delete from portal_told where portal = $1 and what = $2', [id, what])
+    unnoteTold(tx, id, what) {
+      tx.write('delete from portal_told where portal = $1 and what = $2', [id, what])
     },
     async toldOf(on, account, what) {
       const rows = await on.query<{ portal: number }>(

@@ -55,7 +55,7 @@ export async function tellHeld(context: PortalContext, portal: Portal, taken?: P
       held.flatMap(({ outcome }) => (untrue.includes(outcome.messageId) ? [] : [outcome])),
       taken,
     )
-    await owned(context, portal.account, (tx) =>
+    await owned(context, portal.account, async (tx) =>
       outbox.done(
         tx,
         held.map(({ id }) => id),
@@ -64,7 +64,7 @@ export async function tellHeld(context: PortalContext, portal: Portal, taken?: P
   }
   const delivered = await messages.unreported(database, portal.id, reportedAtOnce)
   if (delivered.length === 0) return
-  const noted = (tx: Transaction) => messages.setReported(tx, portal.id, delivered)
+  const noted = async (tx: Transaction) => messages.setReported(tx, portal.id, delivered)
   await report(context, portal, delivered, noted, noted)
 }
 

@@ -21,8 +21,8 @@ export async function sendWaiting(context: PortalContext, portal: OpenPortal): P
 }
 
 /**
- * Sends items, all of a batch together: the events are made and encrypted and kept in one transaction, then put one after
- * another, then noted as done in one transaction. A repetition after a crash puts the very same events under the same
+ * Sends items, all of a batch together: the events are made, encrypted, and kept in the transaction that makes their
+ * encryption durable, then put one after another, then noted as done in one transaction. A repetition after a crash puts the very same events under the same
  * transaction ids.
  *
  * @param as the portal as the one who speaks an item sees it; a portal of two has one ghost that speaks
@@ -36,17 +36,13 @@ export async function sendItems(
 ): Promise<number> {
   const { outbox, steps } = context
   await steps('matrix.outbox.stored')
-  const made = await makeEvents(context, portal, items, as)
-  await owned(context, portal.account, async (tx) => {
-    const fresh = made.flatMap((one) =>
-      'event' in one && one.item.event === undefined ? [{ item: one.item.id, event: one.event }] : [],
-    )
-    if (fresh.length > 0) await outbox.keepEvents(tx, portal.id, fresh)
-    await outbox.notePut(
-      tx,
-      made.flatMap((one) => ('event' in one && one.item.event !== undefined ? [one.item.id] : [])),
-    )
+  const made = await makeEvents(context, portal, items, as, (tx, encrypted) => {
+    context.users.check(tx, portal.account)
+    const kept = encrypted.map(({ item, event }) => ({ item: item.id, event }))
+    outbox.keepEvents(tx, portal.id, kept)
   })
+  const again = made.flatMap((one) => ('event' in one && one.item.event !== undefined ? [one.item.id] : []))
+  if (again.length > 0) await owned(context, portal.account, async (tx) => outbox.notePut(tx, again))
   await steps('matrix.outbox.encrypted')
 
   const finished: Finished[] = []
@@ -86,6 +82,8 @@ async function put(
   const { homeserver, settings, clock } = context
   const as = await asGhost(context, portal.ghost)
   const room = portal.matrixRoom
+  // A status is made anew each time, always the same: nothing of it is kept, so its first attempt is as old as itself.
+  const firstPutAt = item.firstPutAt ?? (item.kind === 'status' ? item.createdAt : undefined)
   try {
     if (state !== undefined) {
       // A ghost that may not state it any more says it all the same: who can read is never changed in silence.
@@ -93,8 +91,8 @@ async function put(
         if (!(error instanceof HomeserverError) || error.status !== 403) throw error
       })
     }
-    if (item.firstPutAt !== undefined && elapsed(clock(), item.firstPutAt) > settings.sendMemoryMs) {
-      const found = await findSent(homeserver, { as, room, content, sentAt: item.firstPutAt }, settings)
+    if (firstPutAt !== undefined && elapsed(clock(), firstPutAt) > settings.sendMemoryMs) {
+      const found = await findSent(homeserver, { as, room, content, sentAt: firstPutAt }, settings)
       if (found !== undefined) return found
     }
     return await homeserver.putEvent(as, room, type, transactionId(portal.ghost, nameOf(portal, item)), content)
@@ -103,7 +101,7 @@ async function put(
     if (clock() - item.createdAt > settings.outboxExpiryMs) return { outcome: 'rejected', code: 'expired' }
     if (error.retry || error.status === 401) throw error
     // A ghost that was sent away, or has just moved to another room: its portal knows in a moment.
-    const since = item.firstPutAt === undefined ? 0 : elapsed(clock(), item.firstPutAt)
+    const since = firstPutAt === undefined ? 0 : elapsed(clock(), firstPutAt)
     if (error.status === 403 && since < settings.refusedMs) throw error
     return { outcome: 'rejected', code: error.errcode === 'M_TOO_LARGE' ? 'too-large' : 'refused' }
   }
@@ -130,13 +128,13 @@ async function finish(context: PortalContext, portal: OpenPortal, finished: read
         ? [{ messageId: one.item.messageId, eventId: one.eventId }]
         : [],
     )
-    if (sent.length > 0) await messages.addSent(tx, portal.id, sent, reported)
+    messages.addSent(tx, portal.id, sent, reported)
     for (const one of finished) {
       if (one.item.kind === 'posture' && 'eventId' in one) {
         await portals.update(tx, portal.id, { posture: new TextDecoder().decode(one.item.body) })
       }
     }
-    await outbox.done(
+    outbox.done(
       tx,
       finished.map((one) => one.item.id),
     )

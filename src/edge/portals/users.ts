@@ -38,8 +38,11 @@ export interface MatrixUsers {
   byAccount(account: AccountAddress): Promise<MatrixUser>
   /** The Matrix id behind an account, whoever has its device. */
   mxidOf(on: Queryable, account: AccountAddress): Promise<string | undefined>
-  /** Throws LeaseLost unless the user's device is still ours; for every transaction that writes for its portals. */
-  check(tx: Transaction, account: AccountAddress): Promise<void>
+  /**
+   * For every transaction that writes for the user's portals: it fails with LeaseLost, at the latest when it commits, unless
+   * the user's device is still ours.
+   */
+  check(tx: Transaction, account: AccountAddress): void
   /** A lease went to another process: what it protects stops here. */
   lost(lease: string): Promise<void>
   /** From now on devices are opened for which something waits, and closed when nothing happens with them. */
@@ -263,10 +266,10 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       const row = await rowOf(on, 'account', account)
       return row && mxidIn(row)
     },
-    async check(tx, account) {
+    check(tx, account) {
       const there = used(open.get(byAddress.get(account) ?? ''))
       if (there === undefined) throw new EdgeError('elsewhere')
-      await there.lease.check(tx)
+      there.lease.check(tx)
     },
     async lost(lease) {
       const found = [...open].find(([, { lease: held }]) => held.name === lease)

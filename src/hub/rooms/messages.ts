@@ -25,12 +25,20 @@ export async function submitMessages(
   const outcome = await ctx.database.transaction(async (tx) => {
     const room = await lockRoom(tx, id)
     if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room.no, asker, messages[0].key)
-    const earlier = new Map(place.earlier ? [[toHex(messages[0].key), place.earlier]] : [])
-    if (messages.length > 1) {
-      const keys = messages.map(({ key }) => key)
-      for (const [key, at] of await readEarlier(tx, room.no, asker.device, keys)) earlier.set(key, at)
-    }
+    const pair = room.kind === 'direct' || room.kind === 'guest'
+    const [place, earlier, partners] = await Promise.all([
+      readPlace(tx, room.no, asker, messages[0].key),
+      messages.length > 1
+        ? readEarlier(
+            tx,
+            room.no,
+            asker.device,
+            messages.map(({ key }) => key),
+          )
+        : new Map<string, Accepted>(),
+      pair ? readPartners(tx, room, asker) : [],
+    ])
+    if (place.earlier) earlier.set(toHex(messages[0].key), place.earlier)
     const fresh = messages.filter(({ key }) => !earlier.has(toHex(key)))
     if (fresh.length > 0) {
       if (place.unlinked) throw new HubError('unlinked')
@@ -41,10 +49,10 @@ export async function submitMessages(
         throw new HubError('too-large')
       if (epoch !== room.epoch) throw new HubError('wrong-epoch', { epoch: room.epoch })
       if (place.removals) return { pendingIn: room.no }
-      if (room.kind === 'direct' || room.kind === 'guest') await checkPartner(tx, room, asker, fresh.length)
+      if (pair) checkPartners(tx, room, partners, fresh.length)
       else if (room.has_edge) await checkOptIns(tx, room, asker)
       if (place.standing === 'requested') await acceptByWriting(ctx, tx, room, asker)
-      const accepted = await appendMessages(ctx, tx, room, asker.device, fresh)
+      const accepted = appendMessages(ctx, tx, room, asker.device, fresh)
       for (const [index, { key }] of fresh.entries()) earlier.set(toHex(key), accepted[index]!)
     }
     return messages.map(({ key }) => earlier.get(toHex(key))!)
@@ -64,15 +72,17 @@ function readHeads(ctx: HubContext, room: string, messages: MessagesSubmission['
   return epoch
 }
 
-/** The other account of a direct room may have blocked, left, declined, opted out, or not yet accepted. */
-async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker, messages: number): Promise<void> {
-  const partners = await tx.query<{
-    account: string
-    standing: Standing
-    allowance: number
-    blocks: boolean
-    opted_in: boolean
-  }>(
+interface Partner {
+  account: string
+  standing: Standing
+  allowance: number
+  blocks: boolean
+  opted_in: boolean
+}
+
+/** The other account of a direct room, and what stands between the two. */
+function readPartners(tx: Transaction, room: RoomRow, asker: Asker): Promise<Partner[]> {
+  return tx.query<Partner>(
     `select m.account, m.standing, m.allowance,
             exists (select 1 from hub.block b
                      where (b.owner = m.account and b.blocked = $2) or (b.owner = $2 and b.blocked = m.account)) as blocks,
@@ -86,6 +96,10 @@ async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker, messag
       where m.room_no = $1 and m.account <> $2`,
     [room.no, asker.account],
   )
+}
+
+/** It may have blocked, left, declined, opted out, or not yet accepted. */
+function checkPartners(tx: Transaction, room: RoomRow, partners: readonly Partner[], messages: number): void {
   for (const partner of partners) {
     const refused = refuseDirectMessage({
       standing: partner.standing,
@@ -97,7 +111,7 @@ async function checkPartner(tx: Transaction, room: RoomRow, asker: Asker, messag
     if (partner.standing !== 'requested') continue
     // Its sender tries again with fewer.
     if (partner.allowance < messages) throw new HubError('request-limit')
-    await tx.query('update hub.member set allowance = allowance - $3 where room_no = $1 and account = $2', [
+    tx.write('update hub.member set allowance = allowance - $3 where room_no = $1 and account = $2', [
       room.no,
       partner.account,
       messages,

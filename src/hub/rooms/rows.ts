@@ -123,16 +123,17 @@ export async function append(ctx: HubContext, tx: Transaction, room: RoomRow, en
 }
 
 /** Appends messages of one device to the log of a locked room, one after the other, in one statement. As `append`. */
-export async function appendMessages(
+export function appendMessages(
   ctx: HubContext,
   tx: Transaction,
   room: RoomRow,
   device: string,
   messages: readonly { key: Uint8Array; message: Uint8Array }[],
-): Promise<Accepted[]> {
+): Accepted[] {
   const { no, next_seq: first } = room
   const at = nextTime(ctx, room)
-  const readers = await tx.query<{ device_id: string }>(
+  let readers: { device_id: string }[] = []
+  tx.write<{ device_id: string }>(
     `with new as (
        select key, body, n from unnest($5::bytea[], $6::bytea[]) with ordinality as given (key, body, n)
      ), entry as (
@@ -145,6 +146,9 @@ export async function appendMessages(
      )
      select device_id from hub.mailbox where room_no = $1`,
     [no, first, at, device, messages.map(({ key }) => key), messages.map(({ message }) => message)],
+    (rows) => {
+      readers = rows
+    },
   )
   room.next_seq = first + messages.length
   room.last_at = at

@@ -116,7 +116,7 @@ export function createFeed(
       work()
     },
     async finish(tx, ids) {
-      await tx.query('delete from appservice_event where id = any($1::int8[])', [ids])
+      tx.write('delete from appservice_event where id = any($1::int8[])', [ids])
     },
     idle() {
       return new Promise((resolve) => {

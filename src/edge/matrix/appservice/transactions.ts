@@ -67,7 +67,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed, gaps:
   const store = async (tx: Transaction, id: string, body: TransactionBody): Promise<GhostId[]> => {
     const digest = digestOf(body.events)
     const [known] = await tx.query<{ digest: string }>('select digest from appservice_transaction where id = $1', [id])
-    await tx.query(
+    tx.write(
       `insert into appservice_transaction (id, digest, received_at) values ($1, $2, now_ms())
        on conflict (id) do update set digest = excluded.digest, received_at = excluded.received_at`,
       [id, digest],
@@ -76,7 +76,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed, gaps:
     // It counts anew, so it was started anew, and may have forgotten what came before.
     if (known !== undefined && !repeated) gaps.suspect()
     if (!repeated) await storeEvents(tx, body.events)
-    await tx.query(
+    tx.write(
       `delete from appservice_transaction where received_at <
          (select received_at from appservice_transaction order by received_at desc offset $1 limit 1)`,
       [settings.transactionMemory],

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { deserialize, serialize } from 'node:v8'
 import { type Crypto, toBase64Url, utf8 } from '../../../crypto/index.ts'
-import { assertFence, type Database, type Lease, type Sealer } from '../../../store/index.ts'
+import { type Database, type Lease, requireFence, type Sealer, type Transaction } from '../../../store/index.ts'
 import { type Change, fill, forget, type IdbRecord, type IdbSchema, installIndexedDb, watch } from './idb.ts'
 
 /**
@@ -20,13 +20,19 @@ export interface CryptoStore {
 
 export interface OpenStore {
   readonly name: string
-  /** Resolves when all that was changed so far is durable; in one transaction for all who wait. Rejects with the fault. */
-  flush(): Promise<void>
+  /**
+   * Resolves when all that was changed so far is durable; in one transaction for all who wait. Rejects with the fault.
+   * @param also writes in that transaction; what makes it fail makes the store fail
+   */
+  flush(also?: Also): Promise<void>
   /** What made a commit fail; from then on memory and rows differ, and the machine must be opened anew. */
   readonly fault: unknown
   /** Frees the memory. */
   close(): void
 }
+
+/** Writes something that is to be durable together with the machine's state. */
+export type Also = (tx: Transaction) => void
 
 /** The two databases that the Olm machine opens under one store name. */
 const databases = ['::matrix-sdk-crypto-meta', '::matrix-sdk-crypto'] as const
@@ -40,6 +46,7 @@ export async function openCryptoStore(database: Database, sealer: Sealer, crypto
       const name = `${mxid}#${lease.fence}`
       let fault: unknown
       let staged = new Map<Rows, Staged>()
+      let also: Also[] = []
       let committing: Promise<void> = Promise.resolve()
       let next: Promise<void> | undefined
       for (const part of databases) {
@@ -60,19 +67,21 @@ export async function openCryptoStore(database: Database, sealer: Sealer, crypto
       }
       const commitStaged = async () => {
         next = undefined
-        const taken = staged
+        const [taken, takenAlso] = [staged, also]
         staged = new Map()
+        also = []
         try {
           if (fault) throw fault
-          await outside(() => commit(database, lease, taken))
+          await outside(() => commit(database, lease, taken, takenAlso))
         } catch (error) {
           fault ??= error
           throw error
         }
       }
-      const flush = (): Promise<void> => {
+      const flush = (more?: Also): Promise<void> => {
+        if (more) also.push(more)
         // What was changed before is under way, or done.
-        if (staged.size === 0) return committing
+        if (staged.size + also.length === 0) return committing
         if (next === undefined) {
           next = committing.catch(() => {}).then(commitStaged)
           committing = next
@@ -145,7 +154,12 @@ function stage(all: Map<Rows, Staged>, rows: Rows, { schema, records, deleted }:
 }
 
 /** All that was changed in one transaction, and only while the ghost is ours. */
-async function commit(database: Database, lease: Lease, all: ReadonlyMap<Rows, Staged>): Promise<void> {
+async function commit(
+  database: Database,
+  lease: Lease,
+  all: ReadonlyMap<Rows, Staged>,
+  also: readonly Also[],
+): Promise<void> {
   const parts = [...all].map(([rows, { schema, records }]) => {
     const put: [stores: string[], names: string[], values: Uint8Array[]] = [[], [], []]
     const gone: [stores: string[], names: string[]] = [[], []]
@@ -159,30 +173,31 @@ async function commit(database: Database, lease: Lease, all: ReadonlyMap<Rows, S
     return { ...rows, schema, put, gone }
   })
   await database.transaction(async (tx) => {
-    await assertFence(tx, lease.name, lease.fence)
+    requireFence(tx, lease.name, lease.fence)
     for (const { mxid, part, schema, put, gone } of parts) {
       if (schema) {
-        await tx.query('delete from ghost_crypto where mxid = $1 and database = $2', [mxid, part])
-        await tx.query(
+        tx.write('delete from ghost_crypto where mxid = $1 and database = $2', [mxid, part])
+        tx.write(
           `insert into ghost_crypto_schema (mxid, database, schema) values ($1, $2, $3)
            on conflict (mxid, database) do update set schema = excluded.schema`,
           [mxid, part, JSON.stringify(schema)],
         )
       }
       if (gone[0].length > 0)
-        await tx.query(
+        tx.write(
           `delete from ghost_crypto using unnest($3::text[], $4::text[]) as gone (store, key)
            where mxid = $1 and database = $2 and ghost_crypto.store = gone.store and ghost_crypto.key = gone.key`,
           [mxid, part, ...gone],
         )
       if (put[0].length > 0)
-        await tx.query(
+        tx.write(
           `insert into ghost_crypto (mxid, database, store, key, value)
            select $1, $2, * from unnest($3::text[], $4::text[], $5::bytea[])
            on conflict (mxid, database, store, key) do update set value = excluded.value`,
           [mxid, part, ...put],
         )
     }
+    for (const write of also) write(tx)
   })
 }
 

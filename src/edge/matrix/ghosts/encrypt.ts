@@ -10,11 +10,12 @@ import { toBase64Url } from '../../../crypto/index.ts'
 import { delay, eachOf } from '../locks.ts'
 import type { Wanted } from './claims.ts'
 import type { Context } from './context.ts'
+import type { Also } from './crypto-store.ts'
 import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
 import { userIds } from './machine.ts'
 import { flushRequests, type MachineRequest, markSent, masquerade, sendRequest } from './requests.ts'
-import type { PlainEvent } from './types.ts'
+import type { Keep, PlainEvent } from './types.ts'
 
 /** To-device requests of one room key that are under way at once; each carries up to 250 devices. */
 const sharesAtOnce = 4
@@ -30,6 +31,7 @@ export function encryptEvents(
   room: string,
   events: readonly PlainEvent[],
   members: readonly string[],
+  keep?: Keep,
 ): Promise<Record<string, unknown>[]> {
   return ghost.locks.run(`room ${room}`, async () => {
     const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
@@ -44,13 +46,23 @@ export function encryptEvents(
       }
       // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
       if (isFirst && made.length === 0) await delay(context.settings.firstMessageMs)
-      const some = await encryptUnderOneKey(context, ghost, room, events.slice(made.length))
-      await checkRoomKey(ghost, room, readers, String(some[0]?.session_id))
+      const from = made.length
+      const known = ghost.readable.get(room)?.session
+      const isKnown = (some: Made) => sessionOf(some) === known
+      const some = await encryptUnderOneKey(context, ghost, room, events.slice(from), (some) =>
+        keep && isKnown(some) ? (tx) => keep(tx, some, from) : undefined,
+      )
+      await checkRoomKey(ghost, room, readers, sessionOf(some))
+      if (keep && !isKnown(some)) await context.database.transaction(async (tx) => keep(tx, some, from))
       made.push(...some)
     }
     return made
   })
 }
+
+type Made = readonly Record<string, unknown>[]
+
+const sessionOf = (made: Made): string => String(made[0]?.session_id)
 
 /** As many of these events as the present room key may still serve, at least one; their use of it is durable. */
 function encryptUnderOneKey(
@@ -58,7 +70,8 @@ function encryptUnderOneKey(
   ghost: Loaded,
   room: string,
   events: readonly PlainEvent[],
-): Promise<Record<string, unknown>[]> {
+  also: (made: Made) => Also | undefined,
+): Promise<Made> {
   return ghost.machine.call(async (olm) => {
     const made: Record<string, unknown>[] = []
     for (const { type, content } of events) {
@@ -67,8 +80,8 @@ function encryptUnderOneKey(
       made.push(encrypted)
       if (indexOf(String(encrypted.ciphertext)) + 1 >= settings.rotationMessages) break
     }
-    return made
-  })
+    return made as Made
+  }, also)
 }
 
 /** Which message under its key this is, from 0 (Megolm specification, message format: version, 0x08, index as varint). */

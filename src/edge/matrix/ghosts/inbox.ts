@@ -84,15 +84,19 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
   /** Returns whether there was anything. */
   const drainSome = async (ghost: Loaded): Promise<boolean> => {
     const { mxid } = ghost
-    const rows = await database.query<{ id: number; body: Uint8Array }>(
-      'select id, body from ghost_inbox where mxid = $1 order by id limit $2',
-      [mxid, settings.inboxBatch],
+    // Asked before each message is encrypted, nearly always in vain: one statement.
+    const found = await database.query<{ place: number; digest: string | null; body: Uint8Array }>(
+      `(select id as place, null as digest, body from ghost_inbox where mxid = $1 order by id limit $2)
+       union all
+       select position, user_digest, mxid from device_change where position > $3
+       order by place`,
+      [mxid, settings.inboxBatch, ghost.listsSeen],
     )
-    const lists = await database.query<{ user_digest: string; position: number; mxid: Uint8Array }>(
-      'select user_digest, position, mxid from device_change where position > $1 order by position',
-      [ghost.listsSeen],
+    if (found.length === 0) return false
+    const rows = found.flatMap(({ place: id, digest, body }) => (digest === null ? [{ id, body }] : []))
+    const lists = found.flatMap(({ place: position, digest: user_digest, body: mxid }) =>
+      user_digest === null ? [] : [{ position, user_digest, mxid }],
     )
-    if (rows.length === 0 && lists.length === 0) return false
     const entries = rows.map((row): Entry => JSON.parse(text(sealer.open(row.body, `ghost_inbox|${mxid}`))))
     const changed = lists
       .map((row) => text(sealer.open(row.mxid, `device_change|${row.user_digest}`)))
@@ -101,9 +105,8 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
     if (entries.length > 0 || changed.length > 0) await give(ghost, entries, changed)
     // The machine's own commit came first: after a crash in between it gets the same again, which is harmless.
     await database.transaction(async (tx) => {
-      if (rows.length > 0)
-        await tx.query('delete from ghost_inbox where id = any($1::int8[])', [rows.map((row) => row.id)])
-      if (lists.length > 0) await tx.query('update ghost set lists_seen = $2 where mxid = $1', [mxid, seen])
+      if (rows.length > 0) tx.write('delete from ghost_inbox where id = any($1::int8[])', [rows.map((row) => row.id)])
+      if (lists.length > 0) tx.write('update ghost set lists_seen = $2 where mxid = $1', [mxid, seen])
     })
     ghost.listsSeen = seen
     return true
@@ -115,14 +118,11 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
       const mxids = entries.map(([mxid]) => mxid)
       if (entries.length > 0) {
         const bodies = entries.map(([mxid, entry]) => sealer.seal(utf8(JSON.stringify(entry)), `ghost_inbox|${mxid}`))
-        await tx.query('insert into ghost_inbox (mxid, body) select * from unnest($1::text[], $2::bytea[])', [
-          mxids,
-          bodies,
-        ])
+        tx.write('insert into ghost_inbox (mxid, body) select * from unnest($1::text[], $2::bytea[])', [mxids, bodies])
       }
       const received = entries.filter(([, entry]) => entry.toDevice.length > 0)
       if (pushed && received.length > 0)
-        await tx.query(
+        tx.write(
           `update ghost set pushed = pushed + n from unnest($1::text[], $2::int4[]) as new (who, n) where mxid = who`,
           [received.map(([mxid]) => mxid), received.map(([, entry]) => entry.toDevice.length)],
         )

@@ -1,6 +1,6 @@
 import * as wasm from '@matrix-org/matrix-sdk-crypto-wasm'
 import { isStoreError } from '../../../store/index.ts'
-import type { OpenStore } from './crypto-store.ts'
+import type { Also, OpenStore } from './crypto-store.ts'
 import { GhostError } from './errors.ts'
 
 /** One Olm machine over its store, with what keeps it from hanging or from working on when its state is not durable. */
@@ -11,9 +11,10 @@ export interface Machine {
   readonly broken: boolean
   /**
    * One call into Rust, or several; the result is given when all that they changed is durable. What Rust itself refuses is passed on as it is (it may name users: never log it).
+   * @param also what is made durable in the same transaction, given the result
    * @throws GhostError `timeout`, `store`, `lease-lost`: the machine is broken then
    */
-  call<T>(work: (olm: wasm.OlmMachine) => Promise<T>): Promise<T>
+  call<T>(work: (olm: wasm.OlmMachine) => Promise<T>, also?: (result: T) => Also | undefined): Promise<T>
   close(): void
 }
 
@@ -53,9 +54,12 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     throw error
   }
   // Also after a refusal: what Rust had changed until then must not be given out by another call first.
-  const durably = async <T>(result: Promise<T>): Promise<T> => {
-    await result.catch(() => {})
-    await store.flush()
+  const durably = async <T>(result: Promise<T>, also: ((result: T) => Also | undefined) | undefined): Promise<T> => {
+    const writes = await result.then(
+      (made) => also?.(made),
+      () => undefined,
+    )
+    await store.flush(writes)
     return result
   }
   const olm = await within(timeoutMs, opening()).catch(judge)
@@ -69,10 +73,10 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     get broken() {
       return broken || store.fault !== undefined
     },
-    async call(work) {
+    async call(work, also) {
       if (store.fault !== undefined) judge(store.fault)
       if (broken) throw new GhostError('timeout', true)
-      return within(timeoutMs, durably(work(olm))).catch(judge)
+      return within(timeoutMs, durably(work(olm), also)).catch(judge)
     },
     close() {
       try {

@@ -61,6 +61,9 @@ export interface ToDevice {
   readonly to_device_id: string
 }
 
+/** Is given what was encrypted, in one part or several; `from`: which of the events the first of a part is. */
+export type Keep = (tx: Transaction, made: readonly Record<string, unknown>[], from: number) => void
+
 /** Messenger accounts as seen on Matrix: each with an Olm machine and a cross-signed device of its own. */
 export interface Ghosts {
   /**
@@ -83,6 +86,8 @@ export interface Ghosts {
    * room key's use is durable before this resolves, for all of them at once: the caller stores the results, then sends
    * them. Step `matrix.encrypted` is called for each before it resolves.
    * @param members Matrix ids of all who are in the room or invited; the ghost itself may be among them
+   * @param keep writes them, in the transaction that makes the key's use durable where that can be; when it fails, none of
+   *   them may be used
    * @throws GhostError `unreadable` (retry) when nobody but ghosts' own devices could be given the key
    */
   encryptAll(
@@ -90,6 +95,7 @@ export interface Ghosts {
     room: string,
     events: readonly PlainEvent[],
     members: readonly string[],
+    keep?: Keep,
   ): Promise<Record<string, unknown>[]>
   /** The same for one event. */
   encrypt(

@@ -175,7 +175,7 @@ async function consentAnswered(
   if (ghost === undefined) return
   for (const id of await groups.ofAccount(database, account)) {
     await database.transaction(async (tx) => {
-      await context.users.check(tx, account)
+      context.users.check(tx, account)
       await groups.change(tx, id, (state) => {
         const asked = state.asked[ghost]
         if (asked?.by !== account) return state

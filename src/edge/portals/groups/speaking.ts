@@ -65,7 +65,7 @@ export async function sendToGroup(context: PortalContext, id: number, found: Mes
       const now = await reconcile(context, id)
       if (now === undefined) return false
       view = now
-      await database.transaction((tx) => outbox.done(tx, [items[0]!.id]))
+      await database.transaction(async (tx) => outbox.done(tx, [items[0]!.id]))
       continue
     }
     const group = await groups.byId(database, id)
