@@ -162,6 +162,50 @@ onBothDialects('a database', (open) => {
       })
   })
 
+  test('what is only written keeps its place among what is waited for, and gives its rows before callbacks after the commit', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    const ran: unknown[] = []
+    await db.transaction(async (tx) => {
+      tx.afterCommit(() => ran.push('committed'))
+      tx.write<{ id: number }>('insert into item values (1), ($1) returning id', [2], (rows) => ran.push(rows))
+      assert.deepEqual(await tx.query('select count(*) from item'), [{ count: 2 }])
+      tx.beforeCommit(async () => tx.write('delete from item where id = $1', [1]))
+      tx.write('insert into item values ($1)', [3])
+    })
+    assert.deepEqual(ran, [[{ id: 1 }, { id: 2 }], 'committed'])
+    assert.deepEqual(await db.query('select id from item order by id'), [{ id: 2 }, { id: 3 }])
+  })
+
+  test('what is only written and fails undoes the transaction, with its own error, whatever else was to be written', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    for (let round = 0; round < 5; round++)
+      await assert.rejects(
+        db.transaction(async (tx) => {
+          tx.write('insert into item values ($1)', [1])
+          tx.write('insert into item values ($1)', [1])
+          tx.write('insert into item values ($1)', [2])
+        }),
+        code('conflict'),
+      )
+    assert.deepEqual(await db.query('select id from item'), [])
+  })
+
+  test('after a statement that could not even be prepared nothing of the transaction happens', async () => {
+    await using db = await open()
+    await db.query('create table item (id int8 primary key)')
+    const hiding = db.transaction(async (tx) => {
+      await tx.query('select * from nowhere where id = $1', [1]).catch(() => undefined)
+      await tx.query('insert into item values ($1)', [1]).catch(() => undefined)
+      tx.write('insert into item values ($1)', [2])
+    })
+    await assert.rejects(hiding, code('aborted'))
+    assert.deepEqual(await db.query('select id from item'), [])
+    await db.transaction((tx) => tx.query('insert into item values ($1)', [3]))
+    assert.deepEqual(await db.query('select id from item'), [{ id: 3 }])
+  })
+
   test('a transaction that is over refuses, so that nothing runs outside of it unnoticed', async () => {
     await using db = await open()
     let left: { query(text: string): Promise<unknown> } | undefined

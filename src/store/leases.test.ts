@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { acquireLease, assertFence, LeaseLost, releaseLease, renewLease } from './index.ts'
+import { acquireLease, assertFence, LeaseLost, releaseLease, renewLease, requireFence } from './index.ts'
 import { onBothDialects } from './testing.ts'
 
 onBothDialects('a lease', (open) => {
@@ -31,7 +31,14 @@ onBothDialects('a lease', (open) => {
         await tx.query('insert into written values ($1)', [by])
       })
     await assert.rejects(write(slow.fence, 'slow'), LeaseLost)
+    const writeTogether = (fence: number, by: string) =>
+      db.transaction(async (tx) => {
+        tx.write('insert into written values ($1)', [by])
+        requireFence(tx, 'w', fence)
+      })
+    for (let times = 0; times < 5; times++) await assert.rejects(writeTogether(slow.fence, 'slow'), LeaseLost)
     await write(quick.fence, 'quick')
+    await writeTogether(quick.fence, 'quick')
     assert.equal(await renewLease(db, slow, 60_000), false)
     await releaseLease(db, slow)
     assert.equal(
@@ -39,7 +46,7 @@ onBothDialects('a lease', (open) => {
       undefined,
       'it was not theirs to release',
     )
-    assert.deepEqual(await db.query('select by from written'), [{ by: 'quick' }])
+    assert.deepEqual(await db.query('select by from written'), [{ by: 'quick' }, { by: 'quick' }])
   })
 
   test('that was renewed stays, also past its end when nobody took it', async () => {
