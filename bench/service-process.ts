@@ -30,6 +30,10 @@ const service = await startService(loadConfig().config, {
 })
 const session = new Session()
 session.connect()
+/** CPU when the profile was begun: of this thread, and of all. */
+let before = { thread: 0, all: 0 }
+const milliseconds = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1000
+const cpu = () => ({ thread: milliseconds(process.threadCpuUsage()), all: milliseconds(process.cpuUsage()) })
 
 async function answer(what: ToMeter): Promise<FromMeter> {
   switch (what) {
@@ -46,10 +50,13 @@ async function answer(what: ToMeter): Promise<FromMeter> {
       await session.post('Profiler.enable')
       await session.post('Profiler.setSamplingInterval', { interval: 500 })
       await session.post('Profiler.start')
+      before = cpu()
       return { done: true }
     case 'profiled': {
+      const now = cpu()
       const { profile } = await session.post('Profiler.stop')
-      return { stages: stagesOf(profile) }
+      const thread = now.thread - before.thread
+      return { stages: stagesOf(profile, { thread, others: now.all - before.all - thread }) }
     }
   }
 }

@@ -21,8 +21,13 @@ const places: readonly [RegExp, string][] = [
   [/src\/edge\//, 'portals and translation'],
 ]
 
-/** Sums a CPU profile by stage. What no frame of ours stands above is the runtime: sockets, timers, promises. */
-export function stagesOf(profile: Profiler.Profile): Stages {
+/**
+ * Sums a CPU profile by stage. What no frame of ours stands above is the runtime: sockets, timers, promises.
+ *
+ * @param cpu milliseconds that the profiled thread and the others took meanwhile. The profiler takes its samples by the
+ *   clock, also while another process has the core: so its shares are laid over the CPU time that there was.
+ */
+export function stagesOf(profile: Profiler.Profile, cpu: { thread: number; others: number }): Stages {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
   const parents = new Map<number, number>()
   for (const node of profile.nodes) for (const child of node.children ?? []) parents.set(child, node.id)
@@ -44,7 +49,9 @@ export function stagesOf(profile: Profiler.Profile): Stages {
     const name = nodes.get(id)!.callFrame.functionName
     if (name === '(idle)') continue
     const stage = name === '(program)' ? 'runtime: sockets, timers, promises' : stageOf(id)
-    stages[stage] = (stages[stage] ?? 0) + (timeDeltas[index] ?? 0) / 1000
+    stages[stage] = (stages[stage] ?? 0) + (timeDeltas[index] ?? 0)
   }
-  return stages
+  const sum = Object.values(stages).reduce((all, one) => all + one, 0)
+  for (const stage of Object.keys(stages)) stages[stage]! *= cpu.thread / sum
+  return { ...stages, 'other threads: compilation, garbage collection, files': cpu.others }
 }
