@@ -39,7 +39,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed, gaps:
     const wanted = events.filter((event) => !known.has(event.eventId) && isWanted(event))
     if (wanted.length === 0) return
     const unplaced = new Set(wanted.flatMap(({ room }) => (gaps.isSure(room) ? [] : [room])))
-    await tx.query(
+    tx.write(
       `insert into appservice_event (room, body, received_at, unplaced)
        select room, body, now_ms(), unplaced
          from unnest($1::text[], $2::bytea[], $3::bool[]) with ordinality as new (room, body, unplaced, n) order by n`,
