@@ -262,6 +262,20 @@ onBothDialects('ghosts', (open) => {
       assert.ok(isDecrypted(await s.ghosts.decrypt(s.ghost, room, event)))
     })
 
+    it('what was stored for it before the process ended, once inboxes are read after the start', async () => {
+      await using s = await scene()
+      await s.client.encrypt(room, 'hello', [s.ghost])
+      const delivery = s.home.take(s.ghost, await s.ghosts.deviceOf(s.ghost))
+      await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery))
+      await s.ghosts.close()
+      const waits = () => s.database.query('select 1 from ghost_inbox')
+      assert.equal((await waits()).length, 1)
+      const ghosts = await openOn(s.home, s.database)
+      await ghosts.recover()
+      assert.deepEqual(await waits(), [])
+      await ghosts.close()
+    })
+
     it('nothing that somebody else put under a name', async () => {
       await using s = await scene()
       const mallory = await fakeClient(s.home, '@mallory:hs.test')

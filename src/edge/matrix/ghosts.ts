@@ -56,6 +56,8 @@ const inboxRoundMs = 60_000
 const deviceIdLimit = 10_000
 /** Machines that take their inbox at the same time. */
 const inboxesAtOnce = 4
+/** Ghosts with something to take that are read from the table at one go. */
+const inboxPage = 500
 
 export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
   const { database, sealer, crypto, homeserver, settings, log, userPrefix } = options
@@ -115,6 +117,19 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
       )
     })
 
+  /** What was stored and not taken: the process ended in between, or the ghost was another's for a while. */
+  const takeLeft = async () => {
+    for (let after = ''; ; ) {
+      const rows = await database.query<{ mxid: string }>(
+        'select distinct mxid from ghost_inbox where mxid > $1 order by mxid limit $2',
+        [after, inboxPage],
+      )
+      await takeAll(rows.map(({ mxid }) => mxid))
+      if (rows.length < inboxPage) return
+      after = rows.at(-1)!.mxid
+    }
+  }
+
   const onboard = async (row: GhostRow): Promise<void> => {
     await registerGhost(context, row)
     await loaded.use(row.mxid, (ghost) => crossSign(context, ghost))
@@ -140,7 +155,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
 
   let round: NodeJS.Timeout | undefined
   const startRounds = () => {
-    round ??= setInterval(() => later(syncDue(context, 'pushed', takeAll).then(() => {})), inboxRoundMs).unref()
+    round ??= setInterval(() => later(syncDue(context, 'pushed', takeAll).then(takeLeft)), inboxRoundMs).unref()
   }
 
   return {
@@ -182,7 +197,9 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     receive: (ghosts) => takeAll(ghosts),
     async recover() {
       startRounds()
-      if (!(await syncDue(context, 'all', takeAll))) throw new GhostError('homeserver', true)
+      const well = await syncDue(context, 'all', takeAll)
+      await takeLeft()
+      if (!well) throw new GhostError('homeserver', true)
     },
     onRoomKey(listener) {
       listeners.add(listener)
