@@ -4,6 +4,7 @@ import {
   ClientEvent,
   createClient,
   EventStatus,
+  Filter,
   type MatrixClient,
   type MatrixEvent,
   MatrixEventEvent,
@@ -120,7 +121,10 @@ serveJson({
       if (membership === 'invite' && autoJoin) void join(room.roomId)
       change()
     })
-    await client.startClient({ initialSyncLimit: timelineLimit })
+    // For every sync: `initialSyncLimit` is for the first one only, and later ones would bring ten events of a room at most.
+    const filter = new Filter(userId)
+    filter.setTimelineLimit(timelineLimit)
+    await client.startClient({ initialSyncLimit: timelineLimit, filter })
     await until(90_000, () => client.isInitialSyncComplete(), 'the first sync')
     return { user: userId, device: deviceId }
   },

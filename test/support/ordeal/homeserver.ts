@@ -73,15 +73,17 @@ export async function real(): Promise<OrdealHomeserver> {
       let unread = 0
       let over = false
       const look = async () => {
-        for (const taken = new Map<string, number>(); !over; await sleep(lookEveryMs))
+        for (const taken = new Set<string>(); !over; await sleep(lookEveryMs))
           for (const room of await client.joined()) {
             const messages = await client.messages(room)
             unread = messages.filter(({ failure }) => failure !== undefined).length
-            // What cannot be read yet holds up what came after it: order is what is looked at here.
-            for (const message of messages.slice(taken.get(room) ?? 0)) {
-              if (message.failure !== undefined) break
-              taken.set(room, (taken.get(room) ?? 0) + 1)
-              if (message.sender !== client.user) onText(String(message.content.body), room)
+            // Own messages change their place when they are sent again, so none is found by its place.
+            for (const { eventId, failure, sender, content } of messages) {
+              if (sender === client.user || taken.has(eventId)) continue
+              // What cannot be read yet holds up what came after it: order is what is looked at here.
+              if (failure !== undefined) break
+              taken.add(eventId)
+              onText(String(content.body), room)
             }
           }
       }
