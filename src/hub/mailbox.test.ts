@@ -93,6 +93,23 @@ onBothDialects('mailboxes', (open) => {
     assert.deepEqual(await it.bob.receive(), [])
   })
 
+  test('what is submitted again wakes again: nobody was told when the database broke off in its commit', async () => {
+    await using it = await conversation()
+    const news: string[] = []
+    const message = await it.alice.message(it.room, 'hello')
+    const commit = await it.alice.commit(it.room)
+    await it.hub.submitMessage(it.alice.asker, message)
+    await it.hub.submitCommit(it.alice.asker, commit)
+    await turn()
+    it.hub.listen(it.bob.deviceId, (all) => news.push(...all.map(({ kind }) => kind)))
+    await it.hub.submitMessage(it.alice.asker, message)
+    await turn()
+    assert.deepEqual(news.splice(0), ['room', 'welcome'])
+    await it.hub.submitCommit(it.alice.asker, commit)
+    await turn()
+    assert.deepEqual(news, ['room', 'welcome'])
+  })
+
   test('a Welcome waits until it is acknowledged', async () => {
     await using it = await conversation()
     const carol = await it.world.device()

@@ -6,7 +6,7 @@ import type { Evaluation } from './facts.ts'
 import { loadRoom, type RoomSnapshot } from './load.ts'
 import { recordCommit } from './record.ts'
 import { pendingProposals, proposeInRoom } from './removals.ts'
-import { type Accepted, lockRoom, nextTime, type Place, type RoomRow, readPlace } from './rows.ts'
+import { type Accepted, lockRoom, nextTime, type Place, type RoomRow, readPlace, wakeAgain } from './rows.ts'
 import { type CommitSubmission, readCommitHead } from './submissions.ts'
 
 /** What the transaction of a submission comes to when it is not refused. */
@@ -45,7 +45,10 @@ async function attemptCommit(
   seen: RoomSnapshot,
 ): Promise<Outcome> {
   const before = await readPlace(ctx.database, seen.no, asker, submission.key)
-  if (before.earlier) return { accepted: before.earlier, removals: false }
+  if (before.earlier) {
+    await wakeAgain(ctx, ctx.database, seen.no)
+    return { accepted: before.earlier, removals: false }
+  }
   checkPlace(seen, before, epoch)
   const at = nextTime(ctx, seen)
   const evaluation = await evaluateCommit(ctx, asker, seen.facts, seen.followed, submission, at).catch((error) => {

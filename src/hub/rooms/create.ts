@@ -5,7 +5,7 @@ import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { evaluateCommit, openGroup } from './evaluate.ts'
 import { recordCommit } from './record.ts'
-import { type Accepted, lockRoom, type RoomKind, type RoomRow, readPlace } from './rows.ts'
+import { type Accepted, lockRoom, type RoomKind, type RoomRow, readPlace, wakeAgain } from './rows.ts'
 import { acceptByWriting } from './standing.ts'
 import { type CommitSubmission, readCommitHead, requireGroupInfo } from './submissions.ts'
 
@@ -86,6 +86,7 @@ export async function earlierCreation(ctx: HubContext, asker: Asker, { room, com
     if (!existing) return undefined
     const { earlier } = await readPlace(tx, existing.no, asker, commit.key)
     if (!earlier) throw new HubError('not-allowed')
+    await wakeAgain(ctx, tx, existing.no)
     return earlier
   })
 }

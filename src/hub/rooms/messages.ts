@@ -4,7 +4,7 @@ import { refuseDirectMessage, type Standing } from '../contact.ts'
 import type { Asker, HubContext } from '../context.ts'
 import { HubError } from '../errors.ts'
 import { pendingProposals } from './removals.ts'
-import { type Accepted, appendMessages, lockRoom, type RoomRow, readEarlier, readPlace } from './rows.ts'
+import { type Accepted, appendMessages, lockRoom, type RoomRow, readEarlier, readPlace, wakeAgain } from './rows.ts'
 import { acceptByWriting } from './standing.ts'
 import { type MessagesSubmission, readMessageHead } from './submissions.ts'
 
@@ -40,6 +40,7 @@ export async function submitMessages(
     ])
     if (place.earlier) earlier.set(toHex(messages[0].key), place.earlier)
     const fresh = messages.filter(({ key }) => !earlier.has(toHex(key)))
+    if (fresh.length < messages.length) await wakeAgain(ctx, tx, room.no)
     if (fresh.length > 0) {
       if (place.unlinked) throw new HubError('unlinked')
       if (place.standing === undefined) throw new HubError('not-found')

@@ -173,12 +173,24 @@ export async function readEarlier(
   return new Map(rows.map(({ key, seq, at }) => [toHex(key), { seq, at }]))
 }
 
+const devicesOf = (on: Queryable, room: number) =>
+  on.query<{ device_id: string }>('select device_id from hub.mailbox where room_no = $1', [room])
+
 /** After the commit, wakes every device of the room to look at who stands where in it. */
 export async function wakeMembers(ctx: HubContext, tx: Transaction, room: RoomRow): Promise<void> {
-  const devices = await tx.query<{ device_id: string }>('select device_id from hub.mailbox where room_no = $1', [
-    room.no,
-  ])
+  const devices = await devicesOf(tx, room.no)
   tx.afterCommit(() => {
     for (const { device_id } of devices) wake(ctx.bus, device_id, { kind: 'standing', room: room.no })
   })
+}
+
+/**
+ * Wakes every device of the room for what was accepted before. Its sender has come again, so it was not told; the
+ * connection to the database may have broken while it was committed, and then nobody was.
+ */
+export async function wakeAgain(ctx: HubContext, on: Queryable, room: number): Promise<void> {
+  for (const { device_id } of await devicesOf(on, room)) {
+    wake(ctx.bus, device_id, { kind: 'room', room })
+    wake(ctx.bus, device_id, { kind: 'welcome' })
+  }
 }

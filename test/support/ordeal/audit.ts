@@ -16,6 +16,13 @@ export const missing = ({ lanes, heard }: World) =>
     }),
   )
 
+/** What may say why something has not come. */
+const around = ({ users, people }: World) =>
+  [
+    ...users.map(({ user, unread }) => `${unread()} unread at ${user}`),
+    ...people.flatMap(({ faults }) => faults.filter((fault) => !fault.startsWith('fault'))),
+  ].join(', ')
+
 /** Everybody has heard what the others wrote; as long as something comes, the rest is waited for. */
 export async function settled(world: World): Promise<void> {
   let before = ''
@@ -23,8 +30,7 @@ export async function settled(world: World): Promise<void> {
     const now = left.map(({ lane, reader, count, sent }) => `${count} of ${sent} of ${lane} at ${reader}`).join(', ')
     if (now !== before) since = Date.now()
     before = now
-    const unread = world.users.map(({ user, unread }) => `${unread()} unread at ${user}`).join(', ')
-    assert.ok(Date.now() - since < stuckMs, `nothing has come any more: ${now}, ${unread}`)
+    if (Date.now() - since >= stuckMs) assert.fail(`nothing has come any more: ${now}; ${around(world)}`)
     await sleep(200)
   }
 }
