@@ -13,8 +13,8 @@ describe("a Matrix user's device with which nothing happens", () => {
   let running: RunningEdge
   let made = 0
 
-  const start = async () => {
-    running = await world.startEdge({ settings: { portals: { idleUserMs: 200, userLeaseMs: 600 } } })
+  const start = async (idleUserMs = 200) => {
+    running = await world.startEdge({ settings: { portals: { idleUserMs, userLeaseMs: 600 } } })
   }
   before(async () => {
     stub = await stubHomeserver()
@@ -111,7 +111,12 @@ describe("a Matrix user's device with which nothing happens", () => {
     const { alice, other, account, matrixRoom } = await conversation()
     await asleep(account)
     await running.close()
-    // As a process leaves it that dies while the device is open.
+    await start(600_000)
+    await alice.send(matrixRoom, 'up')
+    await until('up', () => other.heard.texts.includes('up'))
+    assert.equal(await sleeps(account), false, 'a process that dies now would leave it for a day')
+    await running.close()
+    // As that process leaves it.
     await world.database.query('update matrix_user set due_at = 0 where account = $1', [account])
     await start()
     await asleep(account)
