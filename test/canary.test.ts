@@ -193,6 +193,7 @@ function searchEverything(dialect: 'pglite' | 'postgres', missing: string | fals
         const found = await searchTables(database, searchFor([...secrets, ...persons, ...known]))
         assert.deepEqual(found.map(({ name, where }) => `${name} in ${where}`).toSorted(), [
           'the handle in hub.handle.handle',
+          'the room in public.appservice_room.room',
           'the room in public.portal.matrix_room',
         ])
         if (postgres) await database.query('checkpoint')
