@@ -212,7 +212,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     }
     await watchHomeserver({
       ...{ homeserver: watched, as: { user: `@${watcher}:${domain}` }, settings: matrixSettings, signal },
-      onAway: appservice.suspectGaps,
+      onAway: () => appservice.suspectGaps(true),
       onBack() {
         appservice.suspectGaps()
         log.info({}, 'the homeserver is back: what it may have forgotten is looked for')

@@ -168,6 +168,18 @@ onBothDialects('appservice', (open) => {
       assert.equal(looked, 1)
     })
 
+    it('is sure of nothing as long as the homeserver may go again', async () => {
+      const s = await begin()
+      await push(s, '$1')
+      s.appservice.suspectGaps(true)
+      await push(s, '$2')
+      forgotten('$3')
+      await push(s, '$4')
+      s.appservice.suspectGaps()
+      await push(s, '$5')
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4', '$5'])
+    })
+
     it('is compared although nothing comes from it any more', async () => {
       const s = await begin()
       await push(s, '$1')

@@ -35,8 +35,11 @@ export interface Appservice {
   storeMissed(tx: Transaction, handled: StoredEvent, missed: readonly Record<string, unknown>[]): Promise<void>
   /** Hands a room's waiting events over now: a room key came, or what was missing is there. */
   wake(room: string): void
-  /** The homeserver may have failed to hand over something: rooms are compared before what comes next is handed over. */
-  suspectGaps(): void
+  /**
+   * The homeserver may have failed to hand over something: rooms are compared before what comes next is handed over.
+   * @param lasting it is away: until this is called without, nothing that it hands over is known to be all there was
+   */
+  suspectGaps(lasting?: boolean): void
   /** Compares the rooms that were heard of lately, one after another, with what the homeserver has of them. */
   lookForGaps(): Promise<void>
   /** Resolves when all transactions are handed on and no room has anything to hand over, or only what waits for a retry. */
@@ -130,8 +133,8 @@ export function createAppservice(options: AppserviceOptions): Appservice {
     finishEvent: (tx, ...ids) => feed.finish(tx, ids),
     storeMissed: (tx, handled, missed) => storeMissed(tx, options.sealer, handled, missed),
     wake: (room) => feed.wake(room),
-    suspectGaps() {
-      gaps.suspect()
+    suspectGaps(lasting = false) {
+      gaps.doubt(lasting)
       for (const room of gaps.waiting) feed.wake(room)
     },
     lookForGaps: () => gaps.sweep(feed.wake),

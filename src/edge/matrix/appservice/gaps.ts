@@ -19,6 +19,8 @@ import type { AppserviceOptions, Timeline } from './types.ts'
 export interface Gaps {
   /** Something may have been missed, in any room. */
   suspect(): void
+  /** The same, and more may be missed at any moment, until it is called with `false`: meanwhile no room is sure. */
+  doubt(lasting: boolean): void
   /** Whether nothing can be missing in front of what comes now. */
   isSure(room: string): boolean
   /** Of these events those that were read back before: repetitions. */
@@ -66,6 +68,7 @@ export function createGaps(
   const sure = new Set<string>()
   const waiting = new Set<string>()
   let suspicions = 0
+  let doubted = false
   let sweeps = 0
   /** Whether anything was read back that may still be pushed. */
   let anyReadBack = true
@@ -211,7 +214,7 @@ export function createGaps(
       const missed = await storing.run('', async () => {
         const count = await database.transaction((tx) => settle(tx, room, before, seen))
         waiting.delete(room)
-        if (suspicion === suspicions) {
+        if (suspicion === suspicions && !doubted) {
           if (sure.size >= sureLimit) sure.clear()
           sure.add(room)
         }
@@ -237,10 +240,15 @@ export function createGaps(
     return false
   }
 
+  const suspect = () => {
+    suspicions++
+    sure.clear()
+  }
   return {
-    suspect() {
-      suspicions++
-      sure.clear()
+    suspect,
+    doubt(lasting) {
+      doubted = lasting
+      suspect()
     },
     isSure: (room) => sure.has(room),
     heard,
