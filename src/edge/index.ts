@@ -18,11 +18,10 @@ import { openBot } from './matrix/bot.ts'
 import { openGhosts } from './matrix/ghosts.ts'
 import { openHomeserver } from './matrix/homeserver.ts'
 import { sendAlone } from './matrix/http-client.ts'
-import { delay } from './matrix/locks.ts'
 import type { Log } from './matrix/log.ts'
 import { parseMxid } from './matrix/mxid.ts'
 import { defaultMatrixSettings, type MatrixSettings } from './matrix/settings.ts'
-import { catchUp, startMatrix } from './matrix/startup.ts'
+import { catchingUp, startMatrix } from './matrix/startup.ts'
 import type { Steps } from './matrix/steps.ts'
 import { watchHomeserver } from './matrix/watch.ts'
 import { eventHandlers } from './portals/handlers.ts'
@@ -189,35 +188,19 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
 
   /** Not observed: what is held back on purpose would count as slow. */
   const watched = openHomeserver({ fetch: sendAlone, ...options.homeserver, settings: matrixSettings })
-  let catching = false
-  let catchAgain = false
-  const catchUpOnce = async (): Promise<void> => {
-    catchAgain = true
-    if (catching) return
-    for (catching = true; catchAgain && !stopping.signal.aborted; ) {
-      catchAgain = false
-      await catchUp({ appservice, ghosts, log, signal: stopping.signal })
-    }
-    catching = false
-  }
-  const watch = async (): Promise<void> => {
-    const { signal } = stopping
+  const catchUp = catchingUp({ appservice, ghosts, log, signal: stopping.signal })
+  const watch = (): Promise<void> => {
     const watcher = `${userPrefix}watch`
-    for (let made = false; !made && !signal.aborted; ) {
-      made = await homeserver.registerUser(watcher).then(
-        () => true,
-        () => false,
-      )
-      if (!made) await delay(botRetryMs, signal)
-    }
-    await watchHomeserver({
-      ...{ homeserver: watched, as: { user: `@${watcher}:${domain}` }, settings: matrixSettings, signal },
+    return watchHomeserver({
+      ...{ homeserver: watched, as: { user: `@${watcher}:${domain}` }, settings: matrixSettings },
+      register: () => homeserver.registerUser(watcher),
       onAway: () => appservice.suspectGaps(true),
       onBack() {
         appservice.suspectGaps()
         log.info({}, 'the homeserver is back: what it may have forgotten is looked for')
-        void catchUpOnce()
+        void catchUp()
       },
+      signal: stopping.signal,
     })
   }
   let watching: Promise<void> = Promise.resolve()
@@ -234,7 +217,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
       })
       await makeBot()
       watching = watch()
-      await startMatrix({ homeserver, appservice, ghosts, appserviceId, log, signal: stopping.signal })
+      await startMatrix({ homeserver, appservice, ghosts, appserviceId, log, signal: stopping.signal }, catchUp)
       await portals.start()
       // Nobody waits for these: whatever needs a device opens it.
       users.start()

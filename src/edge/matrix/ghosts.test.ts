@@ -276,6 +276,38 @@ onBothDialects('ghosts', (open) => {
       await ghosts.close()
     })
 
+    it('what another one is refused, for good, once inboxes are read: that one has its turn again with the next time', async () => {
+      await using s = await scene()
+      const other = await s.ghosts.ensure(account())
+      const inboxes = async () =>
+        new Map(
+          (await s.database.query<{ mxid: string; since: string | null }>('select mxid, since from ghost')).map(
+            ({ mxid, since }) => [mxid, since],
+          ),
+        )
+      s.home.refused = other
+      await s.ghosts.recover()
+      assert.deepEqual(
+        await inboxes(),
+        new Map([
+          [s.ghost, 's'],
+          [other, null],
+        ]),
+      )
+      s.home.refused = undefined
+      await s.ghosts.recover()
+      assert.deepEqual(
+        await inboxes(),
+        new Map([
+          [s.ghost, 's'],
+          [other, 's'],
+        ]),
+      )
+      // What passes is another matter: the caller tries again.
+      s.home.override = (path) => (path.endsWith('/sync') ? new Response('{}', { status: 500 }) : undefined)
+      await assert.rejects(s.ghosts.recover())
+    })
+
     it('nothing that somebody else put under a name', async () => {
       await using s = await scene()
       const mallory = await fakeClient(s.home, '@mallory:hs.test')

@@ -153,9 +153,23 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     return made
   }
 
+  /** Ghosts that the homeserver refused; see `syncDue`. */
+  const refused = new Set<GhostId>()
   let round: NodeJS.Timeout | undefined
+  /** A round may take longer than the time to the next: then that one is left out. */
+  let inRound = false
+  const goRound = async () => {
+    if (inRound) return
+    inRound = true
+    try {
+      await syncDue(context, 'pushed', takeAll, refused)
+      await takeLeft()
+    } finally {
+      inRound = false
+    }
+  }
   const startRounds = () => {
-    round ??= setInterval(() => later(syncDue(context, 'pushed', takeAll).then(takeLeft)), inboxRoundMs).unref()
+    round ??= setInterval(() => later(goRound()), inboxRoundMs).unref()
   }
 
   return {
@@ -197,7 +211,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
     receive: (ghosts) => takeAll(ghosts),
     async recover() {
       startRounds()
-      const well = await syncDue(context, 'all', takeAll)
+      const well = await syncDue(context, 'all', takeAll, refused)
       await takeLeft()
       if (!well) throw new GhostError('homeserver', true)
     },

@@ -43,6 +43,13 @@ export class HomeserverError extends Error {
 export const isHomeserverError = (error: unknown, ...errcodes: string[]): error is HomeserverError =>
   error instanceof HomeserverError && (errcodes.length === 0 || errcodes.includes(error.errcode))
 
+/** What no homeserver says: of a proxy in front of one, which may be there alone. */
+const badAnswer = 'SILTA_BAD_ANSWER'
+
+/** Whether the homeserver itself has refused, and would refuse again. */
+export const hasRefused = (error: unknown): error is HomeserverError =>
+  isHomeserverError(error) && !error.retry && error.errcode !== badAnswer
+
 export interface HomeserverOptions {
   /** Base URL of the Client-Server API, without /_matrix. */
   readonly url: string
@@ -255,6 +262,6 @@ function refusal(response: Pick<HttpAnswer, 'ok' | 'status' | 'headers'>, json: 
   const { errcode, retry_after_ms: inBody } = (typeof json === 'object' && json !== null ? json : {}) as Json
   const inHeader = Number(response.headers.get('retry-after') ?? Number.NaN) * 1000
   const wait = Number.isFinite(inHeader) ? inHeader : typeof inBody === 'number' ? inBody : undefined
-  const code = typeof errcode === 'string' && /^[A-Z][A-Z0-9_.]{1,60}$/i.test(errcode) ? errcode : 'SILTA_BAD_ANSWER'
+  const code = typeof errcode === 'string' && /^[A-Z][A-Z0-9_.]{1,60}$/i.test(errcode) ? errcode : badAnswer
   return new HomeserverError(response.ok ? 502 : response.status, code, wait)
 }

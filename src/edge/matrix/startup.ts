@@ -13,6 +13,8 @@ export interface StartupOptions {
   readonly signal?: AbortSignal
 }
 
+type CatchUpOptions = Pick<StartupOptions, 'appservice' | 'ghosts' | 'log' | 'signal'>
+
 /** Synapse answers a ping now and then with 502 although the listener is up. */
 const pings = 5
 const pingWaitMs = 500
@@ -30,9 +32,13 @@ const recoverWaitMaxMs = 60_000
  * find must lie before the moment from which on they are pushed. Room keys that /sync finds wake the rooms that wait for
  * them (`onRoomKey`).
  *
+ * @param catchUp from `catchingUp`, where it is needed again later
  * @returns a promise for the end of the recovery; the bridge works meanwhile
  */
-export async function startMatrix(options: StartupOptions): Promise<{ recovered: Promise<void> }> {
+export async function startMatrix(
+  options: StartupOptions,
+  catchUp: () => Promise<void> = catchingUp(options),
+): Promise<{ recovered: Promise<void> }> {
   const { homeserver, appservice, appserviceId, log } = options
   await appservice.start()
   for (let attempt = 1; attempt <= pings && !options.signal?.aborted; attempt++) {
@@ -44,39 +50,57 @@ export async function startMatrix(options: StartupOptions): Promise<{ recovered:
       else await delay(pingWaitMs)
     }
   }
-  return { recovered: catchUp(options) }
+  return { recovered: catchUp() }
 }
 
 /**
- * Fetches what the homeserver did not push while it or we were away: to-device messages, changed devices and key counts by
- * /sync, events from the rooms.
+ * Gives what fetches all that the homeserver did not push while it or we were away: to-device messages, changed devices and
+ * key counts by /sync, events from the rooms. The two go beside each other, so that neither waits for what the other cannot
+ * get. To be called after each absence, also while an earlier one is still being caught up with: rooms are then begun with
+ * anew at once, ghosts when their round is over.
  */
-export async function catchUp(
-  options: Pick<StartupOptions, 'appservice' | 'ghosts' | 'log' | 'signal'>,
-): Promise<void> {
-  await recover(options)
-  if (options.signal?.aborted) return
-  await options.appservice.lookForGaps().catch(() => {
-    options.log.warn({ code: 'gap' }, 'rooms could not be compared with their timelines')
-  })
+export function catchingUp(options: CatchUpOptions): () => Promise<void> {
+  const { appservice, log, signal } = options
+  let recovering: Promise<void> | undefined
+  let again = false
+  const recoverAll = async (): Promise<void> => {
+    while (again && !signal?.aborted) {
+      again = false
+      await recover(options)
+    }
+    recovering = undefined
+  }
+  return async () => {
+    await backlog(options)
+    if (signal?.aborted) return
+    void appservice.lookForGaps().catch(() => {
+      log.warn({ code: 'gap' }, 'rooms could not be compared with their timelines')
+    })
+    again = true
+    recovering ??= recoverAll()
+    await recovering
+  }
 }
 
-async function recover({
-  appservice,
-  ghosts,
-  log,
-  signal,
-}: Pick<StartupOptions, 'appservice' | 'ghosts' | 'log' | 'signal'>): Promise<void> {
+/** Waits until what the homeserver has kept for us has come in. */
+async function backlog({ appservice, signal }: CatchUpOptions): Promise<void> {
   const until = performance.now() + backlogMs
-  for (let before = -1; before !== appservice.transactions && performance.now() < until; await delay(quietMs))
+  for (
+    let before = -1;
+    before !== appservice.transactions && performance.now() < until && !signal?.aborted;
+    await delay(quietMs, signal)
+  )
     before = appservice.transactions
+}
+
+async function recover({ ghosts, log, signal }: CatchUpOptions): Promise<void> {
   for (let wait = recoverWaitMs; !signal?.aborted; wait = Math.min(wait * 2, recoverWaitMaxMs)) {
     try {
       await ghosts.recover()
       return
     } catch {
       log.warn({ code: 'recover', ms: wait }, 'recovery is not complete and is tried again')
-      await delay(wait)
+      await delay(wait, signal)
     }
   }
 }

@@ -23,6 +23,8 @@ export interface FakeHomeserver {
   readonly calls: string[]
   /** Answers instead, when it gives something. */
   override: ((path: string, body: Json) => Response | undefined) | undefined
+  /** A user for whom everything is refused. */
+  refused: string | undefined
   request(user: string, device: string, path: string, body: Json): Json
   /** What waits for a device, as a transaction would bring it; taken away. */
   take(user: string, device: string): Delivery
@@ -122,6 +124,7 @@ export function fakeHomeserver(): FakeHomeserver {
     identities,
     calls,
     override: undefined,
+    refused: undefined,
     request,
     async fetch(input, init) {
       const url = new URL(String(input))
@@ -130,6 +133,7 @@ export function fakeHomeserver(): FakeHomeserver {
       if (instead) return instead
       const user = url.searchParams.get('user_id') ?? ''
       const device = url.searchParams.get('device_id') ?? ''
+      if (user === home.refused) return Response.json({ errcode: 'M_FORBIDDEN' }, { status: 403 })
       return Response.json(request(user, device, url.pathname, body))
     },
     take: (user, device) => ({ ...nothing, toDevice: deviceOf(user, device).inbox.splice(0) }),

@@ -1,4 +1,4 @@
-import { type Homeserver, isHomeserverError, type Masquerade } from './homeserver.ts'
+import { type Homeserver, hasRefused, isHomeserverError, type Masquerade } from './homeserver.ts'
 import { delay } from './locks.ts'
 import type { MatrixSettings } from './settings.ts'
 
@@ -6,8 +6,10 @@ export interface WatchOptions {
   readonly homeserver: Pick<Homeserver, 'call'>
   /** A user in no room, so that nothing but time passes. */
   readonly as: Masquerade
+  /** Makes that user, or finds that it is there. @throws HomeserverError */
+  register(): Promise<void>
   readonly settings: Pick<MatrixSettings, 'watchMs' | 'watchRetryMs'>
-  /** The homeserver has gone: it may be forgetting what it had to hand over. */
+  /** The homeserver has gone, or was not there to begin with: it may be forgetting what it had to hand over. */
   onAway(): void
   /** It answers again. */
   onBack(): void
@@ -28,20 +30,30 @@ const slackMs = 5_000
 export async function watchHomeserver({
   homeserver,
   as,
+  register,
   settings,
   onAway,
   onBack,
   signal,
 }: WatchOptions): Promise<void> {
   const { watchMs, watchRetryMs } = settings
+  let registered = false
   let since: string | undefined
   let away = false
+  const isThere = (there: boolean) => {
+    if (there !== away) return
+    away = !there
+    if (there) onBack()
+    else onAway()
+  }
   while (!signal.aborted) {
     const begun = performance.now()
     // The first answer, and the first after an absence, is there at once.
     const timeout = since === undefined ? 0 : watchMs
     try {
-      const answer = await homeserver.call<{ next_batch: string }>('GET', '/_matrix/client/v3/sync', {
+      if (!registered) await register()
+      registered = true
+      const answer = await homeserver.call<{ next_batch?: string }>('GET', '/_matrix/client/v3/sync', {
         as,
         query: {
           filter,
@@ -53,18 +65,18 @@ export async function watchHomeserver({
         signal,
       })
       since = answer.next_batch
-      if (away) onBack()
-      away = false
-      if (timeout === 0) continue
+      isThere(true)
+      if (timeout === 0 && since !== undefined) continue
     } catch (error) {
       if (signal.aborted) return
       since = undefined
-      // It answers, if only to refuse: whoever refuses has not gone.
-      const refused = isHomeserverError(error) && !error.retry
-      if (!away && !refused) onAway()
-      away ||= !refused
+      if (hasRefused(error)) {
+        // It answers, if only to refuse: whoever refuses is there. One that was put back may not know this user any more.
+        if (away) registered = false
+        isThere(true)
+      } else if (!isHomeserverError(error) || error.retry) isThere(false)
     }
-    // One that is away, or does not hold its answers back, is not asked without end.
+    // One that is away, refuses, or does not hold its answers back, is not asked without end.
     if (performance.now() - begun < watchRetryMs) await delay(watchRetryMs, signal)
   }
 }

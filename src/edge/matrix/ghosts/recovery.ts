@@ -1,5 +1,5 @@
 import type { Transaction } from '../../../store/index.ts'
-import { isHomeserverError } from '../homeserver.ts'
+import { hasRefused, isHomeserverError } from '../homeserver.ts'
 import { eachOf } from '../locks.ts'
 import type { Context } from './context.ts'
 import type { Delivery, GhostId, ToDevice } from './types.ts'
@@ -37,15 +37,22 @@ const ghostPage = 500
  * them while the appservice is down, and from a transaction that it repeats), and those that were pushed, whose rows stay
  * until a /sync acknowledges them. Position and messages are stored in one transaction.
  *
+ * A ghost that the homeserver refuses (its device was deleted, for instance) would be refused again: it fails nobody's round,
+ * and has its turn again when all have.
+ *
  * @param which all: after a start. pushed: only those with rows to get rid of, not synced for `inboxSyncMs`
- * @returns whether all went well
+ * @param refused those that were refused since all had their turn
+ * @returns whether all went well that may go well
  */
 export async function syncDue(
   context: Context,
   which: 'all' | 'pushed',
   take: (ghosts: readonly string[]) => Promise<void>,
+  refused: Set<GhostId>,
 ): Promise<boolean> {
   const { database, settings, log } = context
+  if (which === 'all') refused.clear()
+  const refusedBefore = refused.size
   const due = which === 'all' ? '' : 'and pushed > 0 and synced_at < now_ms() - $3'
   let read = 0
   let failed = 0
@@ -54,19 +61,23 @@ export async function syncDue(
       `select mxid, device_id, since from ghost where ready and mxid > $1 ${due} order by mxid limit $2`,
       [after, ghostPage, ...(which === 'all' ? [] : [settings.inboxSyncMs])],
     )
-    await eachOf(ghosts, settings.syncsAtOnce, async (row) => {
+    const asked = ghosts.filter(({ mxid }) => !refused.has(mxid))
+    await eachOf(asked, settings.syncsAtOnce, async (row) => {
       try {
         await syncGhost(context, row, take)
       } catch (error) {
+        if (hasRefused(error)) return void refused.add(row.mxid)
         failed++
         const errcode = isHomeserverError(error) ? error.errcode : 'store'
         log.warn({ errcode }, 'the device inbox of a ghost could not be read')
       }
     })
-    read += ghosts.length
+    read += asked.length
     if (ghosts.length < ghostPage) break
     after = ghosts.at(-1)!.mxid
   }
+  const count = refused.size - refusedBefore
+  if (count > 0) log.warn({ code: 'refused', count }, 'the homeserver refuses the device inboxes of some ghosts')
   if (read > 0) log.info({ ghosts: read, pending: failed }, 'device inboxes were read')
   return failed === 0
 }
