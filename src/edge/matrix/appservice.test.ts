@@ -246,6 +246,132 @@ onBothDialects('appservice', (open) => {
       assert.deepEqual(s.history, ['$1', '$2', '$3', '$4'])
     })
 
+    const soon = async (enough: () => boolean) => {
+      while (!enough()) await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+
+    it('goes on as it was pushed when its timeline cannot be had for long, and has later what is missing', async () => {
+      let broken = false
+      const timelineOf = handlers.timeline!
+      const timeline = async (room: string) => {
+        if (broken) throw new HomeserverError(500, 'M_UNKNOWN')
+        return timelineOf(room)
+      }
+      const s = await begin({ timeline }, { gapHoldMs: 100, gapRetryMaxMs: 50 })
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      broken = true
+      forgotten('$2')
+      await push(s, '$3')
+      assert.deepEqual(s.history, ['$1'], 'it waits a while')
+      await soon(() => s.history.length === 2)
+      await push(s, '$4')
+      assert.deepEqual(s.history, ['$1', '$3', '$4'])
+      broken = false
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      await push(s, '$5')
+      await push(s, '$6')
+      assert.deepEqual(s.history, ['$1', '$3', '$4', '$2', '$5', '$6'])
+    })
+
+    it('waits as long as it takes while the homeserver is away as a whole', async () => {
+      const s = await begin({}, { gapHoldMs: 20, roomRetryMaxMs: 10 })
+      await push(s, '$1')
+      s.appservice.suspectGaps(true)
+      away = true
+      forgotten('$2')
+      await push(s, '$3')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      assert.deepEqual(s.history, ['$1'])
+      away = false
+      s.appservice.suspectGaps()
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1', '$2', '$3'])
+    })
+
+    it('is compared as often as it takes although nothing comes from it, until the end', async () => {
+      let failing = 2
+      const query: Database['query'] = async (text, parameters) => {
+        if (text.includes('order by heard_at') && failing-- > 0) throw new Error('injected')
+        return database.query(text, parameters)
+      }
+      const settings = { gapRoomMs: 0, gapRetryMs: 1, gapRetryMaxMs: 5 }
+      const s = scene({ ...database, query }, handlers, settings)
+      await s.appservice.start()
+      await push(s, '$1')
+      s.appservice.suspectGaps()
+      forgotten('$2')
+      away = true
+      looked = 0
+      const compared = s.appservice.lookForGaps()
+      await soon(() => looked > 10)
+      away = false
+      await compared
+      await s.appservice.idle()
+      assert.deepEqual(s.history, ['$1', '$2'])
+      away = true
+      s.appservice.suspectGaps()
+      const again = s.appservice.lookForGaps()
+      await s.appservice.drain()
+      await again
+    })
+
+    it('is taken no less far by what comes late', async () => {
+      const s = await begin()
+      await push(s, '$1', '$2')
+      timeline.unshift(message('$0'))
+      s.appservice.suspectGaps()
+      await push(s, '$0')
+      s.appservice.suspectGaps()
+      await push(s, '$3')
+      assert.deepEqual(s.history, ['$1', '$2', '$0', '$3'])
+    })
+
+    /** Something is lost, and something else comes, just after the timeline was read. */
+    const lostBehindTheLook = async (lasting: boolean) => {
+      let onRead = async () => {}
+      const timelineOf = handlers.timeline!
+      const s = await begin({
+        async timeline(room) {
+          const there = await timelineOf(room)
+          return (
+            there && {
+              ...there,
+              async read(from, limit) {
+                const page = await there.read(from, limit)
+                const then = onRead
+                onRead = async () => {}
+                await then()
+                return page
+              },
+            }
+          )
+        },
+      })
+      await push(s, '$1')
+      s.appservice.suspectGaps(lasting)
+      onRead = async () => {
+        forgotten('$3', '$4')
+        await s.put('behind the look', { events: [message('$4')] })
+        if (!lasting) s.appservice.suspectGaps()
+      }
+      await push(s, '$2')
+      return s
+    }
+
+    it('is compared again when something may have been lost since its timeline was read', async () => {
+      const s = await lostBehindTheLook(false)
+      assert.deepEqual(s.history, ['$1', '$2', '$3', '$4'])
+    })
+
+    it('has at last what was lost since its timeline was read while the homeserver was away', async () => {
+      const s = await lostBehindTheLook(true)
+      assert.deepEqual(s.history, ['$1', '$2', '$4'])
+      s.appservice.suspectGaps()
+      await push(s, '$5')
+      assert.deepEqual(s.history, ['$1', '$2', '$4', '$3', '$5'])
+    })
+
     it('is compared when the homeserver counts its transactions anew', async () => {
       const s = await begin()
       await push(s, '$1')

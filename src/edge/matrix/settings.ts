@@ -65,6 +65,17 @@ export interface MatrixSettings {
   readonly gapWithinMs: number
   /** Pause between two rooms that are compared, in ms: twenty a second are a small part of what a homeserver answers. */
   readonly gapRoomMs: number
+  /**
+   * First and longest wait before rooms that could not be compared are tried again, in ms; and how seldom a timeline is asked
+   * for that could not be had for `gapHoldMs`. Mostly the homeserver is busy just now, seldom it is broken for one room.
+   */
+  readonly gapRetryMs: number
+  readonly gapRetryMaxMs: number
+  /**
+   * How long what was pushed waits, in ms, where the homeserver is there and does not give the room's timeline. Longer than
+   * a loaded one takes to answer; then it goes on as it was pushed.
+   */
+  readonly gapHoldMs: number
   /** How long it is remembered what was read back, in ms: a homeserver hands over late what it stored before it was killed. */
   readonly readBackMs: number
 }
@@ -99,5 +110,8 @@ export const defaultMatrixSettings: MatrixSettings = {
   gapPages: 10,
   gapWithinMs: 30 * 24 * 3600 * 1000,
   gapRoomMs: 50,
+  gapRetryMs: 1_000,
+  gapRetryMaxMs: 10 * 60 * 1000,
+  gapHoldMs: 2 * 60 * 1000,
   readBackMs: 14 * 24 * 3600 * 1000,
 }

@@ -43,7 +43,10 @@ export interface AppserviceHandlers {
    * growing wait.
    */
   onEvents(room: string, events: readonly StoredEvent[]): Promise<{ retryAfterMs?: number } | undefined>
-  /** The timeline of a room that is ours to carry; undefined where nothing would be missed. */
+  /**
+   * The timeline of a room that is ours to carry; undefined where there is none to compare with. In such rooms (the bot's,
+   * and those that one of ours was only invited to) what the homeserver does not hand over is not found.
+   */
   timeline?(room: string): Promise<Timeline | undefined>
   /** Typing, receipts, presence of one transaction; not stored, may be dropped. */
   onEphemeral?(events: readonly Record<string, unknown>[]): void
