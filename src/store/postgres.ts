@@ -3,7 +3,7 @@ import type { Database, DatabaseSettings, Transaction } from './database.ts'
 import { fromDriver } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { statementNames } from './statement-names.ts'
-import { type Answer, afterCommits, guard, inTransaction, type Send, type Statement } from './transactions.ts'
+import { afterCommits, guard, inTransaction, type Send, type Statement } from './transactions.ts'
 import { bytea, byteaArray, checkParameters, int8, int8Array, parseBytea, parseInt8, plainBytes } from './values.ts'
 
 /** PostgreSQL by node-postgres, with a pool of connections. */
@@ -19,6 +19,8 @@ export async function openPostgres(
     // A transaction whose process hangs must not hold its locks for ever.
     idle_in_transaction_session_timeout: settings.statementTimeoutMs ?? 60_000,
     application_name: 'silta',
+    // What is asked for at once is sent at once: a transaction's statements then share their way there and back.
+    pipeline: true,
     types: { getTypeParser } as pg.CustomTypesConfig,
   })
   // Without a listener the loss of a connection would end the process: of an idle one, and of one that is lost in the moment
@@ -127,18 +129,13 @@ async function onOneConnection<T>(
     const queries = statements.map(toDriver)
     const on = client ?? (await connect())
     client = on
-    const answers: Answer[] = []
-    // One after the other: where a connection broke in the driver's pipeline mode (8.23.1), what was under way could hang.
-    for (const [index, query] of queries.entries()) {
-      try {
-        answers.push(await on.query(query))
-      } catch (error) {
-        // A connection on which not even this goes through is good for nothing more.
-        if (statements[index]!.text === 'rollback') broken = true
-        throw fromDriver(error)
-      }
-    }
-    return answers
+    const settled = await Promise.allSettled(queries.map((query) => on.query(query)))
+    return settled.map((each, index) => {
+      if (each.status === 'fulfilled') return each.value
+      // A connection on which not even these go through is good for nothing more.
+      if (statements[index]!.text === 'rollback') broken = true
+      throw fromDriver(each.reason)
+    })
   }
   try {
     return await work(send)
