@@ -39,7 +39,7 @@ export function encryptEvents(
     const isFirst = await follow(context, ghost, readers)
     const made: Record<string, unknown>[] = []
     while (made.length < events.length) {
-      if (!(await giveRoomKey(context, ghost, room, readers))) {
+      if (!isGiven(context, ghost, room, readers) && !(await giveRoomKey(context, ghost, room, readers))) {
         // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
         await queryKeys(context, ghost, readers)
         if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
@@ -47,13 +47,17 @@ export function encryptEvents(
       // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
       if (isFirst && made.length === 0) await delay(context.settings.firstMessageMs)
       const from = made.length
-      const known = ghost.readable.get(room)?.session
-      const isKnown = (some: Made) => sessionOf(some) === known
-      const some = await encryptUnderOneKey(context, ghost, room, events.slice(from), (some) =>
-        keep && isKnown(some) ? (tx) => keep(tx, some, from) : undefined,
-      )
-      await checkRoomKey(ghost, room, readers, sessionOf(some))
-      if (keep && !isKnown(some)) await context.database.transaction(async (tx) => keep(tx, some, from))
+      let isKnown = false
+      const some = await encryptUnderOneKey(context, ghost, room, events.slice(from), (some) => {
+        isKnown = sessionOf(some) === ghost.readable.get(room)?.session
+        return keep && isKnown ? (tx) => keep(tx, some, from) : undefined
+      })
+      noteRoomKey(ghost, room, some)
+      // What was kept as readable is sent, whatever has changed since.
+      if (!isKnown) {
+        await checkRoomKey(ghost, room, readers, sessionOf(some))
+        if (keep) await context.database.transaction(async (tx) => keep(tx, some, from))
+      }
       made.push(...some)
     }
     return made
@@ -78,15 +82,15 @@ function encryptUnderOneKey(
       const text = await olm.encryptRoomEvent(new RoomId(room), type, JSON.stringify(content))
       const encrypted = JSON.parse(text) as Record<string, unknown>
       made.push(encrypted)
-      if (indexOf(String(encrypted.ciphertext)) + 1 >= settings.rotationMessages) break
+      if (indexOf(encrypted) + 1 >= settings.rotationMessages) break
     }
     return made as Made
   }, also)
 }
 
 /** Which message under its key this is, from 0 (Megolm specification, message format: version, 0x08, index as varint). */
-function indexOf(ciphertext: string): number {
-  const bytes = Buffer.from(ciphertext.slice(0, 16), 'base64')
+function indexOf({ ciphertext }: Record<string, unknown>): number {
+  const bytes = Buffer.from(String(ciphertext).slice(0, 16), 'base64')
   let index = 0
   for (let at = 2; at < bytes.length; at++) {
     index += (bytes[at]! & 0x7f) * 128 ** (at - 2)
@@ -95,13 +99,41 @@ function indexOf(ciphertext: string): number {
   throw new GhostError('machine', false)
 }
 
+/**
+ * Whether all devices of these readers have the room key, and it may serve for one message more; then the machine would have
+ * nothing to do. True only of a key whose beginning was seen: Rust panics on one that is used up, and keeps its age to itself.
+ */
+function isGiven({ settings }: Context, ghost: Loaded, room: string, who: readonly string[]): boolean {
+  const known = ghost.readable.get(room)
+  const key = ghost.roomKeys.get(room)
+  if (known?.told !== ghost.machine.told || known.readers !== readersText(who, {})) return false
+  if (key === undefined || key.session !== known.session || key.next >= settings.rotationMessages) return false
+  // Half of what the key may serve, so that it cannot end in between. A clock that went back ends it as well.
+  const age = Date.now() - key.begunAt
+  return age >= 0 && age < settings.rotationMs / 2
+}
+
+function noteRoomKey(ghost: Loaded, room: string, made: Made): void {
+  const session = sessionOf(made)
+  const known = ghost.roomKeys.get(room)
+  const begunAt = known?.session === session ? known.begunAt : indexOf(made[0]!) === 0 ? Date.now() : undefined
+  if (begunAt === undefined) ghost.roomKeys.delete(room)
+  else ghost.roomKeys.set(room, { session, begunAt, next: indexOf(made.at(-1)!) + 1 })
+}
+
+const readersText = (who: readonly string[], missing: Wanted) => JSON.stringify([who, missing])
+
 /** Shares the room key with all devices that can be reached, and says whether somebody can read now. */
 async function giveRoomKey(context: Context, ghost: Loaded, room: string, who: readonly string[]): Promise<boolean> {
+  const { told } = ghost.machine
   const missing = await openSessions(context, ghost, who)
   const shared = await shareRoomKey(context, ghost, room, who)
-  const readers = JSON.stringify([who, missing])
+  const readers = readersText(who, missing)
   const known = ghost.readable.get(room)
-  if (shared === 0 && known?.readers === readers) return true
+  if (shared === 0 && known?.readers === readers) {
+    ghost.readable.set(room, { ...known, told })
+    return true
+  }
   ghost.readable.delete(room)
   if (!(await someoneCanRead(ghost, who, missing))) return false
   ghost.readable.set(room, { readers })
@@ -134,7 +166,7 @@ export function flush(context: Context, ghost: Loaded): Promise<void> {
 export async function follow(context: Context, ghost: Loaded, users: readonly string[]): Promise<boolean> {
   const strangers = users.filter((user) => !ghost.tracked.has(user))
   if (strangers.length === 0) return false
-  await ghost.machine.call((olm) => olm.updateTrackedUsers(userIds(strangers)))
+  await ghost.machine.tell((olm) => olm.updateTrackedUsers(userIds(strangers)))
   for (const user of strangers) ghost.tracked.add(user)
   await flush(context, ghost)
   return true

@@ -12,6 +12,8 @@ export interface Loaded {
   readonly tracked: Set<string>
   /** Rooms in which it was found that somebody can read. Emptied when any device changes. */
   readonly readable: Map<string, Readable>
+  /** The room keys that began in this process, by room. */
+  readonly roomKeys: Map<string, RoomKey>
   /** Room keys whose sender was asked for anew, since their device was not known or not signed. */
   readonly asked: Set<string>
   /** device_change up to here is known to the machine. */
@@ -22,4 +24,15 @@ export interface Loaded {
 interface Readable {
   readonly readers: string
   readonly session?: string
+  /** What the machine had been told by then, where all their devices had the key; unless it was told more, they still have it. */
+  readonly told?: number
+}
+
+/** The room key in use. */
+interface RoomKey {
+  readonly session: string
+  /** When its first message was encrypted, ms since the epoch; the key itself is hardly older. */
+  readonly begunAt: number
+  /** Index of the next message under it. */
+  readonly next: number
 }

@@ -170,7 +170,7 @@ async function give(ghost: Loaded, entries: readonly Entry[], changed: readonly 
   const toDevice = entries.flatMap((entry) => entry.toDevice)
   const count = entries.findLast((entry) => entry.count !== undefined)?.count
   const fallback = entries.findLast((entry) => entry.fallback !== undefined)?.fallback
-  await ghost.machine.call((olm) =>
+  await ghost.machine.tell((olm) =>
     olm.receiveSyncChangesMsc4186(
       JSON.stringify(toDevice),
       new DeviceLists(userIds(changed), []),

@@ -172,6 +172,7 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
       locks: createLocks(),
       tracked,
       readable,
+      roomKeys: new Map(),
       asked: new Set<string>(),
       listsSeen: row.lists_seen,
     }

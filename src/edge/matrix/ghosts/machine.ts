@@ -15,6 +15,10 @@ export interface Machine {
    * @throws GhostError `timeout`, `store`, `lease-lost`: the machine is broken then
    */
   call<T>(work: (olm: wasm.OlmMachine) => Promise<T>, also?: (result: T) => Also | undefined): Promise<T>
+  /** A call that tells the machine of others: their devices, keys or sessions. As `call`. */
+  tell<T>(work: (olm: wasm.OlmMachine) => Promise<T>): Promise<T>
+  /** How often it was told, counted when a telling begins and when it ends: the same number means that nothing has changed. */
+  readonly told: number
   close(): void
 }
 
@@ -42,6 +46,7 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     return olm
   }
   let broken = false
+  let told = 0
   const judge = (error: unknown): never => {
     if (error instanceof TimedOut) {
       broken = true
@@ -67,16 +72,28 @@ export async function openMachine(options: MachineOptions): Promise<Machine> {
     for (const key of keys) options.onRoomKey(key.roomId.toString(), key.sessionId)
   })
   await olm.registerDevicesUpdatedCallback(async (users) => options.onDevices(users))
+  const call: Machine['call'] = async (work, also) => {
+    if (store.fault !== undefined) judge(store.fault)
+    if (broken) throw new GhostError('timeout', true)
+    return within(timeoutMs, durably(work(olm), also)).catch(judge)
+  }
   return {
     user,
     device,
     get broken() {
       return broken || store.fault !== undefined
     },
-    async call(work, also) {
-      if (store.fault !== undefined) judge(store.fault)
-      if (broken) throw new GhostError('timeout', true)
-      return within(timeoutMs, durably(work(olm), also)).catch(judge)
+    get told() {
+      return told
+    },
+    call,
+    async tell(work) {
+      told++
+      try {
+        return await call(work)
+      } finally {
+        told++
+      }
     },
     close() {
       try {

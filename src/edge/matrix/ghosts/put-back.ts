@@ -85,13 +85,13 @@ export async function bringIdentity(context: Context, ghost: Loaded, sealed: Uin
   const identity = JSON.parse(Buffer.from(sealer.open(sealed, place(mxid))).toString('utf8')) as Identity
   await homeserver.putDevice({ user: mxid }, machine.device, deviceName)
   await flush(context, ghost)
-  await machine.call(async (olm) => {
+  await machine.tell(async (olm) => {
     // The machine takes private keys only for public ones that it has seen at the homeserver.
     const { UserId } = await import('@matrix-org/matrix-sdk-crypto-wasm')
     await olm.updateTrackedUsers([new UserId(mxid)])
   })
   await flush(context, ghost)
-  const status = await machine.call((olm) =>
+  const status = await machine.tell((olm) =>
     olm.importCrossSigningKeys(identity.masterKey, identity.selfSigningKey, identity.userSigningKey),
   )
   if (!status.hasMaster || !status.hasSelfSigning) throw new GhostError('machine', true)

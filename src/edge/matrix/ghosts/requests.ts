@@ -29,7 +29,7 @@ export async function sendRequest(homeserver: Homeserver, machine: Machine, requ
 }
 
 export async function markSent(machine: Machine, id: string, type: RequestType, answer: object): Promise<void> {
-  await machine.call((olm) => olm.markRequestAsSent(id, type, JSON.stringify(answer)))
+  await machine.tell((olm) => olm.markRequestAsSent(id, type, JSON.stringify(answer)))
 }
 
 function routeOf(request: MachineRequest): [string, string] {
