@@ -44,7 +44,7 @@ async function attemptCommit(
   epoch: number,
   seen: RoomSnapshot,
 ): Promise<Outcome> {
-  const before = await readPlace(ctx.database, seen.no, asker, submission.key)
+  const before = await readPlace(ctx.database, submission.room, asker, submission.key)
   if (before.earlier) {
     await wakeAgain(ctx, ctx.database, seen.no)
     return { accepted: before.earlier, removals: false }
@@ -59,7 +59,7 @@ async function attemptCommit(
   return ctx.database.transaction(async (tx) => {
     const room = await lockRoom(tx, submission.room)
     if (!room) throw new HubError('not-found')
-    const place = await readPlace(tx, room.no, asker, submission.key)
+    const place = await readPlace(tx, submission.room, asker, submission.key)
     if (place.earlier) return { accepted: place.earlier, removals: false }
     checkPlace(room, place, epoch)
     if (!evaluation.external && place.leaf === undefined) throw new HubError('not-allowed')

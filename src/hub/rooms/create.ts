@@ -84,7 +84,7 @@ export async function earlierCreation(ctx: HubContext, asker: Asker, { room, com
   return ctx.database.transaction(async (tx) => {
     const existing = await lockRoom(tx, room)
     if (!existing) return undefined
-    const { earlier } = await readPlace(tx, existing.no, asker, commit.key)
+    const { earlier } = await readPlace(tx, room, asker, commit.key)
     if (!earlier) throw new HubError('not-allowed')
     await wakeAgain(ctx, tx, existing.no)
     return earlier

@@ -23,21 +23,16 @@ export async function submitMessages(
 ): Promise<Accepted[]> {
   const epoch = readHeads(ctx, id, messages)
   const outcome = await ctx.database.transaction(async (tx) => {
-    const room = await lockRoom(tx, id)
+    const keys = messages.map(({ key }) => key)
+    // Asked for at once: what comes after the lock sees what its holder before us has done.
+    const [room, place, earlier, partners] = await Promise.all([
+      lockRoom(tx, id),
+      readPlace(tx, id, asker, messages[0].key),
+      messages.length > 1 ? readEarlier(tx, id, asker.device, keys) : new Map<string, Accepted>(),
+      readPartners(tx, id, asker),
+    ])
     if (!room) throw new HubError('not-found')
     const pair = room.kind === 'direct' || room.kind === 'guest'
-    const [place, earlier, partners] = await Promise.all([
-      readPlace(tx, room.no, asker, messages[0].key),
-      messages.length > 1
-        ? readEarlier(
-            tx,
-            room.no,
-            asker.device,
-            messages.map(({ key }) => key),
-          )
-        : new Map<string, Accepted>(),
-      pair ? readPartners(tx, room, asker) : [],
-    ])
     if (place.earlier) earlier.set(toHex(messages[0].key), place.earlier)
     const fresh = messages.filter(({ key }) => !earlier.has(toHex(key)))
     if (fresh.length < messages.length) await wakeAgain(ctx, tx, room.no)
@@ -81,8 +76,8 @@ interface Partner {
   opted_in: boolean
 }
 
-/** The other account of a direct room, and what stands between the two. */
-function readPartners(tx: Transaction, room: RoomRow, asker: Asker): Promise<Partner[]> {
+/** The other account of a room of two, and what stands between the two; of other rooms nothing. */
+function readPartners(tx: Transaction, room: string, asker: Asker): Promise<Partner[]> {
   return tx.query<Partner>(
     `select m.account, m.standing, m.allowance,
             exists (select 1 from hub.block b
@@ -91,11 +86,12 @@ function readPartners(tx: Transaction, room: RoomRow, asker: Asker): Promise<Par
                                            where r.account = m.account and r.network = me.network))
               and (a.kind <> 'edge' or exists (select 1 from hub.reachability r
                                                 where r.account = $2 and r.network = a.network)) as opted_in
-       from hub.member m
+       from hub.room r
+       join hub.member m on m.room_no = r.no and m.account <> $2
        join hub.account a on a.address = m.account
        join hub.account me on me.address = $2
-      where m.room_no = $1 and m.account <> $2`,
-    [room.no, asker.account],
+      where r.id = $1 and r.kind in ('direct', 'guest')`,
+    [room, asker.account],
   )
 }
 

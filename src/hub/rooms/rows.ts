@@ -50,7 +50,8 @@ export interface Place {
   removals: boolean
 }
 
-export async function readPlace(tx: Queryable, roomNo: number, asker: Asker, key: Uint8Array): Promise<Place> {
+/** @param room its id; of a room that there is not, nothing is known */
+export async function readPlace(tx: Queryable, room: string, asker: Asker, key: Uint8Array): Promise<Place> {
   const [row] = await tx.query<{
     earlier_seq: number | null
     earlier_at: number | null
@@ -60,13 +61,14 @@ export async function readPlace(tx: Queryable, roomNo: number, asker: Asker, key
     removals: boolean
   }>(
     `select s.seq as earlier_seq, s.at as earlier_at, d.unlinked_at is not null as unlinked, m.standing, x.leaf,
-            exists (select 1 from hub.removal where room_no = $1) as removals
+            exists (select 1 from hub.removal where room_no = r.no) as removals
        from hub.device d
-       left join hub.submission s on s.room_no = $1 and s.device_id = d.device_id and s.key = $3
-       left join hub.member m on m.room_no = $1 and m.account = d.account
-       left join hub.mailbox x on x.room_no = $1 and x.device_id = d.device_id
+       left join hub.room r on r.id = $1
+       left join hub.submission s on s.room_no = r.no and s.device_id = d.device_id and s.key = $3
+       left join hub.member m on m.room_no = r.no and m.account = d.account
+       left join hub.mailbox x on x.room_no = r.no and x.device_id = d.device_id
       where d.device_id = $2`,
-    [roomNo, asker.device, key],
+    [room, asker.device, key],
   )
   if (!row) throw new HubError('unauthenticated')
   return {
@@ -117,7 +119,7 @@ export async function append(ctx: HubContext, tx: Transaction, room: RoomRow, en
   room.last_at = at
   tx.afterCommit(() => {
     ctx.metrics.count('entries', { kind })
-    for (const { device_id } of readers) wake(ctx.bus, device_id, { kind: 'room', room: no })
+    wakeReaders(ctx, no, readers, by?.device)
   })
   return { seq, at }
 }
@@ -154,21 +156,30 @@ export function appendMessages(
   room.last_at = at
   tx.afterCommit(() => {
     for (const _ of messages) ctx.metrics.count('entries', { kind: 'message' })
-    for (const { device_id } of readers) wake(ctx.bus, device_id, { kind: 'room', room: no })
+    wakeReaders(ctx, no, readers, device)
   })
   return messages.map((_, index) => ({ seq: first + index, at }))
+}
+
+/** Who wrote it learns its place from the answer, and is last: the others' mailboxes are read first. */
+function wakeReaders(ctx: HubContext, room: number, readers: readonly { device_id: string }[], author?: string): void {
+  const tell = (device: string) => wake(ctx.bus, device, { kind: 'room', room })
+  for (const { device_id } of readers) if (device_id !== author) tell(device_id)
+  if (readers.some(({ device_id }) => device_id === author)) tell(author!)
 }
 
 /** Which of these keys of a device were accepted in the room before, by the key in hexadecimal. */
 export async function readEarlier(
   tx: Queryable,
-  roomNo: number,
+  room: string,
   device: string,
   keys: readonly Uint8Array[],
 ): Promise<Map<string, Accepted>> {
   const rows = await tx.query<{ key: Uint8Array; seq: number; at: number }>(
-    'select key, seq, at from hub.submission where room_no = $1 and device_id = $2 and key = any($3::bytea[])',
-    [roomNo, device, keys],
+    `select s.key, s.seq, s.at from hub.room r
+       join hub.submission s on s.room_no = r.no and s.device_id = $2 and s.key = any($3::bytea[])
+      where r.id = $1`,
+    [room, device, keys],
   )
   return new Map(rows.map(({ key, seq, at }) => [toHex(key), { seq, at }]))
 }
