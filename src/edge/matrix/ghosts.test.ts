@@ -401,4 +401,47 @@ onBothDialects('ghosts', (open) => {
       assert.equal(queries(), before + 1)
     })
   })
+
+  describe('a room key that all readers have', () => {
+    const encrypt = (s: Scene) => s.ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'x' }, [alice, s.ghost])
+    /** By then nothing has to be looked up any more. */
+    const settle = async (s: Scene) => {
+      for (const body of ['one', 'two', 'three']) await s.say(body)
+    }
+
+    it('goes to a device that comes later, with the next message', async () => {
+      await using s = await scene()
+      await settle(s)
+      const later = await fakeClient(s.home, alice, 'LATER')
+      const delivery = { ...nothing, deviceLists: { changed: [alice], left: [] } }
+      await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery))
+      const content = await s.ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'to both' }, [alice, s.ghost])
+      for (const client of [s.client, later]) {
+        await client.receive()
+        assert.equal(await client.decrypt(room, content, s.ghost), 'to both')
+      }
+    })
+
+    it('serves as many messages as it may, and its successor the next', async () => {
+      await using s = await scene({ rotationMessages: 4 })
+      await settle(s)
+      const indexes: unknown[] = []
+      for (let message = 0; message < 7; message++) indexes.push(indexOf(await encrypt(s)))
+      assert.deepEqual(indexes, [3, 0, 1, 2, 3, 0, 1])
+    })
+
+    for (const [way, days] of [
+      ['ahead', 8],
+      ['back', -1],
+    ] as const)
+      it(`has a successor when the clock has gone ${way} by ${Math.abs(days)} days`, async (t) => {
+        await using s = await scene()
+        await settle(s)
+        const { session_id: before } = await encrypt(s)
+        const now = Date.now
+        t.mock.method(Date, 'now', () => now() + days * 24 * 3600 * 1000)
+        const { session_id: after } = await encrypt(s)
+        assert.notEqual(after, before)
+      })
+  })
 })

@@ -162,9 +162,8 @@ export interface FakeClient {
   newRoomKey(room: string): Promise<void>
 }
 
-export async function fakeClient(home: FakeHomeserver, user: string): Promise<FakeClient> {
+export async function fakeClient(home: FakeHomeserver, user: string, device = 'CLIENT'): Promise<FakeClient> {
   await wasm.initAsync()
-  const device = 'CLIENT'
   const silent = { debug() {}, info() {}, warn() {}, error() {} }
   const olm = await wasm.OlmMachine.initialize(
     new wasm.UserId(user),
