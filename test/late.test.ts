@@ -252,4 +252,41 @@ describe('an edge to which things come late or never', () => {
       assert.deepEqual(ivy.heard.texts.slice(1), all('back '))
       assert.deepEqual(textsAtAlice(ivy.matrixRoom).slice(1), all(''))
     })
+
+  it('tells the sender of what has waited for weeks for somebody who did not come in; whoever comes then has what is new', async () => {
+    const fritz = await stub.user('fritz')
+    const bot = `@${stub.registration.botLocalpart}:${stub.domain}`
+    const chat = fritz.createRoom([bot])
+    await until('the bot', () => fritz.seen.some(({ room }) => room === chat), patienceMs)
+    fritz.joins = false
+    const gus = await person(world, 'gus')
+    await gus.device.setHandle('gus')
+    await fritz.send(chat, 'start gus')
+    const direct = async () => (await gus.device.rooms()).find(({ kind }) => kind === 'direct')
+    await until('the request', async () => (await direct()) !== undefined, patienceMs)
+    const { id: room } = (await direct())!
+    await gus.device.accept(room)
+    const { messageId } = await says({ device: gus.device, room }, 'nobody comes')
+    const waiting = () => world.database.query("select 1 from portal_outbox where kind = 'message'")
+    await until('it to wait', async () => (await waiting()).length === 1, patienceMs)
+    await running.edge.idle()
+    assert.deepEqual(gus.heard.outcomes, [])
+
+    ahead += 15 * day
+    await until('the outcome', () => gus.heard.outcomes.length > 0, patienceMs)
+    assert.deepEqual(gus.heard.outcomes, [{ outcome: 'rejected', code: 'expired', messageId: hex(messageId) }])
+    await running.edge.idle()
+    assert.deepEqual(await waiting(), [])
+    const [matrixRoom = ''] = fritz.invited
+    const encrypted = () => stub.rooms.roomOf(matrixRoom).timeline.filter(({ type }) => type === 'm.room.encrypted')
+    assert.deepEqual(encrypted(), [])
+
+    stub.rooms.join(matrixRoom, fritz.user)
+    const bodies = () =>
+      fritz.seen.flatMap(({ room, content }) => (room === matrixRoom && content.body ? [String(content.body)] : []))
+    await says({ device: gus.device, room }, 'still here')
+    await until('what is new', () => bodies().includes('still here'), patienceMs)
+    assert.match(bodies()[0] ?? '', /can read this chat/)
+    assert.ok(!bodies().includes('nobody comes'))
+  })
 })

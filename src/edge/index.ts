@@ -105,6 +105,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const matrixSettings = { ...defaultMatrixSettings, ...options.settings?.matrix }
   const portalSettings = { ...defaultPortalSettings, ...options.settings?.portals }
   const networkName = options.networkName ?? provider
+  const stopping = new AbortController()
   const fault = (what: string) => (error: unknown) => log.warn({ code: codeOf(error) }, what)
 
   // The embedded database is open in one process only, so whoever held a lease in it is gone.
@@ -151,6 +152,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
     settings: { ...matrixSettings, ...portalSettings },
     ...instruments,
     host: provider,
+    stopping: stopping.signal,
     finishEvent: (tx, ...ids) => appservice.finishEvent(tx, ...ids),
     storeMissed: (tx, handled, missed) => appservice.storeMissed(tx, handled, missed),
     wakeRoom: (room) => appservice.wake(room),
@@ -171,7 +173,6 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   })
   ghosts.onRoomKey((_ghost, room) => void portals.keyCame(room).catch(fault('a room key could not be followed up')))
 
-  const stopping = new AbortController()
   let served: { stop(): void } | undefined
 
   /** The bot is there before anybody can invite it, unless the homeserver is down: then it is tried again behind. */

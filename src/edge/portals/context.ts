@@ -39,6 +39,8 @@ export interface PortalContext {
   readonly steps: Steps
   readonly counters: EdgeInstruments['counters']
   readonly timers: EdgeInstruments['timers']
+  /** Given when the edge drains: nothing waits for anybody any more. */
+  readonly stopping: AbortSignal
   /** Whether a Matrix id is one of our ghosts', or the bot's. */
   isOurs(mxid: string): boolean
   /** Deletes stored events of the homeserver, in the transaction that holds their effects. */

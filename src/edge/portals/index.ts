@@ -23,7 +23,7 @@ import { outboxTable } from './outbox-table.ts'
 import { portalTable } from './portal-table.ts'
 import { createRunner } from './runner.ts'
 import { passSignals, signalsFromMatrix } from './signals.ts'
-import { unfinished } from './unfinished.ts'
+import { overdue, unfinished } from './unfinished.ts'
 import type { MatrixUser } from './users.ts'
 import { workOn } from './work.ts'
 
@@ -94,7 +94,11 @@ export function openPortals(options: PortalsOptions): Portals {
   }
   let started = false
   let expiring: ReturnType<typeof setInterval> | undefined
-  const expireLate = () => context.late.expire(database, settings.lateKeyMs)
+  const expire = async () => {
+    await context.late.expire(database, settings.lateKeyMs)
+    // Nothing else wakes a portal whose Matrix user has not come in.
+    for (const id of await overdue(database, clock() - settings.outboxExpiryMs)) runner.wake(id)
+  }
   const outbox = outboxTable(sealer, clock)
   const context: PortalContext = {
     ...options,
@@ -135,8 +139,8 @@ export function openPortals(options: PortalsOptions): Portals {
     },
     async start() {
       started = true
-      await expireLate()
-      expiring = setInterval(() => void expireLate().catch(faulty), settings.expireEveryMs)
+      await expire()
+      expiring = setInterval(() => void expire().catch(faulty), settings.expireEveryMs)
       expiring.unref()
       for (const id of await context.late.portals(database)) keysCame.add(id)
       const left = await unfinished(database, { askedSince: clock() - settings.askedMs })

@@ -134,7 +134,8 @@ async function openMatrixRoom(context: PortalContext, portal: Portal): Promise<P
     return unreachable(context, portal)
   }
   const opened = { ...portal, ghost, matrixRoom, userIn: true, making: undefined }
-  // To whoever has not come in yet, the bridge says nothing: see owePosture. What a person writes goes out, and this before it.
+  // To whoever asked, the bridge says nothing before they have come in: see owePosture. What a person writes waits for that too,
+  // and this goes before it.
   const posture = portal.state === 'requested' ? undefined : await postureOf(context, opened)
   await owned(context, portal.account, async (tx) => {
     // The user may have invited the ghost into a room of their own meanwhile, and that one is it.

@@ -2,7 +2,9 @@ import { ClientError, type OutgoingContent } from '../../client/index.ts'
 import { type Outcome, outcomeMessage, statusMessage } from '../../content/index.ts'
 import { concatBytes, utf8 } from '../../crypto/index.ts'
 import type { Transaction } from '../../store/index.ts'
+import { delay } from '../matrix/locks.ts'
 import { owned, type PortalContext } from './context.ts'
+import { EdgeError } from './errors.ts'
 import type { Portal } from './portal-table.ts'
 
 /** What a sender is told whose message a block has kept from its reader after the messenger had taken it. */
@@ -13,14 +15,27 @@ const leftOutcome = { outcome: 'rejected', code: 'ended' } as const
 
 /**
  * The Matrix user has left, and what had still to reach them never will. Its senders are told while it can be said: once
- * the messenger's room is left too, nobody hears anything in it any more.
+ * the messenger's room is left too, nobody hears anything in it any more. A messenger that does not take it in time is not
+ * waited for.
+ *
+ * @throws EdgeError `closed`: the edge is draining, and this is to be called again
  */
 export async function tellLeft(context: PortalContext, portal: Portal): Promise<void> {
   if (portal.state !== 'open') return
   await owned(context, portal.account, (tx) => context.outbox.holdWaiting(tx, portal.id, leftOutcome))
-  const taken: Promise<unknown>[] = []
-  await tellHeld(context, portal, taken)
-  await Promise.allSettled(taken)
+  await tellHeld(context, portal, (taken) => takenInTime(context, taken))
+}
+
+/** Whether the messenger has taken or refused all of it within `tellLeftMs`. */
+async function takenInTime(
+  { settings, stopping }: Pick<PortalContext, 'settings' | 'stopping'>,
+  taken: readonly Promise<unknown>[],
+): Promise<boolean> {
+  const answered = new AbortController()
+  void Promise.allSettled(taken).then(() => answered.abort())
+  await delay(settings.tellLeftMs, AbortSignal.any([stopping, answered.signal]))
+  if (!answered.signal.aborted && stopping.aborted) throw new EdgeError('closed')
+  return answered.signal.aborted
 }
 
 /** Each is a message of its own; a repetition is the same message, by its key. `taken`: what the messenger says of each. */
@@ -38,8 +53,15 @@ export async function tellOutcomes(
   }
 }
 
-/** What could not be told before the Matrix user accepted. `taken`: what the messenger says of each outcome. */
-export async function tellHeld(context: PortalContext, portal: Portal, taken?: Promise<unknown>[]): Promise<void> {
+/**
+ * What could not be told before the Matrix user accepted. `untilTaken` waits for what the messenger says of each outcome; what
+ * it gives `false` for is told again, as the same messages, should there be another time.
+ */
+export async function tellHeld(
+  context: PortalContext,
+  portal: Portal,
+  untilTaken: (taken: readonly Promise<unknown>[]) => Promise<boolean> = async () => true,
+): Promise<void> {
   const { outbox, messages, database } = context
   if (portal.state !== 'open') return
   const held = await outbox.held(database, portal.id)
@@ -49,18 +71,11 @@ export async function tellHeld(context: PortalContext, portal: Portal, taken?: P
     for (const { outcome } of held)
       if (keptBack.has(outcome.code) && (await messages.eventOf(database, portal.id, outcome.messageId)))
         untrue.push(outcome.messageId)
-    await tellOutcomes(
-      context,
-      portal,
-      held.flatMap(({ outcome }) => (untrue.includes(outcome.messageId) ? [] : [outcome])),
-      taken,
-    )
-    await owned(context, portal.account, async (tx) =>
-      outbox.done(
-        tx,
-        held.map(({ id }) => id),
-      ),
-    )
+    const taken: Promise<unknown>[] = []
+    const outcomes = held.flatMap(({ outcome }) => (untrue.includes(outcome.messageId) ? [] : [outcome]))
+    await tellOutcomes(context, portal, outcomes, taken)
+    const ids = held.map(({ id }) => id)
+    if (await untilTaken(taken)) await owned(context, portal.account, async (tx) => outbox.done(tx, ids))
   }
   const delivered = await messages.unreported(database, portal.id, reportedAtOnce)
   if (delivered.length === 0) return

@@ -26,6 +26,11 @@ export interface PortalSettings {
   readonly refusedMs: number
   /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
   readonly outboxExpiryMs: number
+  /**
+   * How long a Matrix user who leaves is still in the messenger's room, in ms, for its people to be told what will not arrive.
+   * A hub that is there takes it at once, and other Matrix rooms wait meanwhile.
+   */
+  readonly tellLeftMs: number
   /** Largest content of an event before encryption, in bytes: base64 and the envelope stay under Matrix' 65,536. */
   readonly eventBytes: number
   /** Lifetime of the lease on a Matrix user's device, in ms: how long after a crash another process may take it over. */
@@ -75,6 +80,7 @@ export const defaultPortalSettings: PortalSettings = {
   roomSettleMs: minute,
   refusedMs: 10_000,
   outboxExpiryMs: 14 * day,
+  tellLeftMs: 5_000,
   eventBytes: 45_000,
   userLeaseMs: 15_000,
   openingAtOnce: 8,

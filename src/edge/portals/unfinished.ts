@@ -54,3 +54,17 @@ export async function unfinished(
         )
   return rows.map(({ id }) => id)
 }
+
+/**
+ * Portals in which a message for Matrix has waited since before this time (ms since the epoch). Only what is that old is read:
+ * ids grow with time, and the search ends at the first row that is younger.
+ */
+export async function overdue(on: Queryable, since: number): Promise<number[]> {
+  const rows = await on.query<{ portal: number }>(
+    `select distinct portal from portal_outbox
+      where kind = 'message' and created_at < $1
+        and id < coalesce((select id from portal_outbox where created_at >= $1 order by id limit 1), $2)`,
+    [since, Number.MAX_SAFE_INTEGER],
+  )
+  return rows.map(({ portal }) => portal)
+}

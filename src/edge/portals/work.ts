@@ -4,9 +4,10 @@ import { replacePlaceholders } from './from-matrix.ts'
 import { workOnGroup } from './groups/work.ts'
 import { isOnlyInvited } from './matrix-room.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
+import type { OutboxItem } from './outbox-table.ts'
 import { owedBy, tellOwed } from './owed.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
-import { sendWaiting } from './sending.ts'
+import { sendItems, sendWaiting } from './sending.ts'
 import { words } from './words.ts'
 
 /** Everything there is to do for one portal now; called by the runner, one at a time for each. */
@@ -38,8 +39,23 @@ async function sendInOrder(context: PortalContext, open: OpenPortal, keysCame: b
     now !== undefined;
     now = await opened(context, await reread(context, open))
   ) {
-    if ((await waitsForJoin(context, now)) || !(await sendWaiting(context, now))) break
+    if (await waitsForJoin(context, now)) return expireWaiting(context, now)
+    if (!(await sendWaiting(context, now))) return
   }
+}
+
+/** Nobody is waited for without end: what is too old is not sent any more, and whoever wrote it is told so. */
+async function expireWaiting(context: PortalContext, portal: OpenPortal): Promise<void> {
+  const { outbox, database, settings, clock } = context
+  const isOld = ({ event, createdAt }: OutboxItem) =>
+    event === undefined && clock() - createdAt > settings.outboxExpiryMs
+  for (let again = true; again; ) {
+    const old = (await outbox.waiting(database, portal.id, settings.outboxBatch)).filter(isOld)
+    if (old.length > 0) await sendItems(context, portal, old)
+    again = old.length === settings.outboxBatch
+  }
+  // Who can read is still to be said to them.
+  await owePosture(context, portal)
 }
 
 /**
@@ -52,7 +68,8 @@ async function isOverBeforeJoin(context: PortalContext, portal: OpenPortal): Pro
 }
 
 /**
- * Whether the Matrix user has still to come in for the first time; then what is said waits for that, which wakes the portal.
+ * Whether the Matrix user has still to come in for the first time; then what is said waits for that, which wakes the portal,
+ * or until it is too old.
  * A client that gets a room key from somebody it shares no room with does not know whose it is, and one that takes keys of
  * known devices only would never show what was encrypted under it.
  */
