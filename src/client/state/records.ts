@@ -277,6 +277,8 @@ export const pendingCommits = table<PendingCommitRecord, RoomId>('pending')
 export const submissions = table<SubmissionRecord>('submission')
 /** Key: room, a space, the idempotency key in hexadecimal. */
 export const sentKeys = table<SentRecord>('sent')
+/** Collections with a record for each message, which hardly anybody reads again: no room in memory is spent on them. */
+export const seldomRead: ReadonlySet<string> = new Set(['sent'])
 
 /** The two parts of an MLS state, as `encodeState` gives them: a message changes the second only. */
 export const groups = raw('group')

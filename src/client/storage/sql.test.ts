@@ -5,7 +5,7 @@ import { nodeCrypto } from '../../crypto/node.ts'
 import { createSealer, type Transaction } from '../../store/index.ts'
 import { onBothDialects } from '../../store/testing.ts'
 import { durableStorageContract, storageContract } from './contract.ts'
-import { recordCache, sqlStorage } from './sql.ts'
+import { type RecordCache, recordCache, sqlStorage } from './sql.ts'
 
 const sealer = createSealer(nodeCrypto, [nodeCrypto.randomBytes(32)])
 
@@ -109,6 +109,29 @@ onBothDialects('storage in SQL', (openDatabase) => {
       cache.get('k 0')
     }
     assert.deepEqual([cache.get('k 0')?.length, cache.get('k 1'), cache.get('k 999')?.length], [1000, undefined, 1000])
+  })
+
+  test('a message that was sent leaves nothing in memory', async () => {
+    await using database = await openDatabase()
+    const kept = new Map<string, Uint8Array | null>()
+    const cache: RecordCache = {
+      get: (key) => kept.get(key),
+      set: (key, value) => void kept.set(key, value),
+      delete: (key) => void kept.delete(key),
+    }
+    const storage = sqlStorage(database, sealer, 'device', { cache })
+    await storage.transaction(async (tx) => {
+      assert.equal(await tx.get('sent', 'event'), undefined)
+      await tx.put('sent', 'event', Uint8Array.of(1))
+      await tx.put('submission', '1', Uint8Array.of(2))
+    })
+    assert.equal(kept.size, 1)
+    await storage.transaction(async (tx) => {
+      assert.deepEqual(await tx.get('sent', 'event'), Uint8Array.of(1))
+      await tx.delete('submission', '1')
+    })
+    assert.equal(kept.size, 0)
+    assert.equal(await storage.transaction((tx) => tx.get('submission', '1')), undefined)
   })
 
   test('a guard that refuses stops every transaction that writes, or whose application may', async () => {

@@ -1,6 +1,7 @@
 import type { Database, Sealer, Transaction } from '../../store/index.ts'
 import { asClientError } from '../errors.ts'
 import { createMutex } from '../state/mutex.ts'
+import { seldomRead } from '../state/records.ts'
 import type { Storage } from '../types.ts'
 import { type Reader, stagedTransaction, type Writes } from './staged.ts'
 
@@ -135,7 +136,11 @@ export function sqlStorage(
             return { result, writes }
           })
           for (const [collection, entries] of writes)
-            for (const [key, value] of entries) cache.set(cached(collection, key), value ?? null)
+            for (const [key, value] of entries) {
+              // What was deleted is gone for good, as a rule: a message that was sent has no number that comes again.
+              if (value && !seldomRead.has(collection)) cache.set(cached(collection, key), value)
+              else cache.delete(cached(collection, key))
+            }
           lists.follow(writes)
           return result
         } catch (error) {
@@ -178,7 +183,7 @@ function readerOver(
       [namespace, collection, keys],
     )
     const found = new Map(rows.map(({ key, value }) => [key, open(collection, key, value)]))
-    for (const key of keys) cache.set(cached(collection, key), found.get(key) ?? null)
+    if (!seldomRead.has(collection)) for (const key of keys) cache.set(cached(collection, key), found.get(key) ?? null)
     return found
   }
   const get = async (collection: string, key: string): Promise<Uint8Array | undefined> => {
