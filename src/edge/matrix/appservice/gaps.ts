@@ -27,7 +27,7 @@ export interface Gaps {
   /** Of these events those that were read back before: repetitions. */
   readBefore(tx: Transaction, events: readonly ReadEvent[]): Promise<ReadonlySet<string>>
   /** Notes how far rooms were taken; in the transaction that stores it. */
-  heard(tx: Transaction, newest: ReadonlyMap<string, string>): Promise<void>
+  heard(tx: Transaction, newest: ReadonlyMap<string, string>): void
   /** Events of this room wait for their place. */
   unplaced(room: string): void
   /** Rooms with such events. */

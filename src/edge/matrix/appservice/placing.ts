@@ -27,7 +27,7 @@ export interface Placing {
    */
   settle(tx: Transaction, room: string, before: ReadonlySet<number>, seen: Seen, certain: boolean): Promise<number>
   /** Notes how far rooms were taken. */
-  heard(tx: Transaction, newest: ReadonlyMap<string, string>): Promise<void>
+  heard(tx: Transaction, newest: ReadonlyMap<string, string>): void
 }
 
 interface WaitingRow {
@@ -107,8 +107,8 @@ export function createPlacing(
     tx.afterCommit(onNoted)
   }
 
-  const heard: Placing['heard'] = async (tx, newest) => {
-    await tx.query(
+  const heard: Placing['heard'] = (tx, newest) => {
+    tx.write(
       `insert into appservice_room (room, event_id, heard_at)
        select *, now_ms() / $3::int8 * $3::int8 from unnest($1::text[], $2::text[])
        on conflict (room) do update set event_id = excluded.event_id, heard_at = excluded.heard_at`,
@@ -159,7 +159,7 @@ export function createPlacing(
       await noteAsKnown(tx, [...missed.map((event) => String(event.event_id)), ...notReached])
       const seen = (certain ? later.at(-1) : undefined) ?? behind.at(-1)?.event_id ?? known?.event_id
       const last = withheld ? known?.event_id : compared ? seen : (pushed.at(-1)?.eventId ?? known?.event_id)
-      if (last !== undefined) await heard(tx, new Map([[room, String(last)]]))
+      if (last !== undefined) heard(tx, new Map([[room, String(last)]]))
       return missed.length
     },
   }

@@ -51,7 +51,7 @@ export function createTransactions(options: AppserviceOptions, feed: Feed, gaps:
     )
     const placed = new Set(wanted.map(({ room }) => room).filter((room) => !unplaced.has(room)))
     if (placed.size > 0)
-      await gaps.heard(
+      gaps.heard(
         tx,
         new Map(events.flatMap(({ room, eventId }) => (placed.has(room) ? [[room, eventId] as const] : []))),
       )
