@@ -229,11 +229,14 @@ onBothDialects('a database', (open) => {
     await using db = await open()
     await db.query('create table item (id int8 primary key)')
     await db.query('insert into item values (1)')
-    const read = () => db.query('select * from item')
-    for (let times = 0; times < 6; times++) await read()
-    await db.query("alter table item add column name text default 'x'")
-    const rows = await read().catch(read)
-    assert.deepEqual(rows, [{ id: 1, name: 'x' }])
+    const read = () => db.query('select * from item where id = $1', [1])
+    const within = () => db.transaction((tx) => tx.query('select * from item where id >= $1', [1]))
+    for (const ask of [read, within]) {
+      for (let times = 0; times < 6; times++) await ask()
+      await db.query("alter table item add column name text default 'x'")
+      assert.deepEqual(await ask().catch(ask), [{ id: 1, name: 'x' }])
+      await db.query('alter table item drop column name')
+    }
   })
 
   test('a transaction that hid the failure of a statement is not reported as committed', async () => {

@@ -65,6 +65,13 @@ export interface DatabaseSettings {
   readonly connectionTimeoutMs?: number | undefined
   /** Milliseconds one statement may take. 60 s: migrations apart, ours take milliseconds. */
   readonly statementTimeoutMs?: number | undefined
+  /**
+   * Milliseconds to wait for the answer to a statement, others before it included. 3 min, three of the longest: the server has
+   * given up by then, so it is gone, and the connection is closed.
+   */
+  readonly answerTimeoutMs?: number | undefined
+  /** Milliseconds of silence after which TCP asks whether the server is still there. 10 s. */
+  readonly keepAliveMs?: number | undefined
   /** False behind a pooler that gives each transaction another connection. */
   readonly prepare?: boolean | undefined
   /** Told of faults that no caller is waiting for: a broken idle connection, a callback after commit that threw. */

@@ -4,7 +4,7 @@ import { LeaseLost } from './errors.ts'
 /**
  * Leases: at most one owner at a time does the named work. A lease that was not renewed can be taken by somebody else,
  * and the former owner may not have noticed (a paused process); so every transaction of an owner that writes calls
- * `assertFence`. Time is the database's alone.
+ * `requireFence` or `assertFence`. Time is the database's alone.
  */
 export interface Lease {
   readonly name: string

@@ -3,8 +3,11 @@ import type { Database, DatabaseSettings, Transaction } from './database.ts'
 import { fromDriver } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { statementNames } from './statement-names.ts'
-import { afterCommits, guard, inTransaction, type Send, type Statement } from './transactions.ts'
+import { type Answer, afterCommits, guard, inTransaction, type Send, type Statement } from './transactions.ts'
 import { bytea, byteaArray, checkParameters, int8, int8Array, parseBytea, parseInt8, plainBytes } from './values.ts'
+
+/** Longest time that a timer of Node counts, ms. */
+const longestTimer = 2 ** 31 - 1
 
 /** PostgreSQL by node-postgres, with a pool of connections. */
 export async function openPostgres(
@@ -18,6 +21,10 @@ export async function openPostgres(
     statement_timeout: settings.statementTimeoutMs ?? 60_000,
     // A transaction whose process hangs must not hold its locks for ever.
     idle_in_transaction_session_timeout: settings.statementTimeoutMs ?? 60_000,
+    // Nor a server that is gone without a word those who wait for its answer.
+    query_timeout: settings.answerTimeoutMs ?? 180_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: settings.keepAliveMs ?? 10_000,
     application_name: 'silta',
     // What is asked for at once is sent at once: a transaction's statements then share their way there and back.
     pipeline: true,
@@ -31,12 +38,13 @@ export async function openPostgres(
     const client = await pool.connect()
     try {
       // Migrations may rewrite a large table.
-      await client.query('set statement_timeout = 0')
+      const ask = (query: pg.QueryConfig) => client.query({ ...query, query_timeout: longestTimer } as pg.QueryConfig)
+      await ask({ text: 'set statement_timeout = 0' })
       await migrate(
         {
-          query: async (text, parameters = []) => (await client.query(text, [...parameters])).rows as never,
+          query: async (text, parameters = []) => (await ask({ text, values: [...parameters] })).rows as never,
           script: async (text) => {
-            await client.query(text)
+            await ask({ text })
           },
         },
         settings.migrations,
@@ -123,19 +131,24 @@ async function onOneConnection<T>(
     return fresh
   }
   const send: Send = async (statements) => {
-    // Nothing was begun where no connection was to be had.
-    if (client === undefined && statements[0]?.text === 'rollback') return []
+    // Nothing was begun where no connection was to be had, and nothing is left where it broke.
+    if ((client === undefined || broken) && statements[0]?.text === 'rollback') return []
     // All are looked at before one is sent.
     const queries = statements.map(toDriver)
     const on = client ?? (await connect())
     client = on
-    const settled = await Promise.allSettled(queries.map((query) => on.query(query)))
-    return settled.map((each, index) => {
-      if (each.status === 'fulfilled') return each.value
-      // A connection on which not even these go through is good for nothing more.
-      if (statements[index]!.text === 'rollback') broken = true
-      throw fromDriver(each.reason)
-    })
+    const answers: Answer[] = []
+    for (const flight of flights(statements)) {
+      const settled = await Promise.allSettled(flight.map((index) => on.query(queries[index]!)))
+      for (const [place, each] of settled.entries()) {
+        if (each.status === 'fulfilled') answers.push(each.value)
+        else {
+          broken ||= isOver(each.reason) || statements[flight[place]!]!.text === 'rollback'
+          throw fromDriver(each.reason)
+        }
+      }
+    }
+    return answers
   }
   try {
     return await work(send)
@@ -143,4 +156,25 @@ async function onOneConnection<T>(
     client?.off('error', onError)
     client?.release(broken)
   }
+}
+
+/**
+ * Which of these statements, by their places, are sent together, without waiting for each other's answers. The driver ends
+ * each with a Sync (PostgreSQL documentation, "Pipelining"): were a `begin` refused, what came behind it in the same
+ * flight would be a transaction of its own. So nothing that writes goes out before the beginning was answered.
+ */
+function flights(statements: readonly Statement[]): number[][] {
+  const places = [...statements.keys()]
+  const writes = statements.findIndex(({ text }, place) => place > 0 && !/^\s*select\b/i.test(text))
+  if (statements[0]?.text !== 'begin' || writes < 0) return [places]
+  return [places.slice(0, writes), places.slice(writes)]
+}
+
+/** SQLSTATE of a prepared statement that does not fit the schema any more, or that the server does not know. */
+const stale: ReadonlySet<unknown> = new Set(['0A000', '26000'])
+
+/** Whether a connection on which this was said is good for nothing more. */
+function isOver(reason: unknown): boolean {
+  const { severity, code } = reason as { severity?: unknown; code?: unknown }
+  return severity === 'FATAL' || severity === 'PANIC' || stale.has(code)
 }

@@ -60,7 +60,10 @@ async function attemptCommit(
     const room = await lockRoom(tx, submission.room)
     if (!room) throw new HubError('not-found')
     const place = await readPlace(tx, submission.room, asker, submission.key)
-    if (place.earlier) return { accepted: place.earlier, removals: false }
+    if (place.earlier) {
+      await wakeAgain(ctx, tx, room.no)
+      return { accepted: place.earlier, removals: false }
+    }
     checkPlace(room, place, epoch)
     if (!evaluation.external && place.leaf === undefined) throw new HubError('not-allowed')
     if (room.last_at > at || !(await isVersion(tx, room, seen.version))) return { moved: true }
