@@ -16,7 +16,8 @@ export interface Transaction extends Queryable {
    * Runs a statement whose rows the work does not wait for: it goes to the server together with the next one that is
    * waited for, or with the commit, in one round trip. When it fails, the transaction fails with its error.
    *
-   * @param take is given its rows, before any callback after the commit; must not throw
+   * @param take is given its rows, before any callback after the commit; must not throw. Rows that may hold a number beyond
+   *   2^53 are asked for by `query`: by the time that they are read here, the commit may have happened
    */
   write<Row = Record<string, unknown>>(
     text: string,

@@ -112,13 +112,14 @@ test('once the disk did not take what was written, nothing is acknowledged any m
 })
 
 test('what was replaced is cleared away, the log is cut off, and the planner knows how large a table is', async () => {
-  const upkeep = { every: 50, changedRows: 20, changedShare: 0.2, logBytes: 1_000_000 }
+  const upkeep = { every: 50, changedRows: 20, changedShare: 0.2, logBytes: 1_000_000, freezeAfter: 300 }
   const db = await openPglite(folder('kept up'), { template: await emptyPglite(), upkeep })
   await db.query('create table item (id int8 primary key, body bytea)')
   const look = async () =>
     (
-      await db.query<{ log: number; unchecked: number; size: number; rows: number }>(
-        `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8 as log,
+      await db.query<{ age: number; log: number; unchecked: number; size: number; rows: number }>(
+        `select (select max(age(datfrozenxid)) from pg_database where datname = current_database()) as age,
+                pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::int8 as log,
                 pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::int8 as unchecked,
                 pg_total_relation_size('item') as size, c.reltuples::int8 as rows
            from pg_control_checkpoint(), pg_class c where c.relname = 'item'`,
@@ -133,6 +134,7 @@ test('what was replaced is cleared away, the log is cut off, and the planner kno
   assert.ok(ended.unchecked < 2_500_000, `${ended.unchecked} bytes of log since the checkpoint`)
   assert.ok(ended.size < 2_000_000, `${ended.size} bytes for ten rows of ten thousand`)
   assert.equal(ended.rows, 10)
+  assert.ok(ended.age < 400, `${ended.age} transactions since the oldest that a row names`)
 })
 
 test('a second process is refused with a clear error while the first lives, and let in after it was killed', async () => {

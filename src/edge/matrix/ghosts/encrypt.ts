@@ -42,7 +42,11 @@ export function encryptEvents(
       if (!isGiven(context, ghost, room, readers) && !(await giveRoomKey(context, ghost, room, readers))) {
         // What is known of their devices may be old: the homeserver tells of changes only where a room is shared.
         await queryKeys(context, ghost, readers)
-        if (!(await giveRoomKey(context, ghost, room, readers))) throw new GhostError('unreadable', true)
+        if (!(await giveRoomKey(context, ghost, room, readers))) {
+          // Made for nobody, it would age until somebody is there, and its age is not known then.
+          await ghost.machine.call((olm) => olm.invalidateGroupSession(new RoomId(room)))
+          throw new GhostError('unreadable', true)
+        }
       }
       // A client that gets a message before it has looked up whose key that is may refuse it, and not look again.
       if (isFirst && made.length === 0) await delay(context.settings.firstMessageMs)
@@ -51,6 +55,10 @@ export function encryptEvents(
       const some = await encryptUnderOneKey(context, ghost, room, events.slice(from), (some) => {
         isKnown = sessionOf(some) === ghost.readable.get(room)?.session
         return keep && isKnown ? (tx) => keep(tx, some, from) : undefined
+      }).catch((error: unknown) => {
+        // Whatever it was: the next attempt takes nothing for granted.
+        ghost.roomKeys.delete(room)
+        throw error
       })
       noteRoomKey(ghost, room, some)
       // What was kept as readable is sent, whatever has changed since.

@@ -31,7 +31,10 @@ interface Readable {
 /** The room key in use. */
 interface RoomKey {
   readonly session: string
-  /** When its first message was encrypted, ms since the epoch; the key itself is hardly older. */
+  /**
+   * When its first message was encrypted, ms since the epoch. The key itself is hardly older: one that nobody could be given
+   * is made anew, and only where a process ended between the two does it lie there for longer.
+   */
   readonly begunAt: number
   /** Index of the next message under it. */
   readonly next: number
