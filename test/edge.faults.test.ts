@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Sent } from '../src/client/index.ts'
 import { readText, textMessage } from '../src/content/index.ts'
+import { type Database, StoreError } from '../src/store/index.ts'
 import {
   conversation,
   type EdgeWorld,
@@ -26,9 +27,35 @@ describe('an edge to which things happen', { skip: await synapseMissing() }, () 
   /** A step at which the next pass fails once. */
   let failsAt: string | undefined
   const failed: string[] = []
+  /** Whether the next commit of a message for Matrix is done, and nobody hears of it: the connection broke. */
+  let losesAnswer = false
+  const unsure = (database: Database): Database => ({
+    ...database,
+    async transaction(work) {
+      let lost = false
+      const callbacks: (() => void)[] = []
+      const result = await database.transaction((tx) =>
+        work({
+          ...tx,
+          write(text, ...rest) {
+            if (losesAnswer && text.includes('insert into portal_outbox')) {
+              losesAnswer = false
+              lost = true
+            }
+            tx.write(text, ...rest)
+          },
+          afterCommit: (callback) => void callbacks.push(callback),
+        }),
+      )
+      if (lost) throw new StoreError('unavailable', 'the connection broke')
+      for (const callback of callbacks) callback()
+      return result
+    },
+  })
 
   const startEdge = () =>
     world.startEdge({
+      database: unsure(world.database),
       // Where the homeserver cannot be asked for the key, the longer time counts.
       settings: { portals: { missingKeyMs: 500, missingKeyMostMs: 10_000, missingKeyRetryMs: 250 } },
       // A ghost that misses a key looks into its inbox too.
@@ -131,6 +158,16 @@ describe('an edge to which things happen', { skip: await synapseMissing() }, () 
       assert.deepEqual(await textsSeen(alice, matrixRoom), ['one', 'two', 'three'])
       assert.equal(heard.delivered.length, 3)
     })
+
+  it('carries a message whose storing nobody was told of', async () => {
+    const { device, room, matrixRoom, heard } = await conversation(world, 'unsure', alice)
+    await running.edge.idle()
+    losesAnswer = true
+    const { messageId } = await device.send(room, textMessage({ plain: 'stored all the same' }))
+    await untilSeen(alice, matrixRoom, /stored all the same/)
+    await until('the report', () => heard.delivered.includes(hex(messageId)))
+    assert.equal(losesAnswer, false)
+  })
 
   it('leaves a room that a third one enters, and goes on in a room of its own', async () => {
     const bob = await startMatrixClient({ synapse, name: 'bob' })

@@ -355,6 +355,11 @@ export interface DeviceEvents {
   typing: (event: { room: RoomId; account: AccountAddress; on: boolean }) => void | Promise<void>
   /** A message of ours has its place in the log. */
   accepted: (sent: LogPosition & { messageId: Uint8Array }, tx: StorageTx) => void | Promise<void>
+  /**
+   * Something of a room came that was taken in before: the storage could not say whether it had been stored, or the provider
+   * was not told. What the application does after its writes were stored may not have happened.
+   */
+  repeated: (event: { room: RoomId }, tx: StorageTx) => void | Promise<void>
   /** A message that this device cannot open or read. The room goes on. */
   undecryptable: (event: LogPosition & { error: ClientError }, tx: StorageTx) => void | Promise<void>
   /** Messages are or may be missing before this place: the provider no longer had them, or this device joined anew. */

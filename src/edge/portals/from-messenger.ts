@@ -69,6 +69,9 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
     })
   })
 
+  // A commit whose answer was lost has woken nobody.
+  device.on('repeated', ({ room }, tx) => inPortal(tx, room, async () => {}))
+
   device.on('posture', ({ room, posture }: PostureChange, tx) =>
     inPortal(tx, room, async (sql, portal) => {
       // The first one is owed to whoever asked until they come in (work.ts).

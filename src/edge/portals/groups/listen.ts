@@ -48,6 +48,9 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     await look(tx, id)
   })
 
+  // A commit whose answer was lost has woken nobody.
+  device.on('repeated', ({ room }, tx) => inGroup(tx, room, async () => {}))
+
   device.on('message', (message, tx) => {
     if (message.roomKind !== 'group') return
     return inGroup(tx, message.room, async (sql, group) => {
