@@ -75,6 +75,37 @@ describe('a device that dies', () => {
         await Promise.all([again.crash(), bob.crash()])
       })
 
+  test('not, but whose storage could not say whether it stored a message: that is sent all the same', async () => {
+    const bob = await provider.register('bob unsure')
+    const heard = listen(bob.device)
+    const memory = memoryStorage()
+    let unsure = false
+    const storage: Storage = {
+      ...memory,
+      async transaction(work) {
+        let stores = false
+        const result = await memory.transaction((tx) =>
+          work({
+            ...tx,
+            put(collection, key, value) {
+              stores ||= collection === 'submission'
+              return tx.put(collection, key, value)
+            },
+          }),
+        )
+        if (!unsure || !stores) return result
+        unsure = false
+        throw new Error('the connection broke')
+      },
+    }
+    const alice = await provider.register('alice unsure', { storage })
+    const room = await alice.device.createDirectRoom(bob.device.address)
+    await until('the room', async () => (await bob.device.room(room))?.joined === true)
+    unsure = true
+    await assert.rejects(alice.device.send(room, textMessage({ plain: 'stored all the same' })))
+    await until('the message', () => heard.texts.includes('stored all the same'))
+  })
+
   test('while it registers, at any storage transaction: the account is made once, under its first key', async () => {
     for (let death = 1, finished = false; !finished; death++) {
       const storage = memoryStorage()

@@ -40,6 +40,10 @@ export async function sendAll(
       for (const one of fresh) waiting.set(one, context.sends.wait(one.messageId))
     })
     return all
+  }).catch((error: unknown) => {
+    // A storage that broke while it committed may have stored them all the same, and nobody else knows.
+    workers.send(room)
+    throw error
   })
   if (all.some((one) => one.fresh)) await context.step('client.submission.stored')
   if (all.some(({ seq }) => seq === undefined)) workers.send(room)
