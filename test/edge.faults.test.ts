@@ -27,22 +27,28 @@ describe('an edge to which things happen', { skip: await synapseMissing() }, () 
   /** A step at which the next pass fails once. */
   let failsAt: string | undefined
   const failed: string[] = []
-  /** Whether the next commit of a message for Matrix is done, and nobody hears of it: the connection broke. */
-  let losesAnswer = false
+  /** The next transaction with such a statement is committed, and nobody hears of it: the connection broke. */
+  let losesAnswerTo: string | undefined
   const unsure = (database: Database): Database => ({
     ...database,
     async transaction(work) {
       let lost = false
       const callbacks: (() => void)[] = []
+      const look = (text: string) => {
+        if (losesAnswerTo === undefined || !text.includes(losesAnswerTo)) return
+        losesAnswerTo = undefined
+        lost = true
+      }
       const result = await database.transaction((tx) =>
         work({
           ...tx,
           write(text, ...rest) {
-            if (losesAnswer && text.includes('insert into portal_outbox')) {
-              losesAnswer = false
-              lost = true
-            }
+            look(text)
             tx.write(text, ...rest)
+          },
+          query(text, ...rest) {
+            look(text)
+            return tx.query(text, ...rest)
           },
           afterCommit: (callback) => void callbacks.push(callback),
         }),
@@ -159,14 +165,25 @@ describe('an edge to which things happen', { skip: await synapseMissing() }, () 
       assert.equal(heard.delivered.length, 3)
     })
 
-  it('carries a message whose storing nobody was told of', async () => {
+  it('carries a message whose storing nobody was told of, each way', async () => {
     const { device, room, matrixRoom, heard } = await conversation(world, 'unsure', alice)
     await running.edge.idle()
-    losesAnswer = true
+    losesAnswerTo = 'insert into portal_outbox'
     const { messageId } = await device.send(room, textMessage({ plain: 'stored all the same' }))
     await untilSeen(alice, matrixRoom, /stored all the same/)
     await until('the report', () => heard.delivered.includes(hex(messageId)))
-    assert.equal(losesAnswer, false)
+    assert.equal(losesAnswerTo, undefined)
+    losesAnswerTo = 'delete from appservice_event'
+    await alice.send(matrixRoom, 'this one too')
+    await until('the message from Matrix', () => heard.texts.includes('this one too'))
+    assert.equal(losesAnswerTo, undefined)
+    losesAnswerTo = 'insert into portal_outbox'
+    await alice.sendRaw(matrixRoom, 'm.room.message', { msgtype: 'm.image', body: 'a.png', url: 'mxc://hs.test/a' })
+    await until('the answer to what cannot cross', () => losesAnswerTo === undefined)
+    await until('that it was said', async () => {
+      const waiting = await world.database.query("select 1 from portal_outbox where kind <> 'outcome'")
+      return waiting.length === 0
+    })
   })
 
   it('leaves a room that a third one enters, and goes on in a room of its own', async () => {

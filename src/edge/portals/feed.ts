@@ -1,6 +1,7 @@
 import type { StoredEvent } from '../matrix/appservice.ts'
 import { owned, type PortalContext } from './context.ts'
 import { passOn } from './from-matrix.ts'
+import { lookAgain } from './look-again.ts'
 import { memberChanged, roomReplaced } from './members.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { together } from './together.ts'
@@ -29,17 +30,18 @@ export async function takeEvents(
       one.sender === portal.mxid && one.stateKey === undefined && portal.state !== 'ended'
     if (isWritten(stored)) {
       const written = together(events, next, isWritten)
-      const handled = await passOn(context, portal, written)
+      const handled = await passOn(context, portal, written).catch(lookAgain(context, portal.id))
       if (handled !== 'done') return { taken: true, retryAfterMs: handled.retryAfterMs }
       next += written.length
       continue
     }
     next++
     if (stored.type === 'm.room.member' && stored.stateKey !== undefined) {
-      await memberChanged(context, portal, stored)
+      await memberChanged(context, portal, stored).catch(lookAgain(context, portal.id))
       // What was missed before the ghost had joined comes now, before the rest of these.
       if (stored.stateKey === portal.ghost) return { taken: true }
-    } else if (stored.type === 'm.room.tombstone' && stored.stateKey === '') await roomReplaced(context, portal, stored)
+    } else if (stored.type === 'm.room.tombstone' && stored.stateKey === '')
+      await roomReplaced(context, portal, stored).catch(lookAgain(context, portal.id))
     else await owned(context, portal.account, (tx) => context.finishEvent(tx, stored.id))
   }
   return { taken: true }

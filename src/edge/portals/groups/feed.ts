@@ -2,6 +2,7 @@ import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { PortalContext } from '../context.ts'
 import { elapsed } from '../elapsed.ts'
 import { type Handled, passOn } from '../from-matrix.ts'
+import { lookAgain } from '../look-again.ts'
 import { together } from '../together.ts'
 import { words } from '../words.ts'
 import { portalFor } from './speaking.ts'
@@ -24,7 +25,7 @@ export async function takeGroupEvents(
     if (group === undefined) return next === 0 ? undefined : { taken: true }
     const stored = events[next]!
     if (stored.stateKey !== undefined) {
-      await takeState(context, group, stored)
+      await takeState(context, group, stored).catch(lookAgain(context, group.id))
       next++
       continue
     }
@@ -38,7 +39,7 @@ export async function takeGroupEvents(
     const handled =
       group.state.matrix === undefined
         ? { retryAfterMs: settings.retryMs }
-        : await takeMessages(context, group, written)
+        : await takeMessages(context, group, written).catch(lookAgain(context, group.id))
     if (handled !== 'done') {
       context.wake(group.id)
       return { taken: true, retryAfterMs: handled.retryAfterMs }
