@@ -42,7 +42,11 @@ export async function receiveEntry(context: Context, work: RoomWork, entry: Deli
   const seq = Number(entry.seq)
   await adoptIfTaken(context, work, entry)
   if (!work.record?.joined || work.record.enter) return
-  if (seq <= work.record.cursor) return context.events.run('repeated', { room: work.id }, work.tx)
+  if (seq <= work.record.cursor) {
+    // One of our own is as a rule known from the answer to its submission.
+    if (!entry.own) await context.events.run('repeated', { room: work.id }, work.tx)
+    return
+  }
   // Numbers have no holes. Where the log was shortened before this device came for it, or is kept back, that is said; a
   // missing commit shows by itself, and is told of when the device has entered anew.
   if (seq > work.record.cursor + 1 && (epochIn(entry.message) ?? 0) <= Number(epochOf(await work.group())))

@@ -1,3 +1,4 @@
+import { toHex } from '../../crypto/index.ts'
 import type { RoomId } from '../../identity/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
@@ -7,7 +8,11 @@ import { tellRoom, visible } from './announce.ts'
 import { addSubmission, alreadySent } from './submissions.ts'
 import type { Workers } from './workers.ts'
 
-type Stored = Omit<Sent, 'accepted'> & { seq?: number | undefined; timestampMs?: number | undefined; fresh?: true }
+type Stored = Omit<Sent, 'accepted'> & {
+  seq?: number | undefined
+  timestampMs?: number | undefined
+  fresh?: true | undefined
+}
 
 /** Stores messages in one transaction, encrypted, and lets the room send them. As `Device.sendAll`. */
 export async function sendAll(
@@ -28,7 +33,15 @@ export async function sendAll(
     // Looked at all at once, which is one look-up for all of them.
     const earlier = await Promise.all(messages.map(({ key }) => key && alreadySent(work, key)))
     const all: Stored[] = []
-    for (const [index, message] of messages.entries()) all.push(earlier[index] ?? (await store(context, work, message)))
+    /** By their keys: the same one may be twice among these. */
+    const here = new Map<string, Stored>()
+    for (const [index, message] of messages.entries()) {
+      const name = message.key && toHex(message.key)
+      const one =
+        earlier[index] ?? (name === undefined ? undefined : here.get(name)) ?? (await store(context, work, message))
+      if (name !== undefined) here.set(name, { ...one, fresh: undefined })
+      all.push(one)
+    }
     const fresh = all.filter((one) => one.fresh)
     if (fresh.length > 0)
       await within?.(
@@ -56,9 +69,6 @@ export async function sendAll(
 }
 
 async function store(context: Context, work: RoomWork, { content, key }: Outgoing): Promise<Stored> {
-  // The same key twice among these.
-  const earlier = key && (await alreadySent(work, key))
-  if (earlier) return earlier
   // Whoever answers a stranger has accepted them, and shows who they are.
   if (work.record?.standing === 'requested') {
     work.update({ standing: 'accepted', profileOwed: true })
