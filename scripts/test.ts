@@ -3,6 +3,7 @@
 //
 //   npm test -- crossing store     only the test files whose path contains one of these words, without the checks
 //   SILTA_SEED=random npm test     property tests with another seed, which a failed file's output shows
+import { availableParallelism } from 'node:os'
 import { checks } from './checks/index.ts'
 import { endWithParent } from './support/end-with-parent.ts'
 import { prepareMachine } from './support/machine.ts'
@@ -23,7 +24,10 @@ const patterns = process.argv.slice(2)
 const { steps, totals } = patterns.length > 0 ? await runMatching(patterns) : await runEverything()
 report(steps, totals)
 
-/** Checks and unit tests first: they find most, soonest. Then the system tests, one file at a time: they share the machine. */
+/** System test files at a time: each starts servers of its own, which wait for each other more than they compute. */
+const SYSTEM_FILES_AT_A_TIME = Math.min(2, availableParallelism())
+
+/** Checks and unit tests first: they find most, soonest. Then the system tests. */
 async function runEverything(): Promise<{ steps: StepResult[]; totals: Totals[] }> {
   const unit = unitTestStep(print, stop.signal)
   print('Checks and unit tests')
@@ -42,7 +46,7 @@ async function runMatching(words: readonly string[]): Promise<{ steps: StepResul
 }
 
 function runSystemTests(words: readonly string[]): Promise<Totals> {
-  return runTests(testFiles(['test'], words), { concurrency: 1, print, signal: stop.signal })
+  return runTests(testFiles(['test'], words), { concurrency: SYSTEM_FILES_AT_A_TIME, print, signal: stop.signal })
 }
 
 function report(steps: readonly StepResult[], all: readonly Totals[]): void {
