@@ -11,6 +11,9 @@ import { runSteps, type StepResult } from './support/steps.ts'
 import { runTests, type Totals, testFiles } from './support/tests.ts'
 import { unitTestStep } from './support/unit-tests.ts'
 
+/** System test files at a time: each starts servers of its own, which wait for each other more than they compute. */
+const SYSTEM_FILES_AT_A_TIME = Math.min(2, availableParallelism())
+
 endWithParent()
 const inCi = !['', '0', 'false', undefined].includes(process.env.CI)
 const print = (line: string) => console.log(line)
@@ -23,9 +26,6 @@ await prepareMachine(print)
 const patterns = process.argv.slice(2)
 const { steps, totals } = patterns.length > 0 ? await runMatching(patterns) : await runEverything()
 report(steps, totals)
-
-/** System test files at a time: each starts servers of its own, which wait for each other more than they compute. */
-const SYSTEM_FILES_AT_A_TIME = Math.min(2, availableParallelism())
 
 /** Checks and unit tests first: they find most, soonest. Then the system tests. */
 async function runEverything(): Promise<{ steps: StepResult[]; totals: Totals[] }> {
