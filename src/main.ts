@@ -11,20 +11,16 @@ import { connect } from './client/index.ts'
 import { type Config, configFields, readSecrets, type Secrets } from './config/index.ts'
 import { nodeCrypto } from './crypto/node.ts'
 import { type Edge, type EdgeOptions, type EdgeStep, openEdge } from './edge/index.ts'
-import { type HubStep, openHub } from './hub/index.ts'
+import { type HubStep, hubCounters, openHub } from './hub/index.ts'
 import {
-  acceptIssuers,
   defaultGatewaySettings,
   type Gateway,
   type GatewaySettings,
-  type LocalIssuer,
+  gatewayCounters,
+  gatewayTimers,
   openGateway,
-  openLocalIssuer,
   openNetworks,
   openRates,
-  openTokenVerifier,
-  type TokenKind,
-  type TokenVerifier,
   trialIssuerRoutes,
 } from './messenger/index.ts'
 import { counted } from './mls/counted.ts'
@@ -45,6 +41,7 @@ import {
 import { openPages } from './pages/index.ts'
 import { inProcessPipe } from './protocol/in-process-pipe.ts'
 import { createSealer, type Database, isStoreError, openDatabase } from './store/index.ts'
+import { openTokens, type Tokens } from './token-issuers.ts'
 import { openWebServer } from './web-server.ts'
 
 export interface ServiceOptions {
@@ -71,12 +68,8 @@ const subjectKeyLabel = 'silta subjects v1'
 /** What this program has an edge for, whether it is configured or not. */
 const reachableOver = ['matrix']
 
-/** Label under which the issuer for the edge's accounts is derived; its tokens never leave this process. */
-const edgeIssuerLabel = 'silta edge issuer v1'
 /** Label under which the key of the table of pseudonyms is derived; it has to last as long as the accounts. */
 const pseudonymKeyLabel = 'silta audit pseudonyms v1'
-const edgeIssuerName = 'urn:silta:edge'
-const trialIssuerName = 'urn:silta:trial'
 const second = 1000
 const day = 24 * 3600 * second
 /** What anybody may ask for over HTTP, and how often from one network: a page with what it loads is five requests. */
@@ -279,30 +272,6 @@ function fieldsOf(config: Config): Map<string, unknown> {
   return new Map(configFields().map(({ path }) => [path, valueAt(path)]))
 }
 
-/** Whose word is taken for who an account belongs to. */
-interface Tokens {
-  readonly verifier: TokenVerifier
-  /** Inside this process only: vouches for the users of the edge's network. */
-  readonly edge: LocalIssuer
-  readonly trial: LocalIssuer | undefined
-}
-
-async function openTokens(config: Config, secrets: Secrets): Promise<Tokens> {
-  const { issuer, audience, jwksUrl } = config.tokens
-  const local = (name: string, privateKey: Uint8Array, kinds: readonly TokenKind[]) =>
-    openLocalIssuer({ crypto: nodeCrypto, privateKey, issuer: name, audience, kinds })
-  const edgeKey = nodeCrypto.hkdfSha256(secrets.providerKey, new Uint8Array(), edgeIssuerLabel, 32)
-  const edge = await local(edgeIssuerName, edgeKey, ['edge'])
-  const trial = secrets.trialIssuerKey && (await local(trialIssuerName, secrets.trialIssuerKey, ['person', 'business']))
-  const issuers: Record<string, TokenVerifier> = { [edgeIssuerName]: edge.verifier }
-  if (trial) issuers[trialIssuerName] = trial.verifier
-  if (issuer && jwksUrl) {
-    const keys = new URL(jwksUrl)
-    issuers[issuer] = openTokenVerifier({ issuer, audience, keys, kinds: ['person', 'business'] })
-  }
-  return { verifier: acceptIssuers(issuers), edge, trial }
-}
-
 interface EdgeParts {
   readonly metrics: Metrics
   readonly database: Database
@@ -364,23 +333,3 @@ async function answers(homeserverUrl: string): Promise<boolean> {
   await response.body?.cancel()
   return response.ok
 }
-
-const hubCounters = {
-  entries: { help: 'Entries accepted into the log of a room', labels: ['kind'] },
-  welcomes: { help: 'Welcomes put into mailboxes' },
-  removals_proposed: { help: 'Removals proposed by the hub: unlinked devices and accounts that leave' },
-  cleaned: { help: 'Rows deleted after their time', labels: ['table'] },
-  faults: { help: 'Faults inside the hub', labels: ['in'] },
-} as const
-
-const gatewayTimers = {
-  request: { help: 'Requests of devices, from taking to answering, by kind', labels: ['request'] },
-} as const
-
-const gatewayCounters = {
-  connections: { help: 'Connections opened' },
-  requests: { help: 'Requests by kind', labels: ['request'] },
-  refusals: { help: 'Requests refused, by code', labels: ['code'] },
-  faults: { help: 'Faults inside the gateway', labels: ['in'] },
-  closed: { help: 'Connections closed by the gateway, by reason', labels: ['code'] },
-} as const

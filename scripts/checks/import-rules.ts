@@ -29,9 +29,11 @@ export const importRules: ImportRules = {
     messenger: ['crypto', 'identity', 'content', 'hub', 'store', 'bus', 'ops', 'protocol'],
     cli: ['crypto', 'config', 'ops', 'store', 'edge', 'audit', 'pages', 'main.ts', 'backup.ts'],
     'backup.ts': ['config', 'store', 'hub', 'edge'],
+    'token-issuers.ts': ['crypto', 'config', 'messenger'],
     'web-server.ts': ['messenger', 'protocol'],
     'main.ts': [
       'web-server.ts',
+      'token-issuers.ts',
       'backup.ts',
       'crypto',
       'protocol',

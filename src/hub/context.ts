@@ -4,13 +4,8 @@ import type { Crypto, KeyPair } from '../crypto/index.ts'
 import type { AccountAddress, AccountKind, DeviceId, DeviceKind, ProviderTrust } from '../identity/index.ts'
 import type { MlsProvider } from '../mls/public.ts'
 import type { Database } from '../store/index.ts'
+import type { HubMetrics } from './instruments.ts'
 import type { HubSettings } from './settings.ts'
-
-/** What the hub counts. Labels have few values each and none that names a person, a device or a room. */
-export interface HubMetrics {
-  count(name: HubCounter, labels?: Record<string, string>): void
-}
-export type HubCounter = 'entries' | 'welcomes' | 'removals_proposed' | 'cleaned' | 'faults'
 
 /** What every operation of the hub works with. */
 export interface HubContext {

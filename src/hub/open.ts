@@ -9,7 +9,7 @@ import { findDevice } from './accounts/devices.ts'
 import { getManifest, putManifest } from './accounts/manifests.ts'
 import { openCleaning } from './cleaning.ts'
 import { answerConsent, readConsents, requestConsent } from './consent.ts'
-import type { Asker, HubContext, HubMetrics } from './context.ts'
+import type { Asker, HubContext } from './context.ts'
 import { HubError } from './errors.ts'
 import { awaitAnswer } from './guests/answers.ts'
 import { createGuestRoom, type GuestCreation } from './guests/create.ts'
@@ -25,6 +25,7 @@ import {
   revokeInvite,
   waitingGuests,
 } from './guests/invites.ts'
+import type { HubMetrics } from './instruments.ts'
 import { claimKeyPackages, countKeyPackages, publishKeyPackages } from './key-packages.ts'
 import { completeLink, openLink } from './links.ts'
 import { acceptForeign, checkForeignLookUp, findByHandle } from './look-ups.ts'

@@ -1,18 +1,9 @@
 import type { Crypto } from '../crypto/index.ts'
 import type { Hub, HubErrorCode, TokenClaims } from '../hub/index.ts'
+import type { GatewayMetrics, GatewayTimers } from './instruments.ts'
 import type { openRates } from './rate.ts'
 import type { Resolvers } from './resolvers.ts'
 import type { GatewaySettings } from './settings.ts'
-
-/** What the gateway counts. Labels have few values each and none that names anybody. */
-export interface GatewayMetrics {
-  count(name: GatewayCounter, labels?: Record<string, string>): void
-}
-/** How long the gateway's requests take, by kind. */
-export interface GatewayTimers {
-  observe(name: 'request', seconds: number, labels: { request: string }): void
-}
-export type GatewayCounter = 'connections' | 'requests' | 'refusals' | 'faults' | 'closed'
 
 type Rates = ReturnType<typeof openRates>
 

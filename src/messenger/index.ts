@@ -5,8 +5,8 @@
  * It decides nothing about rooms or people: that is the hub's. It must never log or repeat what a frame holds, never
  * buffer without bound, and never stop for anything that comes through a pipe.
  */
-export type { GatewayCounter, GatewayMetrics } from './context.ts'
 export { type Gateway, type GatewayOptions, openGateway } from './gateway.ts'
+export { gatewayCounters, gatewayTimers } from './instruments.ts'
 export { addressIn, openNetworks } from './networks.ts'
 export { openRates } from './rate.ts'
 export { defaultGatewaySettings, type GatewaySettings } from './settings.ts'
