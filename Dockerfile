@@ -33,8 +33,9 @@ VOLUME /data
 EXPOSE 8480
 USER node
 STOPSIGNAL SIGTERM
-# A first start creates the embedded database, which takes some seconds.
+# Whether the process lives: one that is not ready waits for its database, and starting it anew would not help. A first start creates
+# the embedded database, which takes some seconds.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SILTA_LISTEN_PORT}/readyz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SILTA_LISTEN_PORT}/healthz`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "/silta/dist/silta.js"]
 CMD ["serve"]

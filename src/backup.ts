@@ -8,7 +8,7 @@ import { z } from 'zod'
 import type { Config, Secrets } from './config/index.ts'
 import { putBackEdge } from './edge/put-back.ts'
 import { putBackHub } from './hub/put-back.ts'
-import { beginIncarnation, type Database, isStoreError, openDatabase } from './store/index.ts'
+import { beginIncarnation, type Database, isStoreError, leasesHeldMs, openDatabase, StoreError } from './store/index.ts'
 
 const wanted = z.strictObject({ folder: z.string().max(4096).startsWith('/') })
 
@@ -33,7 +33,7 @@ export function backupRoutes(database: Database): Hono {
  * was in the backup is used to encrypt.
  *
  * @returns the number of the incarnation, 1 for the first
- * @throws StoreError, also when the service has the embedded database open
+ * @throws StoreError, also (`locked`) while a service works on the database
  */
 export async function goOnFromBackup(config: Config, secrets: Pick<Secrets, 'databaseUrl'>): Promise<number> {
   const database = await openDatabase({
@@ -43,6 +43,9 @@ export async function goOnFromBackup(config: Config, secrets: Pick<Secrets, 'dat
   })
   try {
     return await database.transaction(async (tx) => {
+      // An embedded database has one process at a time. Of PostgreSQL a service shows by the leases that it renews.
+      const heldMs = database.dialect === 'postgres' ? await leasesHeldMs(tx) : 0
+      if (heldMs > 0) throw inUse(heldMs)
       await putBackHub(tx)
       await putBackEdge(tx)
       return beginIncarnation(tx)
@@ -50,4 +53,12 @@ export async function goOnFromBackup(config: Config, secrets: Pick<Secrets, 'dat
   } finally {
     await database.close()
   }
+}
+
+function inUse(heldMs: number): StoreError {
+  const seconds = Math.ceil(heldMs / 1000)
+  return new StoreError(
+    'locked',
+    `a service works on this database, or did until just now, or the backup is as young: stop the service, and try again in ${seconds} s`,
+  )
 }

@@ -250,7 +250,9 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
       .route('/', backupRoutes(database)),
   )
   if (operator) shutdown.add('operator socket', () => operator.close())
-  else log.warn({ code: 'operator-socket' }, 'no socket for commands: its path is too long, or another process has it')
+  else log.warn({ code: 'operator-socket' }, 'no socket for commands: its path is too long')
+  if (operator?.listens === false)
+    log.info({ code: 'operator-socket' }, 'another process has the socket for commands: it is taken when that one ends')
   shutdown.add('server', (deadline) => server.close(deadline))
   shutdown.add('gateway', () => gateway.drain())
   // Before the gateway goes: the edge is one of its clients, and finishes what it has under way.

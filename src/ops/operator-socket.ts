@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs'
-import { createServer, request } from 'node:http'
+import { createServer, request, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Hono } from 'hono'
@@ -10,6 +10,8 @@ import type { Hono } from 'hono'
  * cannot look into it beside the service.
  */
 export interface OperatorSocket {
+  /** False while another process of this data directory has the socket: it is taken when that one ends. */
+  readonly listens: boolean
   close(): Promise<void>
 }
 
@@ -20,15 +22,57 @@ export const operatorSocketFile = 'operator.sock'
 const mostPathBytes = 104
 /** What a command asks for takes milliseconds; a busy database longer. */
 const askMs = 30_000
+/** How often a process looks whether the one before it has let go of the socket, ms: it drains for seconds. */
+const takeOverMs = 1_000
 /** Longest answer, bytes. */
 const mostAnswerBytes = 1024 * 1024
 
 /**
- * Listens. Undefined where another process of this data directory does already, or where the path is too long for a
- * socket.
+ * Listens, at once or, where another process of this data directory does (a rolling restart), when that one has ended.
+ * Undefined where the path is too long for a socket.
  */
-export async function openOperatorSocket(file: string, routes: Hono): Promise<OperatorSocket | undefined> {
-  if (Buffer.byteLength(file) >= mostPathBytes || (await somebodyListens(file))) return undefined
+export async function openOperatorSocket(
+  file: string,
+  routes: Hono,
+  { retryMs = takeOverMs }: { retryMs?: number } = {},
+): Promise<OperatorSocket | undefined> {
+  if (Buffer.byteLength(file) >= mostPathBytes) return undefined
+  let server = await tryToListen(file, routes)
+  let looking: Promise<void> | undefined
+  const timer = setInterval(() => {
+    if (server) clearInterval(timer)
+    // What keeps it from listening now is no reason to end: the next look may find it gone.
+    else
+      looking ??= tryToListen(file, routes).then(
+        (found) => {
+          server = found
+          looking = undefined
+        },
+        () => {
+          looking = undefined
+        },
+      )
+  }, retryMs)
+  timer.unref()
+  return {
+    get listens() {
+      return server !== undefined
+    },
+    async close() {
+      clearInterval(timer)
+      await looking
+      const listening = server
+      if (!listening) return
+      const closed = new Promise<void>((resolve) => listening.close(() => resolve()))
+      listening.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+/** Undefined while somebody else listens there. */
+async function tryToListen(file: string, routes: Hono): Promise<Server | undefined> {
+  if (await somebodyListens(file)) return undefined
   // Of a process that was killed.
   rmSync(file, { force: true })
   const server = createServer(getRequestListener(routes.fetch))
@@ -37,13 +81,7 @@ export async function openOperatorSocket(file: string, routes: Hono): Promise<Op
     server.listen(file, resolve)
   })
   chmodSync(file, 0o600)
-  return {
-    async close() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeAllConnections()
-      await closed
-    },
-  }
+  return server
 }
 
 function somebodyListens(file: string): Promise<boolean> {

@@ -17,6 +17,7 @@ export {
   assertFence,
   type Lease,
   type LeaseRequest,
+  leasesHeldMs,
   releaseLease,
   renewLease,
   requireFence,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { acquireLease, assertFence, LeaseLost, releaseLease, renewLease, requireFence } from './index.ts'
+import { acquireLease, assertFence, LeaseLost, leasesHeldMs, releaseLease, renewLease, requireFence } from './index.ts'
 import { onBothDialects } from './testing.ts'
 
 onBothDialects('a lease', (open) => {
@@ -15,6 +15,18 @@ onBothDialects('a lease', (open) => {
     await releaseLease(db, first)
     const second = await acquireLease(db, { name: 'portal/1', owner: 'b', ttlMs: 60_000 })
     assert.ok(second && second.fence > first.fence)
+  })
+
+  test('shows that somebody works, until it is given back or has run out', async () => {
+    await using db = await open()
+    assert.equal(await leasesHeldMs(db), 0)
+    const long = await acquireLease(db, { name: 'long', owner: 'a', ttlMs: 60_000 })
+    await acquireLease(db, { name: 'short', owner: 'a', ttlMs: 1 })
+    const heldMs = await leasesHeldMs(db)
+    assert.ok(heldMs > 1 && heldMs <= 60_000, `${heldMs} ms`)
+    await releaseLease(db, long!)
+    await sleep(5)
+    assert.equal(await leasesHeldMs(db), 0)
   })
 
   test('that ran out can be taken, and what its former owner still writes is refused', async () => {

@@ -46,6 +46,14 @@ export async function releaseLease(on: Queryable, lease: Lease): Promise<void> {
   await on.query('update lease set held_until = 0 where name = $1 and fence = $2', [lease.name, lease.fence])
 }
 
+/** Milliseconds until nobody holds any lease if none is renewed; 0 when nobody holds one now. */
+export async function leasesHeldMs(on: Queryable): Promise<number> {
+  const [row] = await on.query<{ ms: number }>(
+    'select greatest(coalesce(max(held_until), 0) - now_ms(), 0)::int8 as ms from lease',
+  )
+  return row?.ms ?? 0
+}
+
 /**
  * To be called in each transaction that the lease protects. The row stays locked until that transaction ends, so nobody
  * can take the lease between this check and the commit.

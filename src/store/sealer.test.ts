@@ -36,14 +36,12 @@ test('a changed byte anywhere, or a missing end, is refused', () => {
   }
 })
 
-test('after a rotation old values still open, are known as stale, and new ones need the new key', () => {
+test('after a rotation old values still open, and new ones need the new key', () => {
   const before = createSealer(nodeCrypto, [key(1)])
   const after = createSealer(nodeCrypto, [key(2), key(1)])
   const old = before.seal(plaintext, 'a')
   assert.deepEqual(after.open(old, 'a'), plaintext)
-  assert.equal(after.isStale(old), true)
   const anew = after.seal(plaintext, 'a')
-  assert.equal(after.isStale(anew), false)
   assert.throws(() => before.open(anew, 'a'), refused)
 })
 

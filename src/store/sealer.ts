@@ -7,8 +7,6 @@ export interface Sealer {
   seal(plaintext: Uint8Array, context: string): Uint8Array
   /** @throws StoreError `sealed` */
   open(sealed: Uint8Array, context: string): Uint8Array
-  /** Whether this was sealed under an earlier key, so that a rotation knows what to write anew. */
-  isStale(sealed: Uint8Array): boolean
 }
 
 const version = 1
@@ -52,9 +50,6 @@ export function createSealer(crypto: Crypto, keys: readonly Uint8Array[]): Seale
         if (error instanceof CryptoError) throw cannotOpen(sealed, 'was changed, or belongs to another place')
         throw error
       }
-    },
-    isStale(sealed) {
-      return !equalBytes(idOf(sealed), current.id)
     },
   }
 }
