@@ -8,6 +8,7 @@ test('an error keeps its code and what else it is given, and loses the sentence'
     withoutSentences(`new ClientError(\n  'storage',\n  'cannot be read', { cause })`),
     `new ClientError(\n  'storage', '', { cause })`,
   )
+  assert.equal(withoutSentences('new MlsError(code, `not ${' + 'name}`)'), "new MlsError(code, '')")
   for (const source of [`new ClientError('closed')`, `new ClientError(code, text)`, `call('a', 'b')`])
     assert.equal(withoutSentences(source), source)
 })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Plugin } from 'esbuild'
 
 /** In our own code an error has a code, and after it a sentence for whoever develops. */
-const ownSentence = /(new \w*(?:Error|Refusal)\(\s*'[\w-]+'),\s*'(?:[^'\\]|\\.)*'/g
+const ownSentence = /(new \w*(?:Error|Refusal)\(\s*(?:'[\w-]+'|\w+)),\s*(?:'(?:[^'\\]|\\.)*'|`[^`]*`)/g
 /** In packages it has a sentence alone, as a literal or put together of values. */
 const foreignSentence = /\bnew (\w*Error)\([^()]*\)/g
 

@@ -25,6 +25,7 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   // The page sends nothing under keys of its own.
   'account/upkeep.ts': { forgetSentKeys: nothing },
+  'rooms/submissions.ts': { alreadySent: nothing },
   'account/link.ts': { confirmLink: refuse, beginLink: refuse },
   // The page has words of its own, in five languages.
   'explanations.ts': { explanations: '{}' },
