@@ -123,4 +123,27 @@ describe("a Matrix user's device with which nothing happens", () => {
     await alice.send(matrixRoom, 'and on')
     await until('it', () => other.heard.texts.includes('and on'))
   })
+
+  it('can be opened again when the database failed while it was being closed', async () => {
+    const { alice, other, room, account, matrixRoom } = await conversation()
+    await world.database.query(
+      "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$",
+    )
+    await world.database.query(
+      'create trigger refuse before update on matrix_user for each row when (new.due_at > 0) execute function refuse()',
+    )
+    const held = async () => {
+      const rows = await world.database.query(
+        "select 1 from lease where name like 'matrix user %' and held_until > now_ms()",
+      )
+      return rows.length > 0
+    }
+    await until('the lease given back', async () => !(await held()))
+    assert.equal(await sleeps(account), false)
+    await world.database.query('drop trigger refuse on matrix_user')
+    await alice.send(matrixRoom, 'still there?')
+    await until('the question', () => other.heard.texts.includes('still there?'))
+    await say(other, room, 'yes')
+    await until('the answer', () => texts(alice).includes('yes'))
+  })
 })

@@ -20,6 +20,7 @@ export {
   leasesHeldMs,
   releaseLease,
   renewLease,
+  renewLeases,
   requireFence,
 } from './leases.ts'
 export { lockDirectory } from './lock.ts'

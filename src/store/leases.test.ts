@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { acquireLease, assertFence, LeaseLost, leasesHeldMs, releaseLease, renewLease, requireFence } from './index.ts'
+import {
+  acquireLease,
+  assertFence,
+  LeaseLost,
+  leasesHeldMs,
+  releaseLease,
+  renewLease,
+  renewLeases,
+  requireFence,
+} from './index.ts'
 import { onBothDialects } from './testing.ts'
 
-onBothDialects('a lease', (open) => {
+onBothDialects('a lease', (open, dialect) => {
   test('is held by one at a time, and each change of hands has a higher fence', async () => {
     await using db = await open()
     const first = await acquireLease(db, { name: 'portal/1', owner: 'a', ttlMs: 60_000 })
@@ -28,6 +37,43 @@ onBothDialects('a lease', (open) => {
     await sleep(5)
     assert.equal(await leasesHeldMs(db), 0)
   })
+
+  test('is prolonged among many, unless it was lost or given back', async () => {
+    await using db = await open()
+    const take = async (name: string, ttlMs: number) => (await acquireLease(db, { name, owner: 'a', ttlMs }))!
+    const [kept, ranOut, lost, given] = [
+      ...[await take('kept', 60_000), await take('ran out', 1)],
+      ...[await take('lost', 1), await take('given', 60_000)],
+    ]
+    await sleep(5)
+    await acquireLease(db, { name: 'lost', owner: 'b', ttlMs: 60_000 })
+    await releaseLease(db, given)
+    const renewed = await renewLeases(db, [kept, ranOut, lost, given], 60_000)
+    assert.deepEqual([...renewed].sort(), ['kept', 'ran out'])
+    assert.equal(await acquireLease(db, { name: 'ran out', owner: 'b', ttlMs: 1 }), undefined)
+    // A renewal that was under way when it was given back does not bring it back.
+    assert.equal(await renewLease(db, given, 60_000), false)
+    assert.ok(await acquireLease(db, { name: 'given', owner: 'b', ttlMs: 1 }))
+  })
+
+  if (dialect === 'postgres')
+    test('under which a transaction commits just now is left out, and nobody waits for it', async () => {
+      await using db = await open()
+      const busy = (await acquireLease(db, { name: 'busy', owner: 'a', ttlMs: 60_000 }))!
+      const free = (await acquireLease(db, { name: 'free', owner: 'a', ttlMs: 60_000 }))!
+      const checked = Promise.withResolvers<void>()
+      const seen = Promise.withResolvers<void>()
+      const writing = db.transaction(async (tx) => {
+        await assertFence(tx, 'busy', busy.fence)
+        checked.resolve()
+        await seen.promise
+      })
+      await checked.promise
+      const renewed = await renewLeases(db, [busy, free], 60_000).finally(seen.resolve)
+      assert.deepEqual([...renewed], ['free'])
+      await writing
+      assert.deepEqual([...(await renewLeases(db, [busy, free], 60_000))].sort(), ['busy', 'free'])
+    })
 
   test('that ran out can be taken, and what its former owner still writes is refused', async () => {
     await using db = await open()

@@ -32,18 +32,36 @@ export async function acquireLease(on: Queryable, { name, owner, ttlMs }: LeaseR
   return row && { name, fence: row.fence }
 }
 
-/** Prolongs the lease, also one that has run out if nobody took it since. False when it is lost. */
+/** Prolongs the lease, also one that has run out if nobody took it since. False when it is lost, or was given back. */
 export async function renewLease(on: Queryable, lease: Lease, ttlMs: number): Promise<boolean> {
   const rows = await on.query(
-    'update lease set held_until = now_ms() + $3 where name = $1 and fence = $2 returning fence',
+    `update lease set held_until = now_ms() + $3 where name = $1 and fence = $2 and held_until > ${givenBack} returning fence`,
     [lease.name, lease.fence, ttlMs],
   )
   return rows.length === 1
 }
 
+/**
+ * Prolongs many at once, and waits for none: one under which a transaction is just committing is left out, as one that is
+ * lost. Gives the names of those that were prolonged.
+ */
+export async function renewLeases(on: Queryable, leases: readonly Lease[], ttlMs: number): Promise<Set<string>> {
+  const rows = await on.query<{ name: string }>(
+    `with mine as (
+       select l.name from lease l join unnest($1::text[], $2::int8[]) as given (name, fence) using (name, fence)
+        where l.held_until > ${givenBack} for no key update of l skip locked)
+     update lease set held_until = now_ms() + $3 from mine where lease.name = mine.name returning lease.name`,
+    [leases.map(({ name }) => name), leases.map(({ fence }) => fence), ttlMs],
+  )
+  return new Set(rows.map(({ name }) => name))
+}
+
+/** `held_until` of a lease that was given back, which no renewal that was under way brings back. */
+const givenBack = 0
+
 /** Gives the lease back, so that the next one need not wait. The row stays, since its fence must go on growing. */
 export async function releaseLease(on: Queryable, lease: Lease): Promise<void> {
-  await on.query('update lease set held_until = 0 where name = $1 and fence = $2', [lease.name, lease.fence])
+  await on.query(`update lease set held_until = ${givenBack} where name = $1 and fence = $2`, [lease.name, lease.fence])
 }
 
 /** Milliseconds until nobody holds any lease if none is renewed; 0 when nobody holds one now. */

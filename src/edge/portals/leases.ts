@@ -4,6 +4,7 @@ import {
   type Lease,
   releaseLease,
   renewLease,
+  renewLeases,
   requireFence,
   type Transaction,
 } from '../../store/index.ts'
@@ -32,19 +33,34 @@ export interface HeldLeasesOptions {
   onFault(error: unknown): void
 }
 
+/** Leases prolonged by one statement: some ten milliseconds, in which none of them can be given back. */
+const renewedAtOnce = 1_000
+
 export function holdLeases({ database, owner, ttlMs, onLost, onFault }: HeldLeasesOptions): HeldLeases {
   const held = new Map<string, Lease>()
-  const renewAll = async () => {
-    for (const lease of [...held.values()]) {
-      if (await renewLease(database, lease, ttlMs)) continue
+  const renewSome = async (some: readonly Lease[]) => {
+    const renewed = await renewLeases(database, some, ttlMs)
+    for (const lease of some) {
+      // Under a transaction of ours at this moment, or lost.
+      if (renewed.has(lease.name) || (await renewLease(database, lease, ttlMs))) continue
+      // Or given back meanwhile, and perhaps taken again.
+      if (held.get(lease.name) !== lease) continue
       held.delete(lease.name)
       onLost(lease.name)
     }
   }
-  let renewing: Promise<void> = Promise.resolve()
+  const renewAll = async () => {
+    const all = [...held.values()]
+    for (let from = 0; from < all.length; from += renewedAtOnce) await renewSome(all.slice(from, from + renewedAtOnce))
+  }
+  let renewing: Promise<void> | undefined
   // Three tries before a lease runs out.
   const timer = setInterval(() => {
-    renewing = renewing.then(renewAll).catch(onFault)
+    renewing ??= renewAll()
+      .catch(onFault)
+      .finally(() => {
+        renewing = undefined
+      })
   }, ttlMs / 3)
   timer.unref?.()
   return {
