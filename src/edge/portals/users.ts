@@ -221,10 +221,14 @@ export async function matrixUsers(options: MatrixUsersOptions): Promise<MatrixUs
       open.delete(name)
       byAddress.delete(user.account)
       devices.delete(user.device.deviceId)
-      await asleep.closing(user.device.deviceId)
-      await user.device.close()
-      await database.query('update matrix_user set due_at = $2 where account = $1', [user.account, dueAt()])
-      await lease.release()
+      try {
+        await asleep.closing(user.device.deviceId)
+        await user.device.close()
+        await database.query('update matrix_user set due_at = $2 where account = $1', [user.account, dueAt()])
+      } finally {
+        // Kept, it would be renewed for ever, and the device be taken for open elsewhere.
+        await lease.release()
+      }
     })
   /** Not all on the same second, where all were closed on the same second. */
   const dueAt = () => Math.floor(clock() + options.portalSettings.userDueMs * (0.75 + Math.random() / 4))
