@@ -177,6 +177,27 @@ describe('a conversation that one of the two does not want', () => {
     assert.equal(bodies(hal.matrixRoom).filter((body) => /does not cross yet/.test(body)).length, 1)
   })
 
+  it('names the one who was asked for in nothing that the homeserver can read', async () => {
+    const ida = await somebody('ida')
+    await ben.send(chat, `start ${ida.handle}`)
+    const room = await roomWith(ida)
+    const matrixRoom = await newRoom([chat])
+    await ida.device.accept(room)
+    await told(/accepted/, matrixRoom)
+    await ida.device.setReachable('matrix', false)
+    await ben.send(matrixRoom, 'hello?')
+    await told(/not reachable over Matrix any more/, matrixRoom)
+    await running.edge.idle()
+    assert.ok(
+      bodies(matrixRoom).some((body) => body.includes(ida.handle)),
+      'to read it is there',
+    )
+    const { timeline, state } = stub.rooms.roomOf(matrixRoom)
+    const inClear = timeline.filter(({ type }) => type !== 'm.room.encrypted')
+    assert.ok(inClear.some(({ content }) => content.status === 'FAIL_PERMANENT'))
+    assert.equal(JSON.stringify([inClear, [...state.values()]]).includes(ida.handle), false)
+  })
+
   it('is not asked for again once it was declined, and begins when the other one accepts after all', async () => {
     const dan = await somebody('dan')
     await ben.send(chat, `start ${dan.handle}`)

@@ -8,6 +8,7 @@ import { fromMatrix, isRefused, type Loss, replyTargetOf } from '../matrix/trans
 import { circleOf } from './circle.ts'
 import { owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
+import { type Reason, tellFailure } from './failures.ts'
 import type { LateEvent } from './late-events.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
 import { type Plain, type ReadEvent, readEvents, replaysAmong, withRelation } from './read-events.ts'
@@ -47,7 +48,9 @@ export async function passOn(
     if (typeof next === 'object' && 'content' in next) batch.push(next)
     else {
       await submitBatch()
-      await (next === 'nothing' ? finish(context, portal, stored) : refuse(context, portal, stored, next.said, next))
+      await (next === 'nothing'
+        ? finish(context, portal, stored)
+        : refuse(context, portal, stored, () => next.said, next))
     }
   }
   await submitBatch()
@@ -123,7 +126,7 @@ async function holdBack(context: PortalContext, portal: Portal, events: readonly
   const { settings, clock } = context
   for (const stored of events) {
     if (clock() - stored.receivedAt < settings.outboxExpiryMs) return { retryAfterMs: settings.retryMaxMs }
-    await refuse(context, portal, stored, refusalWords('not-reachable', 'message', portal.name))
+    await refuse(context, portal, stored, (name) => refusalWords('not-reachable', 'message', name))
   }
   return 'done'
 }
@@ -179,8 +182,7 @@ async function submit(context: PortalContext, portal: OpenPortal, batch: readonl
       return
     }
     context.counters.count('refused', { way: 'from-matrix', code: error.code })
-    const said = refusalWords(error.code, 'message', portal.name)
-    await refuse(context, portal, first.stored, said, {
+    await refuse(context, portal, first.stored, (name) => refusalWords(error.code, 'message', name), {
       also: (tx) => noteRefusal(context, tx, portal.id, error.code),
     })
   }
@@ -196,15 +198,13 @@ async function refuse(
   context: PortalContext,
   portal: Portal,
   stored: StoredEvent,
-  said: string,
+  why: Reason,
   { also, once }: { also?: (tx: Transaction) => Promise<void>; once?: string | undefined } = {},
 ): Promise<void> {
   await owned(context, portal.account, async (tx) => {
     await also?.(tx)
-    const status = { eventId: stored.eventId, status: 'FAIL_PERMANENT', message: said }
-    await context.outbox.add(tx, portal.id, 'status', JSON.stringify(status))
-    if (once === undefined || (await context.portals.noteTold(tx, portal.id, once)))
-      await context.outbox.add(tx, portal.id, 'notice', said)
+    const inWords = once === undefined || (await context.portals.noteTold(tx, portal.id, once))
+    await tellFailure(context, tx, portal, stored.eventId, why, { inWords })
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(portal.id))
   })

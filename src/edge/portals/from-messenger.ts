@@ -4,6 +4,7 @@ import type { AccountAddress, RoomId } from '../../identity/index.ts'
 import { gathered, type Transaction } from '../../store/index.ts'
 import { owned, type PortalContext } from './context.ts'
 import { departLater } from './departures.ts'
+import { tellFailure } from './failures.ts'
 import { noteRefusal } from './from-matrix.ts'
 import type { Ending, Portal, PortalChange, PortalState } from './portal-table.ts'
 import { blockedOutcome } from './reports.ts'
@@ -89,9 +90,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
       // A report of ours that was refused is nobody's message.
       if (eventId === undefined) return
       await noteRefusal(context, sql, portal.id, error.code)
-      const said = refusalWords(error.code, 'message', portal.name)
-      await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
-      await outbox.add(sql, portal.id, 'notice', said)
+      await tellFailure(context, sql, portal, eventId, (name) => refusalWords(error.code, 'message', name))
     })
   })
 
@@ -163,10 +162,8 @@ async function take(
     const outcome = readOutcome(message.content)
     if (outcome !== undefined) {
       const eventId = await messages.eventOf(sql, portal.id, outcome.messageId)
-      const said = outcomeWords(outcome.outcome, portal.name)
-      if (eventId === undefined || said === undefined) return
-      await outbox.add(sql, portal.id, 'status', JSON.stringify({ eventId, status: 'FAIL_PERMANENT', message: said }))
-      await outbox.add(sql, portal.id, 'notice', said)
+      const say = outcomeWords(outcome.outcome)
+      if (eventId !== undefined && say !== undefined) await tellFailure(context, sql, portal, eventId, say)
       return
     }
     const report = readStatus(message.content)

@@ -124,8 +124,10 @@ async function makeEvent(
       if (text(item.body) === before.posture) return { item, nothing: true }
       const posture = JSON.parse(text(item.body)) as Posture
       const other = portal.name
-      const said = describePosture(posture, { ...(other === undefined ? {} : { other }), host: context.host })
-      const state = { type: postureType, content: { ...posture, text: said } }
+      const { host } = context
+      const said = describePosture(posture, { ...(other === undefined ? {} : { other }), host })
+      // State is not encrypted: nobody is named in it, since the name may be a handle that was asked for in secret.
+      const state = { type: postureType, content: { ...posture, text: describePosture(posture, { host }) } }
       return { item, encrypt: { plain: notice(said), state }, losses: [] }
     }
     case 'status':

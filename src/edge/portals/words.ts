@@ -116,10 +116,12 @@ export const topics = {
 export const placeholderText = 'A message was sent whose key has not arrived yet. It will appear here when it does.'
 
 /** What the messenger's side said of a message that it could not take whole; undefined when there is nothing to say. */
-export function outcomeWords(outcome: OutcomeKind, name?: string): string | undefined {
-  const person = called(name)
-  if (outcome === 'rejected' || outcome === 'dropped') return `The app of ${person} could not take your message.`
-  return outcome === 'partial' ? `The app of ${person} could take your message in part only.` : undefined
+export function outcomeWords(outcome: OutcomeKind): ((name?: string) => string) | undefined {
+  if (outcome === 'rejected' || outcome === 'dropped')
+    return (name) => `The app of ${called(name)} could not take your message.`
+  return outcome === 'partial'
+    ? (name) => `The app of ${called(name)} could take your message in part only.`
+    : undefined
 }
 
 /** What got lost of the Matrix user's own messages; told once for each kind. */

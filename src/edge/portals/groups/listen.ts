@@ -139,9 +139,8 @@ async function take(
     const outcome = readOutcome(content)
     if (outcome !== undefined) {
       const eventId = await messages.eventOf(sql, group.id, outcome.messageId)
-      const said = outcomeWords(outcome.outcome, group.state.names[sender])
-      if (eventId === undefined || said === undefined) return
-      await add('notice', said)
+      const say = outcomeWords(outcome.outcome)
+      if (eventId !== undefined && say !== undefined) await add('notice', say(group.state.names[sender]))
       return
     }
     const report = readStatus(content)
