@@ -10,6 +10,7 @@ import {
   memoryStorage,
   openInvite,
 } from '../src/client/index.ts'
+import { defaultSettings } from '../src/client/settings.ts'
 import { rooms } from '../src/client/state/records.ts'
 import { disposition, singlePart, textMessage } from '../src/content/index.ts'
 import { fromBase64Url, toHex } from '../src/crypto/index.ts'
@@ -24,7 +25,16 @@ import {
 } from '../src/identity/index.ts'
 import { generateKeyPackage } from '../src/mls/index.ts'
 import type { InviteEntry, ServerFrame } from '../src/protocol/index.ts'
-import { expectTexts, type Heard, listen, type Tap, type TestDevice, testProvider, until } from './support/provider.ts'
+import {
+  expectTexts,
+  type Heard,
+  listen,
+  longestText,
+  type Tap,
+  type TestDevice,
+  testProvider,
+  until,
+} from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
 before(async () => {
@@ -277,6 +287,16 @@ describe('a guest', () => {
     await until('the refusal', () => heardByAnna.faults.length > 0)
     assert.match(heardByAnna.faults[0]!, /^text-only/)
     assert.equal(heardByAnna.texts.length, 1)
+  })
+
+  test('writes as much at once as the provider takes, and is told at once of more', async () => {
+    const { anna, mia, heardByAnna, room } = await chat()
+    const longest = longestText(mia.device.address, room, defaultSettings.guestMessageBytes)
+    await (await mia.device.send(room, text(longest))).accepted
+    await expectTexts(heardByAnna, [longest])
+    await (await anna.device.send(room, text(longestText(anna.device.address, room, 16 * 1024)))).accepted
+    for (const { device } of [anna, mia])
+      await assert.rejects(device.send(room, text(`${longest}xx`)), refused('too-large'))
   })
 
   test('is reported and reports, to the provider, which takes it down; nobody reports whom they never met', async () => {

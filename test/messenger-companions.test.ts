@@ -1,9 +1,11 @@
 /** What the primary hands to the account's other devices: names and keys of everybody, certificates before they end. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { accounts } from '../src/client/state/records.ts'
 import { textMessage } from '../src/content/index.ts'
+import { toBase64Url } from '../src/crypto/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
-import { decodeCredential, type RoomId, readCertificate } from '../src/identity/index.ts'
+import { type AccountAddress, decodeCredential, type RoomId, readCertificate } from '../src/identity/index.ts'
 import { decodeState, leavesOf } from '../src/mls/index.ts'
 import { expectTexts, listen, type TestDevice, testProvider, until } from './support/provider.ts'
 
@@ -42,6 +44,28 @@ describe('a newly linked device', () => {
     await until('the new name on the phone', async () => {
       return (await nameOf(alice, room, alice.device.address)) === 'Alice the second'
     })
+  })
+
+  test('knows everybody, also where that takes several messages', async () => {
+    await using provider = await testProvider()
+    const alice = await provider.register('alice')
+    const known = Array.from({ length: 400 }, (_, index) => ({
+      address: `mimi://provider.example/u/${toBase64Url(nodeCrypto.randomBytes(16))}` as AccountAddress,
+      record: {
+        accountKey: nodeCrypto.generateKeyPair().publicKey,
+        profile: { name: `Person ${index}`, foreignAddress: `@${'x'.repeat(200)}:example.org` },
+      },
+    }))
+    await alice.storage.transaction(async (tx) => {
+      for (const { address, record } of known) await accounts.put(tx, address, record)
+    })
+    const heard = listen(alice.device)
+    const tablet = await provider.link(alice.device)
+    await until('everybody on the tablet', async () => {
+      const there = await tablet.storage.transaction((tx) => accounts.list(tx))
+      return there.filter(({ value }) => value.profile).length === known.length
+    })
+    assert.deepEqual(heard.faults, [])
   })
 })
 

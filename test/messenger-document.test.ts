@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { decodeCbor } from '../src/cbor/index.ts'
 import { openName } from '../src/client/guests/link.ts'
+import { defaultSettings } from '../src/client/settings.ts'
 import { concatBytes, toHex, utf8 } from '../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { defaultHubSettings } from '../src/hub/index.ts'
 import { defaultGatewaySettings } from '../src/messenger/index.ts'
+import { largestPlaintext } from '../src/mls/index.ts'
 import { ClientFrameSchema, ErrorCode, ServerFrameSchema } from '../src/protocol/index.ts'
 import { type MessengerVectors, messengerVectors, vectorsFile } from './support/messenger-vectors.ts'
 
@@ -34,6 +36,16 @@ test('every error stands in the paper, in the table that says what to do', () =>
   assert.deepEqual(missing, [])
 })
 
+test('a device of ours fills messages to what the hub takes, as the paper says', () => {
+  const { messageBytes, guestMessageBytes } = defaultSettings
+  assert.deepEqual(
+    [messageBytes, guestMessageBytes],
+    [defaultHubSettings.messageBytes, defaultHubSettings.guestMessageBytes],
+  )
+  const most = [messageBytes, guestMessageBytes].map((bytes) => largestPlaintext(bytes).toLocaleString('en'))
+  assert.ok(paper.includes(`the content has at most ${most[0]} bytes, with a guest ${most[1]}`), most.join())
+})
+
 test('the limits in the paper are those of the code', () => {
   const kib = (bytes: number) => (bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`)
   const days = (ms: number) => ms / 86_400_000
@@ -42,7 +54,7 @@ test('the limits in the paper are those of the code', () => {
   const limits = [
     ['frame', kib(gateway.frameBytes)],
     ['first frame', kib(gateway.firstFrameBytes)],
-    ['message', kib(hub.messageBytes)],
+    ['message', `${kib(hub.messageBytes)}, ${kib(hub.guestMessageBytes)} with a guest`],
     ['commit, Welcome, GroupInfo', kib(hub.commitBytes)],
     ['first GroupInfo', kib(hub.firstGroupInfoBytes)],
     ['manifest, certificate', kib(hub.documentBytes)],

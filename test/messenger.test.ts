@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { groupCache, serveNetwork } from '../src/client/index.ts'
+import { defaultSettings } from '../src/client/settings.ts'
+import { submissions } from '../src/client/state/records.ts'
 import { textMessage } from '../src/content/index.ts'
-import { expectTexts, type Heard, listen, type Tap, testProvider, until } from './support/provider.ts'
+import { expectTexts, type Heard, listen, longestText, type Tap, testProvider, until } from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
 before(async () => {
@@ -449,6 +451,25 @@ describe('a device', () => {
     assert.deepEqual(places[2], places[0])
     await (await alice.device.send(room, text('after'))).accepted
     await expectTexts(heardByBob, ['number 2', 'number 1', 'number 3', 'after'])
+  })
+
+  test('takes as much at once as the provider does, and refuses more before anything is stored', async () => {
+    const { alice, room, heardByBob: heard } = await pair()
+    const { messageBytes } = defaultSettings
+    const longest = longestText(alice.device.address, room, messageBytes)
+    await (await alice.device.send(room, text(longest))).accepted
+    await expectTexts(heard, [longest])
+
+    const waiting = () => alice.storage.transaction((tx) => submissions.list(tx))
+    for (const larger of [1, messageBytes, 10 * messageBytes]) {
+      const sending = alice.device.send(room, text(`${longest}${'x'.repeat(larger)}`), {
+        within: async () => assert.fail('something was stored'),
+      })
+      await assert.rejects(sending, { name: 'ClientError', code: 'too-large', retry: false })
+    }
+    assert.deepEqual(await waiting(), [])
+    await (await alice.device.send(room, text('shorter'))).accepted
+    await expectTexts(heard, [longest, 'shorter'])
   })
 
   test('tells of a handler that fails and hands the message over again', async () => {

@@ -59,8 +59,10 @@ export interface ClientSettings {
   /** How often others are told that somebody goes on typing, and how long that is shown: twice that and a little. */
   typingEvery: number
   typingShown: number
-  /** Bytes of a decrypted message: what a decoder is given at most. */
-  contentBytes: number
+  /** Bytes of a message as the provider takes it; what is larger is refused before it is stored. A decoder is given no more. */
+  messageBytes: number
+  /** The same in a chat with a guest, who has no account that answers for what is stored. */
+  guestMessageBytes: number
 }
 
 const day = 24 * 60 * 60
@@ -97,5 +99,6 @@ export const defaultSettings: ClientSettings = {
   receiptMembers: 32,
   typingEvery: 4_000,
   typingShown: 10_000,
-  contentBytes: 256 * 1024,
+  messageBytes: 64 * 1024,
+  guestMessageBytes: 16 * 1024,
 }

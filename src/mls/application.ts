@@ -2,15 +2,16 @@ import type { ClientState, PrivateMessage } from 'ts-mls'
 import { protectApplicationData, unprotectPrivateMessage } from 'ts-mls/messageProtection.js'
 import { MlsError, translating } from './errors.ts'
 import { active, type GroupState, wrap } from './group.ts'
-import { paddingBuckets } from './limits.ts'
+import { messageFrameBytes, paddingBuckets, usualMessageBytes } from './limits.ts'
 import { encodeMessage } from './messages.ts'
 import type { MlsProvider } from './suite.ts'
 import { viewAt } from './tree.ts'
 import type { LeafView } from './types.ts'
 
 /**
- * Encrypts application data as a PrivateMessage (RFC 9420 §6.3), padded to a bucket of `paddingBuckets`; `aad` stays
- * readable. The new state must be durable before the message leaves. Throws MlsError 'pending-proposals' while there are
+ * Encrypts application data as a PrivateMessage (RFC 9420 §6.3), padded to a bucket of `paddingBuckets`, or to the
+ * largest that fits into a message of `messageBytes`; what is larger than `largestPlaintext` is not padded, and not taken
+ * by the hub. `aad` stays readable. The new state must be durable before the message leaves. Throws MlsError 'pending-proposals' while there are
  * proposals to commit, which have to be committed first (RFC 9420 §12.4).
  */
 export async function encryptMessage(
@@ -18,6 +19,7 @@ export async function encryptMessage(
   state: GroupState,
   plaintext: Uint8Array,
   aad: Uint8Array = new Uint8Array(),
+  messageBytes = usualMessageBytes,
 ): Promise<{ state: GroupState; message: Uint8Array }> {
   const inner = active(state)
   if (Object.keys(inner.unappliedProposals).length > 0)
@@ -31,7 +33,7 @@ export async function encryptMessage(
       inner.groupContext,
       inner.secretTree,
       inner.privatePath.leafIndex,
-      { kind: 'padUntilLength', padUntilLength: paddedLength(plaintext.length) },
+      { kind: 'padUntilLength', padUntilLength: paddedLength(plaintext.length, messageBytes) },
       mls.suite,
     ),
   )
@@ -41,12 +43,23 @@ export async function encryptMessage(
   }
 }
 
-/** The bucket for a plaintext with its own length prefix and a signature of 64 bytes with one of two. */
-function paddedLength(plaintextLength: number): number {
+function paddedLength(plaintextLength: number, messageBytes: number): number {
+  const framed = framedLength(plaintextLength)
+  const largest = messageBytes - messageFrameBytes
+  return [...paddingBuckets.filter((bucket) => bucket < largest), largest].find((bucket) => bucket >= framed) ?? framed
+}
+
+/** With its own length in front, and a signature of 64 bytes with two bytes of length. */
+function framedLength(plaintextLength: number): number {
   const prefix = plaintextLength < 64 ? 1 : plaintextLength < 16_384 ? 2 : 4
-  const framed = prefix + plaintextLength + 2 + 64
-  const largest = paddingBuckets[paddingBuckets.length - 1]!
-  return paddingBuckets.find((bucket) => bucket >= framed) ?? Math.ceil(framed / largest) * largest
+  return prefix + plaintextLength + 2 + 64
+}
+
+/** Bytes of application data that fit into a message of `messageBytes`, which is at least a few kilobytes. */
+export function largestPlaintext(messageBytes: number): number {
+  const room = messageBytes - messageFrameBytes
+  // The length in front takes two bytes or four.
+  return [2, 4].map((prefix) => room - 66 - prefix).find((length) => framedLength(length) <= room)!
 }
 
 export interface OpenedMessage {

@@ -7,7 +7,7 @@
  * asked of the caller, for every leaf. It must never accept a leaf unasked, and never touch storage or network. A hub
  * imports `public.ts` instead.
  */
-export { encryptMessage } from './application.ts'
+export { encryptMessage, largestPlaintext } from './application.ts'
 export {
   type CommitOptions,
   type CommitResult,

@@ -36,8 +36,14 @@ export const retainedGenerations = 16
 /** How far a sender's ratchet may be ahead of us: what was skipped unseen, at about 20 µs a step. */
 export const maxRatchetSteps = 2000
 
+/** A message of application data, where nothing else is said: what the messenger's hub takes as one. */
+export const usualMessageBytes = 64 * 1024
+
+/** What a PrivateMessage has around what is encrypted: the group's id, which is a room's (290 bytes at most), and 65 more. */
+export const messageFrameBytes = 512
+
 /**
- * Plaintext is padded so that its framing reaches the next of these sizes, in bytes, beyond the last to a multiple of
- * it: what the hub sees of a length is the bucket.
+ * Plaintext is padded so that its framing reaches the next of these sizes, in bytes: what the hub sees of a length is the
+ * bucket. The last bucket is not here: it is the largest that still fits into a message.
  */
-export const paddingBuckets = [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] as const
+export const paddingBuckets = [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768] as const

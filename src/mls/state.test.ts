@@ -11,6 +11,7 @@ import {
   exportSecret,
   groupIdOf,
   isActive,
+  largestPlaintext,
   peekMessage,
   pendingProposals,
   processMessage,
@@ -73,9 +74,21 @@ test('lengths reach the network as buckets', async () => {
     lengths.add(message.length)
   }
   assert.equal(lengths.size, 1)
-  const long = async (length: number) => (await encryptMessage(mls, stateOf(a), new Uint8Array(length))).message.length
-  const largest = paddingBuckets.at(-1)!
-  assert.equal(await long(largest), await long(largest + 10_000))
+})
+
+test('the largest that fits into a message does, and all of the last bucket look alike', async () => {
+  const { a, stateOf } = await pair()
+  const lengthOf = async (length: number, most: number) =>
+    (await encryptMessage(mls, stateOf(a), new Uint8Array(length), undefined, most)).message.length
+  for (const most of [64 * 1024, 16 * 1024]) {
+    const largest = largestPlaintext(most)
+    const sent = await lengthOf(largest, most)
+    assert.ok(sent <= most && sent > most - 1024, `${sent} of ${most}`)
+    const bucketBefore = paddingBuckets.findLast((bucket) => bucket < most - 1024)!
+    assert.equal(await lengthOf(bucketBefore, most), sent)
+    // Not for the hub any more: it is one byte longer than the bucket.
+    assert.equal(await lengthOf(largest + 1, most), sent + 1)
+  }
 })
 
 test('exported secrets, group id and the peek agree for members; the peek needs no keys', async () => {

@@ -19,7 +19,7 @@ import {
   type Storage,
   startLink,
 } from '../../src/client/index.ts'
-import { readText } from '../../src/content/index.ts'
+import { encodeContent, readText, textMessage } from '../../src/content/index.ts'
 import { nodeCrypto } from '../../src/crypto/node.ts'
 import { type HubSettings, openHub } from '../../src/hub/index.ts'
 import { openGateway } from '../../src/messenger/index.ts'
@@ -232,6 +232,14 @@ export function listen(device: Device): Heard {
   device.on('fault', ({ code, message }) => void heard.faults.push(`${code}: ${message}`))
   device.on('undecryptable', ({ error }) => void heard.faults.push(`${error.code}: ${error.message}`))
   return heard
+}
+
+/** The longest text that fits into one message of an account in a room, as the paper computes it. */
+export function longestText(sender: string, room: string, messageBytes: number): string {
+  const most = messageBytes - 512 - 66 - (messageBytes > 16_384 ? 4 : 2)
+  const some = 'x'.repeat(1000)
+  const content = encodeContent({ ...textMessage({ plain: some }), salt: new Uint8Array(16), sender, room })
+  return 'x'.repeat(most - content.length + some.length)
 }
 
 /** Waits until so many texts were heard, and a moment longer: exactly these, in this order. */

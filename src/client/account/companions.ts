@@ -24,7 +24,7 @@ import { storeProfile } from './profiles.ts'
 /** What the primary tells the account's other devices in the self room; media types of its messages there. */
 const contactsType = 'application/vnd.silta.contacts+cbor'
 
-/** Bytes of contacts in one message: under the 64 KiB that a provider takes, with room for one more and the frame. */
+/** Bytes of contacts in one message: under the 64 KiB that a provider takes, with room for what is around them. */
 const contactsAtOnce = 48 * 1024
 const limits = { bytes: 64 * 1024, depth: 3, items: 8192 }
 

@@ -15,7 +15,7 @@ import { pause } from '../connection/pause.ts'
 import { expect } from '../connection/wire.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
-import { newestInvites, storeInvites } from '../guests/share.ts'
+import { mostInviteBytes, newestInvites, storeInvites } from '../guests/share.ts'
 import { accounts, type SelfRecord, selfRecord, storageFormat } from '../state/records.ts'
 import type { DeviceOptions } from '../types.ts'
 import { certify, changeDevices, currentManifest, storeOwnManifest } from './manifests.ts'
@@ -166,7 +166,7 @@ async function adopt(
     const accountKey = fields.bytes(keyLength)
     const providerKey = fields.bytes(keyLength)
     const [endorsement, certificate, manifest] = [1, 2, 3].map(() => fields.bytesUpTo(maxManifestDevices * 128))
-    const links = fields.bytesUpTo(32 * 1024)
+    const links = fields.bytesUpTo(mostInviteBytes)
     fields.end()
     if (providerOf(address) !== hello.provider || !equalBytes(providerKey, hello.providerKey))
       throw new ClientError('provider-changed', 'the account is with another provider')

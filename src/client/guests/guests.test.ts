@@ -4,7 +4,8 @@ import { disposition, outcomeMessage, profileMessage, singlePart, textMessage } 
 import { utf8 } from '../../crypto/index.ts'
 import { nodeCrypto as crypto } from '../../crypto/node.ts'
 import type { Context } from '../context.ts'
-import type { RoomRecord } from '../state/records.ts'
+import { type InviteRecord, invites, type RoomRecord } from '../state/records.ts'
+import { memoryStorage } from '../storage/memory.ts'
 import { requireGuestCommit } from './admit.ts'
 import { isForGuests } from './content.ts'
 import {
@@ -17,6 +18,7 @@ import {
   pinCodeOf,
   sealName,
 } from './link.ts'
+import { newestInvites, storeInvites } from './share.ts'
 
 const link = {
   invite: newInviteId(crypto),
@@ -24,6 +26,36 @@ const link = {
   fingerprint: fingerprintOf(crypto, crypto.randomBytes(32)),
   manifest: 70_000,
 }
+
+describe('the links that a new device is told of', () => {
+  test('are the newest, and no more than it takes', async () => {
+    const storage = memoryStorage()
+    const record = (createdAt: number, label: string): InviteRecord => ({
+      ...{ secret: newInviteSecret(crypto), base: 'https://chat.example', manifest: 1, pin: false, approval: false },
+      ...{ singleUse: true, createdAt, expiresAt: createdAt + 1, idleMs: 1, revoked: false, shared: false, label },
+    })
+    const told = async (count: number, label: string) => {
+      const all = Array.from({ length: count }, (_, index) => record(index, `${index} ${label}`))
+      const bytes = await storage.transaction(async (tx) => {
+        for (const value of all) await invites.put(tx, newInviteId(crypto), value)
+        return newestInvites(tx)
+      })
+      assert.ok(bytes.length <= 32 * 1024, String(bytes.length))
+      const other = memoryStorage()
+      return other.transaction(async (tx) => {
+        await storeInvites(tx, bytes)
+        return (await invites.list(tx)).map(({ value }) => value.createdAt).sort((a, b) => b - a)
+      })
+    }
+    assert.equal((await told(20, 'flat')).length, 20)
+    const long = await told(200, 'x'.repeat(250))
+    assert.ok(long.length >= 60 && long.length < 100, String(long.length))
+    assert.deepEqual(
+      long.slice(0, 50),
+      Array.from({ length: 50 }, (_, index) => 199 - index),
+    )
+  })
+})
 
 describe('a link', () => {
   test('says after being copied what it said before', () => {

@@ -8,31 +8,49 @@ import { inRoom, type RoomWork } from '../state/room-work.ts'
 import type { OutgoingContent, StorageTx } from '../types.ts'
 
 const mediaType = 'application/vnd.silta.invites+cbor'
-/** Some 200 bytes an invite. */
-const limits = { bytes: 32 * 1024, depth: 3, items: 4096 }
+/** Some 200 bytes an invite, and a few times that with a long label: not all of them may fit. */
+export const mostInviteBytes = 32 * 1024
+const limits = { bytes: mostInviteBytes, depth: 3, items: 4096 }
 /** Invites told of at once: they have to fit into one message, and into what a new device is handed. */
 const atOnce = 100
 
+interface KnownInvite {
+  readonly key: string
+  readonly value: InviteRecord
+}
+
 /** Links with their secrets, for other devices of this account alone. */
-function encodeInvites(all: readonly { key: string; value: InviteRecord }[]): Uint8Array {
-  return encodeCbor(
-    all.map(({ key, value }) => [
-      key,
-      value.secret,
-      value.base,
-      value.manifest,
-      value.pin,
-      value.approval,
-      value.singleUse,
-      value.createdAt,
-      value.expiresAt,
-      value.idleMs,
-      value.revoked,
-      value.label ?? null,
-      value.room ?? null,
-      value.name ?? null,
-    ]),
-  )
+export function encodeInvites(all: readonly KnownInvite[]): Uint8Array {
+  return encodeCbor(all.map(fieldsOf))
+}
+
+function fieldsOf({ key, value }: KnownInvite): unknown[] {
+  return [
+    key,
+    value.secret,
+    value.base,
+    value.manifest,
+    value.pin,
+    value.approval,
+    value.singleUse,
+    value.createdAt,
+    value.expiresAt,
+    value.idleMs,
+    value.revoked,
+    value.label ?? null,
+    value.room ?? null,
+    value.name ?? null,
+  ]
+}
+
+/** The first of them, as many as are taken at once. */
+function fitting(all: readonly KnownInvite[]): readonly KnownInvite[] {
+  let bytes = 3 // the array's head
+  const past = all.findIndex((each, index) => {
+    bytes += encodeCbor(fieldsOf(each)).length
+    return index >= atOnce || bytes > mostInviteBytes
+  })
+  return past === -1 ? all : all.slice(0, past)
 }
 
 /** Takes in what another device of the account says of links. What was revoked or used stays so. Errors: bad-content. */
@@ -77,7 +95,7 @@ export async function storeInvites(tx: StorageTx, bytes: Uint8Array): Promise<vo
 /** The newest links of this device, for a device that is being linked. */
 export async function newestInvites(tx: StorageTx): Promise<Uint8Array> {
   const all = await invites.list(tx)
-  return encodeInvites(all.sort((a, b) => b.value.createdAt - a.value.createdAt).slice(0, atOnce))
+  return encodeInvites(fitting(all.sort((a, b) => b.value.createdAt - a.value.createdAt)))
 }
 
 /** What a message of the self room says of links, encoded; undefined: it is another message. */
@@ -100,7 +118,7 @@ export async function shareInvites(context: Context) {
 }
 
 async function tell(context: Context, work: RoomWork): Promise<void> {
-  const news = (await invites.list(work.tx)).filter(({ value }) => !value.shared).slice(0, atOnce)
+  const news = fitting((await invites.list(work.tx)).filter(({ value }) => !value.shared))
   if (news.length === 0) return
   for (const { key, value } of news) await invites.put(work.tx, key, { ...value, shared: true })
   const content: OutgoingContent = { body: singlePart(mediaType, encodeInvites(news)) }

@@ -115,7 +115,7 @@ function readContent(
   truth: { sender: string; room: string },
 ): MimiContent | ClientError {
   try {
-    if (plaintext.length > context.settings.contentBytes) return new ClientError('too-large')
+    if (plaintext.length > context.settings.messageBytes) return new ClientError('too-large')
     const content = decodeContent(plaintext)
     const { sender = truth.sender, room = truth.room } = content
     if (sender !== truth.sender || room !== truth.room) return new ClientError('bad-content', 'another sender or room')

@@ -1,7 +1,7 @@
-import { encodeContent, messageId } from '../../content/index.ts'
+import { ContentError, encodeContent, type MimiContent, messageId } from '../../content/index.ts'
 import { toHex } from '../../crypto/index.ts'
 import type { RoomId } from '../../identity/index.ts'
-import { encryptMessage, epochOf, pendingProposals } from '../../mls/index.ts'
+import { encryptMessage, epochOf, largestPlaintext, pendingProposals } from '../../mls/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError } from '../errors.ts'
 import { isForGuests } from '../guests/content.ts'
@@ -36,8 +36,8 @@ export async function addSubmission(
 ): Promise<Uint8Array> {
   if (work.record?.kind === 'guest' && !isForGuests(outgoing)) throw new ClientError('text-only')
   const salt = context.crypto.randomBytes(16)
-  const content = encodeContent({ ...outgoing, salt, sender: context.self.address, room: work.id })
-  if (content.length > context.settings.contentBytes) throw new ClientError('too-large')
+  const most = largestPlaintext(messageBytesOf(context, work))
+  const content = encodedWithin({ ...outgoing, salt, sender: context.self.address, room: work.id }, most)
   const id = messageId(context.crypto, { sender: context.self.address, room: work.id, encoded: content, salt })
   const key = givenKey ?? context.crypto.randomBytes(16)
   const value: SubmissionRecord = { messageId: id, key, keyGiven: givenKey !== undefined, content }
@@ -53,12 +53,34 @@ export async function addSubmission(
   return id
 }
 
+/** Errors: too-large; ContentError for what no receiver could read. */
+function encodedWithin(message: MimiContent, most: number): Uint8Array {
+  try {
+    const content = encodeContent(message)
+    if (content.length <= most) return content
+  } catch (cause) {
+    if (!(cause instanceof ContentError && cause.code === 'too-large')) throw cause
+  }
+  throw new ClientError('too-large')
+}
+
+/** A message of this room, as the provider takes it at most. */
+function messageBytesOf({ settings }: Context, { record }: RoomWork): number {
+  return record?.kind === 'guest' ? settings.guestMessageBytes : settings.messageBytes
+}
+
 /** The submission encrypted for the present epoch; unchanged when it is, or while proposals wait for their commit. */
 export async function encrypted(context: Context, work: RoomWork, value: SubmissionRecord): Promise<SubmissionRecord> {
   const group = await work.group()
   if (value.message && value.epoch === Number(epochOf(group))) return value
   if (pendingProposals(group).length > 0) return value
-  const { state, message } = await encryptMessage(context.mls, group, value.content)
+  const { state, message } = await encryptMessage(
+    context.mls,
+    group,
+    value.content,
+    undefined,
+    messageBytesOf(context, work),
+  )
   work.advance(state, 'ratchets')
   return { ...value, message, epoch: Number(epochOf(state)) }
 }
