@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { encodeCbor } from '../../src/cbor/index.ts'
 import { encodeCode, meetingOf } from '../../src/client/account/link.ts'
 import { encodeLink, fingerprintOf, pinCodeOf, pskOf, sealName } from '../../src/client/guests/link.ts'
+import { encodeInvites } from '../../src/client/guests/share.ts'
 import {
   capabilitiesMessage,
   encodeContent,
@@ -79,6 +80,12 @@ export function messengerVectors(sealed: { payload: string; ephemeral: string; s
   const fingerprint = fingerprintOf(crypto, account.publicKey)
   const invite = { invite: 'AAECAwQFBgcICQoLDA0ODw', secret, fingerprint, manifest: 1 }
   const psk = pskOf(crypto, invite.invite, secret)
+  const createdAt = notBefore * 1000
+  const shared = {
+    ...{ secret, base: `https://${domain}`, manifest: 1, pin: true, approval: false, singleUse: true, createdAt },
+    ...{ expiresAt: createdAt + 864_000_000, idleMs: 864_000_000, revoked: false, label: 'flat viewing', name: 'Ada' },
+  }
+  const guestLinks = encodeInvites([{ key: invite.invite, value: { ...shared, shared: true } }])
   const extension = ({ type, data }: { type: number; data: Uint8Array }) => ({ type, data: toHex(data) })
   return {
     keys: {
@@ -123,16 +130,9 @@ export function messengerVectors(sealed: { payload: string; ephemeral: string; s
       code: encodeCode(crypto, { secret, deviceKey }),
       rendezvous: toHex(meeting.rendezvous),
       key: toHex(meeting.key),
+      guestLinks: { fields: plain([{ id: invite.invite, ...shared }]), encoded: toHex(guestLinks) },
       fields: toHex(
-        encodeCbor([
-          address,
-          account.publicKey,
-          provider.publicKey,
-          endorsement,
-          certificate,
-          manifest,
-          encodeCbor([]),
-        ]),
+        encodeCbor([address, account.publicKey, provider.publicKey, endorsement, certificate, manifest, guestLinks]),
       ),
       payload: sealed.payload,
     },
