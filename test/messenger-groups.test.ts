@@ -8,6 +8,7 @@ import {
   type AccountAddress,
   decodeRoster,
   type GroupRoom,
+  newAccountAddress,
   type RoomId,
   readVerifiedLeaf,
   rolesIn,
@@ -110,6 +111,24 @@ describe('a group', () => {
     await (await laptop.device.send(it.room, text('from the laptop'))).accepted
     await expectTexts(heard, ['from the laptop'])
     await agree(it.room, [...it.all, laptop])
+  })
+
+  test('takes as many accounts at once as a commit holds; of more nobody is asked', async () => {
+    const it = await group()
+    let claims = 0
+    it.alice.tap.up = (frame) => {
+      if (frame.request.case === 'claimKeyPackages') claims++
+      return frame
+    }
+    const strangers = (count: number) =>
+      Array.from({ length: count }, () => newAccountAddress(nodeCrypto, 'provider.example'))
+    const { device } = it.alice
+    await assert.rejects(device.createGroup({ name: 'All', members: strangers(64) }), refused('too-large'))
+    await assert.rejects(device.addMembers(it.room, strangers(65)), refused('too-large'))
+    assert.equal(claims, 0)
+    const most = [...strangers(63), device.address]
+    await assert.rejects(device.createGroup({ name: 'All', members: most }), refused('not-reachable'))
+    await assert.rejects(device.addMembers(it.room, [...most, ...strangers(1)]), refused('not-reachable'))
   })
 
   test('is renamed and ruled by its owner and admins; the rest is told no, before anything is sent', async () => {

@@ -89,8 +89,8 @@ export interface Device extends AsyncDisposable {
   /** `lookUp`, then `createDirectRoom`. */
   conversationWith(target: Target): Promise<RoomId>
   /**
-   * A new group with these accounts (all their devices) in it; this one is its owner. A stranger has to consent first.
-   * Errors: consent-required, not-reachable, no-key-packages, …; malformed, too-large (name).
+   * A new group with these accounts (all their devices) in it, 63 at most; this one is its owner. A stranger has to consent
+   * first. Errors: consent-required, not-reachable, no-key-packages, …; malformed (name), too-large (name, accounts).
    */
   createGroup(group: {
     name: string
@@ -104,7 +104,7 @@ export interface Device extends AsyncDisposable {
    * Changes of a group. Each resolves when it stands in the log, or is so already; where another change came first it is
    * made again on top of that, and waits for a link as long as it takes. After a restart nobody waits: a change whose
    * commit was made is sent all the same. Who may do what: `judgeCommit` in src/identity/room-policy.ts. Errors:
-   * not-allowed, not-found, not-joined, closed, and as `createGroup`.
+   * not-allowed, not-found, not-joined, closed, and as `createGroup`. `addMembers` takes 64 accounts at once.
    */
   addMembers(room: RoomId, members: readonly AccountAddress[]): Promise<void>
   /** Takes an account out, with all its devices. */
@@ -115,6 +115,10 @@ export interface Device extends AsyncDisposable {
   decline(room: RoomId): Promise<void>
   leave(room: RoomId): Promise<void>
 
+  /**
+   * A message. It may have 64,954 bytes as MIMI content, 15,804 in a guest's chat; `capabilities` says how long a text may
+   * be. Errors: too-large, text-only, no-such-room, not-allowed; nothing is stored then.
+   */
   send(room: RoomId, content: OutgoingContent, options?: SendOptions): Promise<Sent>
   /**
    * Several messages, in their order, stored in one transaction: all of them or, when it throws, none.

@@ -62,6 +62,7 @@ export {
   type ManifestMark,
   type ManifestMarks,
   manifestsExtension,
+  mostCommitManifests,
   type RoomKind,
   readManifests,
   readRoom,

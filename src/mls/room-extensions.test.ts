@@ -7,6 +7,7 @@ import {
   decodeCommitData,
   encodeCommitData,
   manifestsExtension,
+  mostCommitManifests,
   readManifests,
   readRoom,
   roomExtension,
@@ -85,5 +86,8 @@ test('what is not exactly of their shape is refused', () => {
   assert.throws(() => readRoom([{ type: 0xf002, data: encodeCbor(new Map([['kind', 'secret']])) }]), malformed)
   assert.throws(() => decodeCommitData(encodeCbor(new Map([[1, ['text']]]))), malformed)
   assert.throws(() => decodeCommitData(encodeCbor(new Map())), malformed)
+  const many = (count: number) => encodeCommitData({ manifests: Array.from({ length: count }, () => hash) })
+  assert.equal(decodeCommitData(many(mostCommitManifests)).manifests.length, 64)
+  assert.throws(() => decodeCommitData(many(mostCommitManifests + 1)), malformed)
   assert.throws(() => decodeCommitData(new Uint8Array(300 * 1024)), { code: 'too-large' })
 })

@@ -32,8 +32,9 @@ const maxNameBytes = 400
 const roomLimits: CborLimits = { bytes: 40 * 1024, depth: 2, items: 16 + 2 * mostRoles }
 /** Of the form in which a group's name and roles are written; another one is not read. */
 const groupVersion = 1
-// Signed manifests of one commit: several accounts, dozens of devices each
-const commitDataLimits: CborLimits = { bytes: 256 * 1024, depth: 2, items: 64 + 3 }
+/** Signed manifests of one commit, and so accounts that it can add: each costs every member a signature. */
+export const mostCommitManifests = 64
+const commitDataLimits: CborLimits = { bytes: 256 * 1024, depth: 2, items: mostCommitManifests + 3 }
 const hashLength = 32
 const maxAddressLength = 512
 
@@ -138,7 +139,7 @@ export function encodeCommitData({ manifests }: { manifests: readonly Uint8Array
   return encodeCbor(new Map([[1, manifests]]))
 }
 
-/** Reverses `encodeCommitData`. The manifests are not verified here. Throws MlsError 'malformed' or 'too-large'. */
+/** Reverses `encodeCommitData`. The manifests are not verified here. Throws MlsError 'malformed' (too many, too) or 'too-large'. */
 export function decodeCommitData(aad: Uint8Array): { manifests: Uint8Array[] } {
   if (aad.length === 0) return { manifests: [] }
   const value = decoded(aad, commitDataLimits)

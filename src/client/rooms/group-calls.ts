@@ -1,5 +1,5 @@
 import { type AccountAddress, type GroupRoom, rolesIn } from '../../identity/index.ts'
-import { MlsError, roomExtension } from '../../mls/index.ts'
+import { MlsError, mostCommitManifests, roomExtension } from '../../mls/index.ts'
 import type { Context } from '../context.ts'
 import { ClientError, type ClientErrorCode } from '../errors.ts'
 import { lookIntoRoom, type RoomWork } from '../state/room-work.ts'
@@ -25,6 +25,8 @@ export function groupCalls(context: Context, workers: Workers): GroupCalls {
     group: (room) => lookIntoRoom(context, room, viewOf),
     async createGroup({ name, members, within }) {
       const state = newGroup(context.self.address, name)
+      // One's own manifest comes with the first commit too.
+      requireAtOnce(context, members, mostCommitManifests - 1)
       const invitations = await claimAll(context, members)
       // One's own other devices come last: where somebody refuses, nothing of this account's supply is used up.
       const own = await claim(context, context.self.address)
@@ -32,6 +34,7 @@ export function groupCalls(context: Context, workers: Workers): GroupCalls {
     },
     async addMembers(room, members) {
       await requireGroup(context, room)
+      requireAtOnce(context, members, mostCommitManifests)
       const add = async () => change(room, { what: 'add', invitations: await claimAll(context, members) })
       try {
         await add()
@@ -62,6 +65,14 @@ async function requireGroup(context: Context, room: Room): Promise<void> {
   if (!record) throw new ClientError('no-such-room')
   if (record.kind !== 'group' || record.standing !== 'accepted') throw new ClientError('not-allowed')
   if (record.refused) throw new ClientError('not-joined')
+}
+
+/** What no commit could hold is refused before anybody's KeyPackages are used up. Errors: too-large. */
+function requireAtOnce(context: Context, accounts: readonly AccountAddress[], most: number): void {
+  const others = new Set(accounts)
+  others.delete(context.self.address)
+  if (others.size > most)
+    throw new ClientError('too-large', `at most ${most} accounts at once; add the others afterwards`)
 }
 
 /** One account after the other: whoever cannot be reached is told of before anybody else's KeyPackages are used up. */
