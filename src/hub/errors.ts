@@ -60,7 +60,7 @@ const meanings: Record<HubErrorCode, { message: string; retry: boolean }> = {
   'rate-limited': { message: 'too many requests', retry: true },
   'handle-taken': { message: 'another account has this handle', retry: false },
   unlinked: { message: 'this device was unlinked', retry: false },
-  unavailable: { message: 'a passing fault; nothing was stored', retry: true },
+  unavailable: { message: 'a passing fault; it may have been done: send the very same again', retry: true },
   unsupported: { message: 'not supported by this provider', retry: false },
   'wrong-pin': { message: 'not the PIN of this link; the try was counted', retry: false },
   ended: { message: "this guest's chat is over", retry: false },

@@ -2717,7 +2717,7 @@ export enum ErrorCode {
   WRONG_EPOCH = 7,
 
   /**
-   * commit the attached proposals first
+   * commit the attached proposals first; whoever joins from outside waits for a member
    *
    * @generated from enum value: PENDING_PROPOSAL = 8;
    */
@@ -2826,7 +2826,7 @@ export enum ErrorCode {
   UNLINKED = 24,
 
   /**
-   * a passing fault; nothing was stored
+   * a passing fault; it may have been done all the same: send the very same again
    *
    * @generated from enum value: UNAVAILABLE = 25;
    */
