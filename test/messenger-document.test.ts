@@ -4,12 +4,16 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { decodeCbor } from '../src/cbor/index.ts'
 import { openName } from '../src/client/guests/link.ts'
+import { mostInviteBytes } from '../src/client/guests/share.ts'
 import { defaultSettings } from '../src/client/settings.ts'
+import { guestCapabilities, messengerCapabilities } from '../src/content/index.ts'
 import { concatBytes, toHex, utf8 } from '../src/crypto/index.ts'
 import { nodeCrypto as crypto } from '../src/crypto/node.ts'
 import { defaultHubSettings } from '../src/hub/index.ts'
+import { maxManifestDevices } from '../src/identity/manifest.ts'
 import { defaultGatewaySettings } from '../src/messenger/index.ts'
-import { largestPlaintext } from '../src/mls/index.ts'
+import { largestPlaintext, mostCommitManifests } from '../src/mls/index.ts'
+import { maxKeyPackageBytes } from '../src/mls/limits.ts'
 import { ClientFrameSchema, ErrorCode, ServerFrameSchema } from '../src/protocol/index.ts'
 import { type MessengerVectors, messengerVectors, vectorsFile } from './support/messenger-vectors.ts'
 
@@ -49,12 +53,14 @@ test('a device of ours fills messages to what the hub takes, as the paper says',
 test('the limits in the paper are those of the code', () => {
   const kib = (bytes: number) => (bytes >= 2 ** 20 ? `${bytes / 2 ** 20} MiB` : `${bytes / 1024} KiB`)
   const days = (ms: number) => ms / 86_400_000
+  const textOf = ({ limits }: typeof messengerCapabilities) => limits.textBytes ?? 0
   const gateway = defaultGatewaySettings
   const hub = defaultHubSettings
   const limits = [
     ['frame', kib(gateway.frameBytes)],
     ['first frame', kib(gateway.firstFrameBytes)],
     ['message', `${kib(hub.messageBytes)}, ${kib(hub.guestMessageBytes)} with a guest`],
+    ['text', `${kib(textOf(messengerCapabilities))}, ${kib(textOf(guestCapabilities))} with a guest`],
     ['commit, Welcome, GroupInfo', kib(hub.commitBytes)],
     ['first GroupInfo', kib(hub.firstGroupInfoBytes)],
     ['manifest, certificate', kib(hub.documentBytes)],
@@ -72,7 +78,13 @@ test('the limits in the paper are those of the code', () => {
     ['strangers', `${hub.strangersPerHour} an hour`],
     ['messages to a stranger', String(hub.requestMessages)],
     ['one-time KeyPackages', String(hub.keyPackages)],
-    ['devices', String(hub.devices)],
+    ['devices', `${hub.devices}, of a business ${maxManifestDevices}, of a guest 1`],
+    ['manifests of a commit', String(mostCommitManifests)],
+    ['manifests kept', String(hub.manifests)],
+    ['KeyPackage', kib(maxKeyPackageBytes)],
+    ['watched devices', `${gateway.watchesAtOnce}, ${gateway.watches} in all`],
+    ['acknowledged at once', String(gateway.acknowledgements)],
+    ['reports', `${gateway.reportsPerDay} a day`],
     ['requests without a device', `${gateway.openRequestsPerSecond} a second, ${gateway.openRequestBurst} at once`],
     ['newcomers', `${gateway.strangerRequestsPerMinute} a minute`],
     ['channels', String(gateway.channels)],
@@ -96,6 +108,23 @@ test('the limits in the paper are those of the code', () => {
       rows.some((cells) => cells[1] === what && cells[2] === value),
       `| ${what} | ${value} |`,
     )
+})
+
+test('what the paper says of a limit beside its number is so', () => {
+  const { requestUnitBytes, requestUnitKeyPackages } = defaultGatewaySettings
+  const { linkMs, linkLeftMs, clockToleranceMs, keyPackageMarginMs } = defaultHubSettings
+  const said = [
+    `each full ${requestUnitBytes / 1024} KiB and each ${requestUnitKeyPackages} KeyPackages`,
+    `the first of a room ${mostCommitManifests - 1},`,
+    `which guest links may be ${mostInviteBytes / 1024} KiB`,
+    `it lasts ${linkLeftMs / 1000} seconds more`,
+  ]
+  assert.deepEqual(
+    said.filter((words) => !paper.includes(words)),
+    [],
+  )
+  const minutes = [linkMs, clockToleranceMs, keyPackageMarginMs].map((ms) => ms / 60_000)
+  assert.deepEqual(minutes, [10, 5, 5])
 })
 
 const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
