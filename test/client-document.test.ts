@@ -31,6 +31,8 @@ test('the examples of docs/client.md are a program that runs', async () => {
     'Ana: hello',
     'Ana: @Ben, look',
     'Ben is called',
+    // No bridge is there; that she was not opted in would be another code.
+    'Matrix: unavailable',
     'Mia: is it still free?',
     'all is done; Ctrl-C ends it',
   ])
