@@ -198,6 +198,28 @@ describe('a conversation that one of the two does not want', () => {
     assert.equal(JSON.stringify([inClear, [...state.values()]]).includes(ida.handle), false)
   })
 
+  it('tells whose message is too large with all its forms, and goes on', async () => {
+    const ivo = await open('ivo')
+    const formatted_body = '<b>somewords!</b> '.repeat(1300)
+    const large = { format: 'org.matrix.custom.html', formatted_body }
+    const sent = [
+      ben.send(ivo.matrixRoom, 'before'),
+      ben.send(ivo.matrixRoom, 'many words', large),
+      ben.send(ivo.matrixRoom, 'after'),
+    ]
+    const [, eventId] = await Promise.all(sent)
+    await told(/It is too long\. Send it in parts/, ivo.matrixRoom)
+    await until('the others', () => ivo.heard.texts.includes('after'))
+    assert.deepEqual(ivo.heard.texts.slice(-2), ['before', 'after'])
+    const failed = ben.seen.filter(({ type, content }) => {
+      return type === 'com.beeper.message_send_status' && content.status === 'FAIL_PERMANENT'
+    })
+    assert.deepEqual(
+      failed.map(({ content }) => (content['m.relates_to'] as { event_id?: string }).event_id),
+      [eventId],
+    )
+  })
+
   it('is not asked for again once it was declined, and begins when the other one accepts after all', async () => {
     const dan = await somebody('dan')
     await ben.send(chat, `start ${dan.handle}`)
