@@ -580,7 +580,7 @@ export declare type Limits = Message<"silta.messenger.v1.Limits"> & {
   frameBytes: number;
 
   /**
-   * one MLSMessage of application data
+   * one MLSMessage of application data; in a guest's chat 16 KiB
    *
    * @generated from field: uint32 message_bytes = 2;
    */
