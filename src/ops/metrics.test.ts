@@ -36,11 +36,67 @@ test('a label value that is no short name, a label that was not declared, and to
   assert.doesNotMatch(found.join(), /canary|358/)
 })
 
-test('a gauge that cannot be read does not spoil the others', async () => {
+test('a request without an answer has the status 0', async () => {
   const metrics = openMetrics()
+  const counters = metrics.counters('m', { c: { help: 'h', labels: ['status'] } })
+  for (const status of ['0', '200', '1001', '00', '7']) counters.count('c', { status })
+  const found = lines(await metrics.render(), 'silta_m_c_total').toSorted()
+  assert.deepEqual(found, [
+    'silta_m_c_total{status="0"} 1',
+    'silta_m_c_total{status="1001"} 1',
+    'silta_m_c_total{status="200"} 1',
+    'silta_m_c_total{status="other"} 2',
+  ])
+})
+
+test('what is known of labels is counted from 0 on', async () => {
+  const metrics = openMetrics()
+  const known = { way: ['in', 'out'], code: ['big', 'odd'] }
+  const counters = metrics.counters('m', { c: { help: 'h', labels: ['way', 'code'], known } })
+  counters.count('c', { way: 'out', code: 'odd' })
+  counters.count('c', { way: 'out', code: 'new' })
+  assert.deepEqual(lines(await metrics.render(), 'silta_m_c_total'), [
+    'silta_m_c_total{way="in",code="big"} 0',
+    'silta_m_c_total{way="in",code="odd"} 0',
+    'silta_m_c_total{way="out",code="big"} 0',
+    'silta_m_c_total{way="out",code="odd"} 1',
+    'silta_m_c_total{way="out",code="new"} 1',
+  ])
+})
+
+test('a gauge that cannot be read is left out, and does not spoil the others', async () => {
+  const metrics = openMetrics()
+  let broken = false
+  const read = (value: number) => async () => (broken ? Promise.reject(new Error('canary')) : value)
   metrics.gauge('m', 'good', 'h', () => 1)
-  metrics.gauge('m', 'bad', 'h', () => Promise.reject(new Error('canary')))
-  assert.deepEqual(lines(await metrics.render(), 'silta_m_good'), ['silta_m_good 1'])
+  metrics.gauge('m', 'bad', 'h', read(2))
+  metrics.gauges('m', 'bad_ones', { help: 'h', label: 'stage' }, async () => ({ one: await read(3)() }))
+  const shown = async () => lines(await metrics.render(), 'silta_m_')
+  const all = ['silta_m_good 1', 'silta_m_bad 2', 'silta_m_bad_ones{stage="one"} 3']
+  assert.deepEqual(await shown(), all)
+  broken = true
+  assert.deepEqual(await shown(), ['silta_m_good 1'])
+  broken = false
+  assert.deepEqual(await shown(), all)
+})
+
+test('a gauge whose value does not come holds nobody up, and is not asked anew meanwhile', async () => {
+  const metrics = openMetrics()
+  let asked = 0
+  let answer: ((value: number) => void) | undefined
+  metrics.gauge('m', 'slow', 'h', () => {
+    asked++
+    return new Promise((resolve) => {
+      answer = resolve
+    })
+  })
+  const begun = performance.now()
+  assert.deepEqual(lines(await metrics.render(), 'silta_m_'), [])
+  assert.ok(performance.now() - begun < 5_000)
+  const second = metrics.render()
+  answer?.(7)
+  assert.deepEqual(lines(await second, 'silta_m_'), ['silta_m_slow 7'])
+  assert.equal(asked, 1)
 })
 
 test('two registries in one process do not mix', async () => {

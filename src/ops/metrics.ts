@@ -2,7 +2,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 /** Values that one label may take. Beyond it they are counted together: a label that grows with its users fills memory. */
 const mostValues = 100
-const labelValue = /^[a-z][a-z0-9_.-]{0,39}$|^[1-5]\d{2,3}$/i
+/** Short names, status codes of HTTP and WebSocket, and 0 for a request without an answer. */
+const labelValue = /^[a-z][a-z0-9_.-]{0,39}$|^0$|^[1-5]\d{2,3}$/i
+
+/** Longest wait for the value of a gauge, ms: whoever scrapes gives up after ten seconds, and then has nothing at all. */
+const gaugeMs = 2_000
 
 /** From a message that stays in the process (1 ms) to one that waited for a room key (30 s). */
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -13,6 +17,11 @@ export interface Instrument {
   readonly help: string
   /** Labels have few values each, and none that names a person, a device or a room. */
   readonly labels?: readonly string[]
+  /**
+   * Of a counter: values that its labels will have, each with each. They are counted from 0 on, not from 1: Prometheus
+   * cannot see the first count of a line that was not there before, and a sum without a line is empty.
+   */
+  readonly known?: Readonly<Record<string, readonly string[]>>
 }
 
 export interface Counters<Name extends string> {
@@ -35,7 +44,7 @@ export interface MetricValue {
 export interface Metrics {
   counters<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Counters<Name>
   timers<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Timers<Name>
-  /** A value that is asked for when somebody looks. A value that cannot be read is left out. */
+  /** A value that is asked for when somebody looks. One that cannot be read, or not in two seconds, is left out. */
   gauge(module: string, name: string, help: string, read: () => number | Promise<number>): void
   /** Values of one kind, told apart by a label; read together when somebody looks. */
   gauges<Value extends string>(
@@ -63,6 +72,8 @@ export function openMetrics(): Metrics {
         const labelNames = [...(labels ?? [])]
         return new Counter({ name: fullName(module, name, '_total'), help, labelNames, registers })
       })
+      for (const [name, { instrument, labels }] of made)
+        for (const known of combined(table[name].known ?? {})) instrument.inc(labels(known), 0)
       return {
         count(name, labels, by = 1) {
           const one = made.get(name)
@@ -89,20 +100,23 @@ export function openMetrics(): Metrics {
       }
     },
     gauge(module, name, help, read) {
+      const value = inTime(read)
       const gauge = new Gauge({
         name: fullName(module, name, ''),
         help,
         registers,
         async collect() {
           try {
-            gauge.set(await read())
+            gauge.set(await value())
           } catch {
-            gauge.reset()
+            // Not reset(): that sets a gauge without labels to 0.
+            gauge.remove()
           }
         },
       })
     },
     gauges(module, name, { help, label }, read) {
+      const all = inTime(read)
       const gauge = new Gauge({
         name: fullName(module, name, ''),
         help,
@@ -110,7 +124,7 @@ export function openMetrics(): Metrics {
         registers,
         async collect() {
           gauge.reset()
-          const values = await read().catch(() => ({}))
+          const values = await all().catch(() => ({}))
           for (const [value, number] of Object.entries<number>(values)) gauge.set({ [label]: value }, number)
         },
       })
@@ -129,6 +143,33 @@ export function openMetrics(): Metrics {
           .filter(({ name }) => !name.endsWith('_bucket')),
       )
     },
+  }
+}
+
+/** Each value of each label with each of the others; none where no label has known values. */
+function combined(known: Readonly<Record<string, readonly string[]>>): Labels[] {
+  const labels = Object.entries(known)
+  if (labels.length === 0) return []
+  return labels.reduce<Labels[]>(
+    (all, [label, values]) => all.flatMap((one) => values.map((value) => ({ ...one, [label]: value }))),
+    [{}],
+  )
+}
+
+/** Rejects when the value does not come in time. What does not answer is not asked once more meanwhile. */
+function inTime<Value>(read: () => Value | Promise<Value>): () => Promise<Value> {
+  let running: Promise<Value> | undefined
+  return async () => {
+    running ??= (async () => read())().finally(() => {
+      running = undefined
+    })
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new Error('the value of a gauge does not come')), gaugeMs)
+    try {
+      return await Promise.race([running, late.promise])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 }
 
