@@ -29,6 +29,7 @@ import {
   type Dependency,
   type Log,
   type Metrics,
+  openFaultLog,
   openHealth,
   openLog,
   openMetrics,
@@ -160,6 +161,11 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     () => audit.changedAuditors,
   )
   await audit.configured(fieldsOf(config))
+  const faultsOf = (module: string) => {
+    const ours = log.child({ module })
+    const told = openFaultLog((fields, message) => ours.error(fields, message))
+    return (error: unknown, where: string) => told(where, { error, operation: where }, 'a fault inside')
+  }
   const hub = openHub({
     ...{ database, bus, crypto, mls, networks: reachableOver },
     provider: config.provider.domain,
@@ -179,6 +185,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
       guestIdleMostMs: config.guests.longestDays * day,
     },
     metrics: metrics.counters('hub', hubCounters),
+    onFault: faultsOf('hub'),
     audit,
     ...(options.steps ? { steps: options.steps } : {}),
   })
@@ -188,6 +195,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
     verifyToken: (token) => tokens.verifier.verify(token),
     settings: { strangerRequestsPerMinute: config.limits.strangersPerNetwork },
     metrics: metrics.counters('messenger', gatewayCounters),
+    onFault: faultsOf('messenger'),
     conduct: audit,
     timers: metrics.timers('messenger', gatewayTimers),
     ...(options.gateway ? { settings: options.gateway } : {}),

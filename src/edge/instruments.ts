@@ -1,15 +1,41 @@
-import type { Counters, Metrics, Timers } from '../ops/index.ts'
+import type { Counters, Instrument, Metrics, Timers } from '../ops/index.ts'
 import type { Database } from '../store/index.ts'
-import type { Ghosts } from './matrix/ghosts.ts'
+import { decryptFailures, type Ghosts } from './matrix/ghosts.ts'
+import { translationCodes } from './matrix/translate/index.ts'
+
+const ways = ['to-matrix', 'from-matrix']
+/** Refusals that are no translation's: of the homeserver, of the messenger for a person's sake, and of time. */
+const otherRefusals = ['refused', 'expired', 'no-invitation', 'not-reachable', 'blocked', 'not-opted-in', 'request-limit']
 
 const counters = {
-  messages: { help: 'Messages that crossed, by way', labels: ['way'] },
-  refused: { help: 'Messages that did not cross, or not whole, by way and reason', labels: ['way', 'code'] },
+  messages: { help: 'Messages that crossed, by way', labels: ['way'], known: { way: ways } },
+  refused: {
+    help: 'Messages that did not cross, or not whole, by way and reason',
+    labels: ['way', 'code'],
+    known: { way: ways, code: [...translationCodes, ...otherRefusals] },
+  },
   placeholders: { help: 'Messages from Matrix whose key did not come in time' },
-  decryption_failures: { help: 'Messages from Matrix that could not be decrypted, by reason', labels: ['reason'] },
-  dropped: { help: 'Typing and receipts that came faster than they can be taken in', labels: ['what'] },
-  faults: { help: 'Faults, by code', labels: ['code'] },
-} as const
+  decryption_failures: {
+    help: 'Messages from Matrix that could not be decrypted, by reason',
+    labels: ['reason'],
+    known: { reason: ['no-key', ...decryptFailures] },
+  },
+  suspicious: {
+    help: 'Messages from Matrix of a device that its owner has not signed, and such as were handed over once more',
+    labels: ['reason'],
+    known: { reason: ['unsigned-device', 'replayed'] },
+  },
+  dropped: {
+    help: 'Typing and receipts that were not passed on: too many at a time, or the other side did not take them',
+    labels: ['what'],
+    known: { what: ['typing', 'receipt'] },
+  },
+  faults: {
+    help: 'Faults, by code',
+    labels: ['code'],
+    known: { code: ['unexpected', 'unavailable', 'failed', 'storage', 'handler', 'behind', 'elsewhere', 'malformed'] },
+  },
+} as const satisfies Record<string, Instrument>
 
 const timers = {
   crossing: { help: 'From taking a message on one side to handing it over on the other, by way', labels: ['way'] },

@@ -18,7 +18,7 @@ export function openCleaning(ctx: HubContext) {
     return running
   }
   const timer = setInterval(() => {
-    clean().catch(() => ctx.metrics.count('faults', { in: 'cleaning' }))
+    clean().catch((error: unknown) => ctx.fault(error, 'cleaning'))
   }, ctx.settings.cleanEveryMs)
   timer.unref()
   return {

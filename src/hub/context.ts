@@ -28,6 +28,8 @@ export interface HubContext {
   readonly metrics: HubMetrics
   /** Takes down what was done, in the transaction that does it. */
   readonly audit: Audit
+  /** Counts a fault of ours, and tells of it. `where` is one of few words. */
+  readonly fault: (error: unknown, where: string) => void
   /** Runs what nobody waits for. When it fails, cleaning does it again later. */
   readonly later: (work: () => Promise<void>) => void
 }

@@ -58,7 +58,7 @@ export async function openLink(
     onReady(row.payload)
   }
   const end = ctx.bus.subscribe(topicOf(rendezvous), () => {
-    look().catch(() => ctx.metrics.count('faults', { in: 'link' }))
+    look().catch((error: unknown) => ctx.fault(error, 'link'))
   })
   await look()
   return { stop, forMs: until - ctx.clock() }

@@ -60,6 +60,8 @@ export interface HubOptions {
   clock?: () => number
   settings?: Partial<HubSettings>
   metrics?: HubMetrics
+  /** Told of each fault of ours, for a log: of the error only kind and place may be shown. `where` is one of few words. */
+  onFault?: (error: unknown, where: string) => void
   /** The compliance log; without it nothing is taken down. */
   audit?: Audit
   /** Called between what must survive a kill; for crash tests. */
@@ -88,9 +90,13 @@ export function openHub(options: HubOptions) {
     settings: { ...defaultHubSettings, ...options.settings },
     metrics: options.metrics ?? { count: () => undefined },
     audit: options.audit ?? { append: async () => undefined },
+    fault(error, where) {
+      ctx.metrics.count('faults', { in: where })
+      options.onFault?.(error, where)
+    },
     later(work) {
       const running = work()
-        .catch(() => ctx.metrics.count('faults', { in: 'later' }))
+        .catch((error: unknown) => ctx.fault(error, 'later'))
         .finally(() => background.delete(running))
       background.add(running)
     },
@@ -236,6 +242,6 @@ export function openHub(options: HubOptions) {
 
 function asHubError(ctx: HubContext, cause: unknown): HubError {
   if (cause instanceof HubError) return cause
-  ctx.metrics.count('faults', { in: isStoreError(cause) ? `store-${cause.code}` : 'hub' })
+  ctx.fault(cause, isStoreError(cause) ? `store-${cause.code}` : 'hub')
   return new HubError('unavailable', { cause })
 }

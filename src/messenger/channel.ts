@@ -74,14 +74,16 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
   /** The bus says where to look; that the device is unlinked, only the database says. */
   const leaveWhenUnlinked = async (): Promise<void> => {
     while (open) {
-      const device = await hub.findDevice(asker.device).catch(() => 'unknown' as const)
+      const device = await hub.findDevice(asker.device).catch((error: unknown) => {
+        ctx.fault(error, 'unlinking')
+        return 'unknown' as const
+      })
       if (device !== 'unknown') {
         if (!open || device?.unlinked === false) return
         if (device?.ended) send({ case: 'guestEnded', value: { reason: toGuestEnd(device.ended) } })
         else send({ case: 'unlinked', value: {} })
         return close()
       }
-      ctx.metrics.count('faults', { in: 'unlinking' })
       await new Promise((resolve) => setTimeout(resolve, settings.faultMs).unref())
     }
   }
@@ -99,7 +101,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         return { case: 'done', value: {} }
       case 'resume': {
         const window = Math.min(request.value.window || settings.window, settings.largestWindow)
-        const onFault = () => ctx.metrics.count('faults', { in: 'courier' })
+        const onFault = (error: unknown) => ctx.fault(error, 'courier')
         const onDelivered = (latencyMs: number | undefined) => ctx.conduct.delivered(provider, latencyMs)
         courier?.stop()
         courier = openCourier({ hub, asker, settings, clock: ctx.clock, window, send, buffered, onFault, onDelivered })

@@ -85,7 +85,7 @@ export function openConnection(
 
   const refuse = (id: bigint, channel: number, error: unknown, request = 'frame') => {
     const refused = error instanceof HubError ? error : new HubError('unavailable', { cause: error })
-    if (refused !== error) ctx.metrics.count('faults', { in: 'gateway' })
+    if (refused !== error) ctx.fault(error, 'gateway')
     ctx.metrics.count('refusals', { code: refused.code })
     ctx.conduct.refused(request, refused.code, channels.get(channel)?.provider)
     send(id, channel, errorBody(refused))
@@ -130,7 +130,7 @@ export function openConnection(
         },
       )
       // Only what cannot be encoded gets here: a fault of ours, which must not stop the process.
-      .catch(() => ctx.metrics.count('faults', { in: 'answer' }))
+      .catch((error: unknown) => ctx.fault(error, 'answer'))
   }
 
   const timer = setInterval(() => {

@@ -51,6 +51,8 @@ export interface GatewayContext {
   readonly metrics: GatewayMetrics
   readonly conduct: Conduct
   readonly timers: GatewayTimers
+  /** Counts a fault, and tells of it unless the hub has. `where` is one of few words. */
+  readonly fault: (error: unknown, where: string) => void
   readonly resolvers: Resolvers
   readonly rates: GatewayRates
   /** Milliseconds since the epoch. */

@@ -12,7 +12,7 @@ export interface CourierOptions {
   send(event: Body): void
   /** Bytes that wait in the pipe. */
   buffered(): number
-  onFault(): void
+  onFault(error: unknown): void
   /** Milliseconds since the epoch. */
   clock(): number
   /** A message of another device was acknowledged; `latencyMs` since it was taken, undefined when it waited for the device. */
@@ -55,8 +55,8 @@ export function openCourier(options: CourierOptions) {
     if (running || stopped || timer) return
     running = true
     run()
-      .catch(() => {
-        options.onFault()
+      .catch((error: unknown) => {
+        options.onFault(error)
         // What was lost by the fault is found by looking everywhere.
         scanned = 0
         endings.add(undefined)

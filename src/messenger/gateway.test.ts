@@ -6,6 +6,7 @@ import { randomKey } from '../hub/testing/values.ts'
 import { openWorld } from '../hub/testing/world.ts'
 import { inProcessPipe } from '../protocol/in-process-pipe.ts'
 import { ErrorCode, RoomStanding } from '../protocol/index.ts'
+import { StoreError } from '../store/index.ts'
 import { freshDatabase } from '../store/testing.ts'
 import type { GatewaySettings } from './index.ts'
 import { openClient, openTestGateway } from './testing/client.ts'
@@ -475,4 +476,32 @@ test('what a device submits enters the log in the order in which it was sent', a
     [2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 11n],
   )
   assert.deepEqual(await bob.receive(), ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+})
+
+describe('a fault inside', () => {
+  test('is told with the error itself by whoever has it, and the client learns nothing of it', async () => {
+    await using service = await open()
+    const { world, faults } = service
+    const device = await world.device()
+    const client = await service.connect()
+    const channel = await client.authenticate(device)
+    const ask = () => client.refused({ case: 'listRooms', value: {} }, channel)
+
+    const listRooms = world.hub.listRooms
+    const bug = new TypeError('nobody thought of this')
+    world.hub.listRooms = () => Promise.reject(bug)
+    assert.equal(await ask(), 'UNAVAILABLE')
+    assert.deepEqual([faults, world.faults], [[{ error: bug, where: 'gateway' }], []])
+    assert.ok(service.counted.includes('faults gateway'))
+
+    world.hub.listRooms = listRooms
+    await world.database.query('alter table hub.room rename to room_that_was')
+    assert.equal(await ask(), 'UNAVAILABLE')
+    assert.equal(faults.length, 1, 'the hub has told of it')
+    assert.deepEqual(
+      world.faults.map(({ error, where }) => [where, error instanceof StoreError]),
+      [['store-failed', true]],
+    )
+    assert.ok(world.counted.includes('faults store-failed'))
+  })
 })

@@ -1,5 +1,5 @@
 import type { Crypto } from '../crypto/index.ts'
-import type { Hub, TokenClaims } from '../hub/index.ts'
+import { type Hub, HubError, type TokenClaims } from '../hub/index.ts'
 import type { FramePipe } from '../protocol/index.ts'
 import { type Connection, openConnection } from './connection.ts'
 import type { Conduct, GatewayContext } from './context.ts'
@@ -17,6 +17,8 @@ export interface GatewayOptions {
   metrics?: GatewayMetrics
   conduct?: Conduct
   timers?: GatewayTimers
+  /** Told of each fault of ours, for a log: of the error only kind and place may be shown. `where` is one of few words. */
+  onFault?: (error: unknown, where: string) => void
   /** Milliseconds since the epoch. */
   clock?: () => number
 }
@@ -44,6 +46,11 @@ export function openGateway(options: GatewayOptions): Gateway {
     metrics: options.metrics ?? { count: () => undefined },
     conduct: options.conduct ?? { refused: () => undefined, accepted: () => undefined, delivered: () => undefined },
     timers: options.timers ?? { observe: () => undefined },
+    fault(error, where) {
+      ctx.metrics.count('faults', { in: where })
+      // What is behind one of the hub's own errors, the hub has told.
+      if (!(error instanceof HubError)) options.onFault?.(error, where)
+    },
     resolvers: openResolvers(settings),
     rates: {
       requests: openRates(settings.requestsPerSecond, settings.requestBurst, clock),

@@ -4,6 +4,7 @@
  * It knows no module above. Nothing that names a person, holds content or is secret leaves the process here: the log
  * writes an allow-list of fields and no message of an error, metrics have bounded labels, health shows codes.
  */
+export { openFaultLog } from './fault-log.ts'
 export {
   type Dependency,
   type DependencyState,

@@ -210,7 +210,8 @@ function observed(call: Homeserver['call'], observe: HomeserverOptions['observe'
       ended(200)
       return answer as never
     } catch (error) {
-      ended(error instanceof HomeserverError ? error.status : 0)
+      // What we have broken off ourselves says nothing of the homeserver.
+      if (!isHomeserverError(error, 'SILTA_ABORTED')) ended(error instanceof HomeserverError ? error.status : 0)
       throw error
     }
   }

@@ -100,8 +100,8 @@ export function openEndings(ctx: HubContext, onLooked: () => Promise<void> = asy
     plan(Math.min(next ?? Number.POSITIVE_INFINITY, ctx.clock() + ctx.settings.cleanEveryMs))
   }
   const look = () => {
-    running = running.then(run).catch(() => {
-      ctx.metrics.count('faults', { in: 'guests' })
+    running = running.then(run).catch((error: unknown) => {
+      ctx.fault(error, 'guests')
       plan(ctx.clock() + ctx.settings.cleanEveryMs)
     })
     return running

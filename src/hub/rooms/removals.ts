@@ -92,7 +92,7 @@ export async function proposeInRoom(ctx: HubContext, roomNo: number): Promise<vo
       } catch (error) {
         // A leaf that is not there need not go; anything else would block the room for good.
         if (!(error instanceof MlsError)) throw error
-        ctx.metrics.count('faults', { in: 'removal' })
+        ctx.fault(error, 'removal')
         await tx.query('delete from hub.removal where room_no = $1 and device_id = $2', [roomNo, device_id])
         continue
       }

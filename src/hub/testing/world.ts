@@ -16,6 +16,7 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
   const bus = openBus()
   const clock = { now: 1_800_000_000_000 }
   const counted: string[] = []
+  const faults: { error: unknown; where: string }[] = []
   const audited: AuditEvent[] = []
   const hub = openHub({
     database,
@@ -28,6 +29,7 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
     clock: () => clock.now,
     settings,
     audit: audit ?? { append: async (tx, event) => tx.afterCommit(() => void audited.push(event)) },
+    onFault: (error, where) => void faults.push({ error, where }),
     metrics: { count: (name, labels) => void counted.push(`${name} ${Object.values(labels ?? {}).join()}`.trim()) },
   })
   const trust: ProviderTrust = { providerKeys: (domain) => (domain === provider ? [keyPair.publicKey] : []) }
@@ -41,6 +43,8 @@ export function openWorld(database: Database, settings: Partial<HubSettings> = {
     database,
     /** Names of what was counted, for faults above all. */
     counted,
+    /** What the hub has told of its own faults. */
+    faults,
     /** What was taken down for the compliance log, and committed. */
     audited,
     token(kind: TokenClaims['kind'] = 'person', network = 'matrix'): TokenClaims {

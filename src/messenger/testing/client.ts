@@ -28,6 +28,7 @@ type Of<C extends Answer['case']> = Extract<Answer, { case: C }>['value']
 export function openTestGateway(world: World, settings: Partial<GatewaySettings> = {}) {
   const tokens = new Map<string, TokenClaims>()
   const counted: string[] = []
+  const faults: { error: unknown; where: string }[] = []
   const gateway = openGateway({
     hub: world.hub,
     crypto,
@@ -38,12 +39,14 @@ export function openTestGateway(world: World, settings: Partial<GatewaySettings>
       return claims
     },
     settings,
+    onFault: (error, where) => void faults.push({ error, where }),
     metrics: { count: (name, labels) => void counted.push(`${name} ${Object.values(labels ?? {}).join()}`.trim()) },
   })
   return {
     gateway,
     tokens,
     counted,
+    faults,
     connect: (from?: string) => connect(gateway, from),
     token(claims: TokenClaims): string {
       const name = `token ${tokens.size}`

@@ -8,7 +8,8 @@ export type GhostId = string & { readonly __brand: 'GhostId' }
  * Why an event could not be decrypted, for good: `mismatched-sender` is one whose session belongs to somebody else than
  * its sender claims to be.
  */
-type DecryptFailure = 'malformed' | 'mismatched-sender' | 'unknown-index' | 'withheld' | 'undecryptable'
+export const decryptFailures = ['malformed', 'mismatched-sender', 'unknown-index', 'withheld', 'undecryptable'] as const
+type DecryptFailure = (typeof decryptFailures)[number]
 
 /** How sure it is that the sender's own device wrote this: `none` no remark, `grey` and `red` a warning with its code. */
 export interface Shield {

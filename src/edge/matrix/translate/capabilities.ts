@@ -4,22 +4,24 @@ import { type CapabilityDocument, capabilityDocument } from '../../../content/in
 export type Loss = 'formatting' | 'reply' | 'notice' | 'emote' | 'thread' | 'mention' | 'part'
 
 /** Why a message did not cross: what it is that the other side cannot have (yet), or what is wrong with this one. */
-export type TranslationCode =
-  | 'media'
-  | 'edit'
-  | 'deletion'
-  | 'reaction'
-  | 'sticker'
-  | 'location'
-  | 'contact'
-  | 'poll'
-  | 'call'
-  | 'verification'
-  | 'disappearing'
-  | 'unsupported'
-  | 'too-large'
-  | 'empty'
-  | 'malformed'
+export const translationCodes = [
+  'media',
+  'edit',
+  'deletion',
+  'reaction',
+  'sticker',
+  'location',
+  'contact',
+  'poll',
+  'call',
+  'verification',
+  'disappearing',
+  'unsupported',
+  'too-large',
+  'empty',
+  'malformed',
+] as const
+export type TranslationCode = (typeof translationCodes)[number]
 
 /** Did not cross. `rejected`: the sender could do otherwise. `dropped`: the other side has nothing like it. */
 export interface Refused {

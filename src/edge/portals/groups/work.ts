@@ -55,7 +55,7 @@ async function openNext(context: PortalContext, group: GroupPortal): Promise<'ag
 
 /** The group cannot reach Matrix (any more): its Matrix users leave it, so that nobody takes them for readers. */
 async function leaveAll(context: PortalContext, group: GroupPortal, view: MessengerView): Promise<'ended'> {
-  context.counters.count('refused', { way: 'from-messenger', code: 'unsupported' })
+  context.counters.count('refused', { way: 'to-matrix', code: 'unsupported' })
   for (const { user, standing } of view.present.values()) {
     if (group.room === undefined) break
     await (standing === 'requested' ? user.device.decline(group.room) : user.device.leave(group.room))
