@@ -6,7 +6,11 @@ export const hubCounters = {
   welcomes: { help: 'Welcomes put into mailboxes' },
   removals_proposed: { help: 'Removals proposed by the hub: unlinked devices and accounts that leave' },
   cleaned: { help: 'Rows deleted after their time', labels: ['table'] },
-  faults: { help: 'Faults inside the hub', labels: ['in'] },
+  faults: {
+    help: 'Faults inside the hub',
+    labels: ['in'],
+    known: { in: ['hub', 'later', 'cleaning', 'removal', 'guests', 'link', 'store-unavailable', 'store-failed'] },
+  },
 } as const
 
 export type HubMetrics = Counters<keyof typeof hubCounters>

@@ -5,7 +5,11 @@ export const gatewayCounters = {
   connections: { help: 'Connections opened' },
   requests: { help: 'Requests by kind', labels: ['request'] },
   refusals: { help: 'Requests refused, by code', labels: ['code'] },
-  faults: { help: 'Faults inside the gateway', labels: ['in'] },
+  faults: {
+    help: 'Faults inside the gateway',
+    labels: ['in'],
+    known: { in: ['gateway', 'answer', 'courier', 'unlinking'] },
+  },
   closed: { help: 'Connections closed by the gateway, by reason', labels: ['code'] },
 } as const
 

@@ -31,6 +31,7 @@ export {
   type Decrypted,
   type DecryptResult,
   type Delivery,
+  decryptFailures,
   type GhostId,
   type Ghosts,
   isDecrypted,
