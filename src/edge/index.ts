@@ -106,7 +106,7 @@ export async function openEdge(options: EdgeOptions): Promise<Edge> {
   const portalSettings = { ...defaultPortalSettings, ...options.settings?.portals }
   const networkName = options.networkName ?? provider
   const stopping = new AbortController()
-  const fault = (what: string) => (error: unknown) => log.warn({ code: codeOf(error) }, what)
+  const fault = (what: string) => (error: unknown) => log.warn({ code: codeOf(error), error }, what)
 
   // The embedded database is open in one process only, so whoever held a lease in it is gone.
   if (database.dialect === 'pglite')

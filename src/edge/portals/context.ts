@@ -39,6 +39,8 @@ export interface PortalContext {
   readonly steps: Steps
   readonly counters: EdgeInstruments['counters']
   readonly timers: EdgeInstruments['timers']
+  /** Counts a fault, and writes it down with where it happened. */
+  readonly fault: (error: unknown, message: string) => void
   /** Given when the edge drains: nothing waits for anybody any more. */
   readonly stopping: AbortSignal
   /** Whether a Matrix id is one of our ghosts', or the bot's. */

@@ -33,3 +33,14 @@ export class EdgeError extends Error {
     this.retry = code === 'elsewhere' || code === 'behind' || code === 'making'
   }
 }
+
+/** What is the code of an error that is none of our typed ones: a fault in the program. */
+export const unexpected = 'unexpected'
+
+/** The code of one of our typed errors; anything else has none that may be known. */
+export function codeOf(error: unknown): string {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  if (typeof code === 'string') return code
+  const errcode = typeof error === 'object' && error !== null && 'errcode' in error ? error.errcode : undefined
+  return typeof errcode === 'string' ? errcode : unexpected
+}

@@ -103,10 +103,7 @@ export function listenToDevice(context: PortalContext, { account, device }: Matr
   tell('keyChanged', words.keyChanged)
 
   device.on('consent', ({ account: peer, state }) => consentChanged(context, { account, device }, peer, state))
-  device.on('fault', (error) => {
-    context.counters.count('faults', { code: error.code })
-    context.log.warn({ code: error.code }, 'the device of a Matrix user had a fault')
-  })
+  device.on('fault', (error) => context.fault(error, 'the device of a Matrix user had a fault'))
 }
 
 /** A room is new, or what somebody said of it changed: the portal follows, in the device's transaction. */
@@ -183,7 +180,7 @@ async function take(
     context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {
     if (!(error instanceof ContentError)) throw error
-    context.counters.count('faults', { code: error.code })
+    context.fault(error, 'what a device of the messenger has sent cannot be read')
   }
 }
 

@@ -6,9 +6,11 @@
  * outbox. Whatever has to happen together is one transaction; what leaves the process was stored before.
  */
 import type { AccountAddress } from '../../identity/index.ts'
+import { openFaultLog } from '../../ops/index.ts'
 import type { StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
 import type { PortalContext } from './context.ts'
+import { codeOf } from './errors.ts'
 import { takeEvents } from './feed.ts'
 import { listenToDevice } from './from-messenger.ts'
 import { takeGroupEvents } from './groups/feed.ts'
@@ -30,6 +32,7 @@ import { workOn } from './work.ts'
 export { endByBlock, takeUpAgain } from './blocks.ts'
 export type { PortalContext } from './context.ts'
 export { elapsed } from './elapsed.ts'
+export { codeOf } from './errors.ts'
 export { holdLeases } from './leases.ts'
 export { waitForKey } from './missing-key.ts'
 export type { Portal } from './portal-table.ts'
@@ -64,7 +67,7 @@ export interface Portals {
 
 export type PortalsOptions = Omit<
   PortalContext,
-  'portals' | 'groups' | 'turns' | 'outbox' | 'messages' | 'late' | 'wake'
+  'portals' | 'groups' | 'turns' | 'outbox' | 'messages' | 'late' | 'wake' | 'fault'
 >
 
 export function openPortals(options: PortalsOptions): Portals {
@@ -87,11 +90,8 @@ export function openPortals(options: PortalsOptions): Portals {
     retryMaxMs: settings.retryMaxMs,
     onFault: (error) => faulty(error),
   })
-  const faulty = (error: unknown) => {
-    const code = codeOf(error)
-    context.counters.count('faults', { code })
-    log.warn({ code }, 'a portal could not go on and is tried again')
-  }
+  const faulty = (error: unknown) => context.fault(error, 'a portal could not go on and is tried again')
+  const told = openFaultLog((fields, message) => log.warn(fields, message))
   let started = false
   let expiring: ReturnType<typeof setInterval> | undefined
   const expire = async () => {
@@ -109,6 +109,11 @@ export function openPortals(options: PortalsOptions): Portals {
     messages: messageMap(clock),
     late: lateEvents(sealer, clock),
     wake: (portal) => runner.wake(portal),
+    fault(error, message) {
+      const code = codeOf(error)
+      context.counters.count('faults', { code })
+      told(code, { code, error }, message)
+    },
   }
   const signals = signalsFromMatrix(context)
   return {
@@ -157,12 +162,4 @@ export function openPortals(options: PortalsOptions): Portals {
       await runner.stop()
     },
   }
-}
-
-/** The code of one of our typed errors; anything else has none that may be known. */
-export function codeOf(error: unknown): string {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-  if (typeof code === 'string') return code
-  const errcode = typeof error === 'object' && error !== null && 'errcode' in error ? error.errcode : undefined
-  return typeof errcode === 'string' ? errcode : 'unexpected'
 }

@@ -27,7 +27,7 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
   const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
   if (isDecrypted(result)) {
     const unsigned = result.shield.code === 'UnsignedDevice' || result.shield.code === 'UnknownDevice'
-    if (unsigned) context.counters.count('faults', { code: 'unsigned-device' })
+    if (unsigned) context.counters.count('suspicious', { reason: 'unsigned-device' })
     const plain = { type: result.type, content: withRelation(result.content, content) }
     return { ...plain, origin: originOf(context, content), unsigned }
   }
@@ -94,7 +94,7 @@ export async function replaysAmong(context: PortalContext, portal: Portal, all: 
     const first = known.get(origin) ?? one.stored.eventId
     known.set(origin, first)
     if (first === one.stored.eventId) continue
-    context.counters.count('faults', { code: 'replayed' })
+    context.counters.count('suspicious', { reason: 'replayed' })
     replays.add(one)
   }
   return replays

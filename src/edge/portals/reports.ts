@@ -124,7 +124,7 @@ async function tell(
     return sent
   } catch (error) {
     if (!(error instanceof ClientError) || error.retry) throw error
-    context.counters.count('faults', { code: error.code })
+    context.fault(error, 'a report of what has arrived was refused')
     return undefined
   }
 }

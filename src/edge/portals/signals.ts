@@ -4,6 +4,7 @@ import type { Queryable, Transaction } from '../../store/index.ts'
 import type { Json } from '../matrix/homeserver.ts'
 import { ghostIn } from './circle.ts'
 import { asGhost, type PortalContext } from './context.ts'
+import { codeOf, unexpected } from './errors.ts'
 import { portalFor } from './groups/speaking.ts'
 import type { GroupPortal } from './groups/table.ts'
 import { createLatest } from './latest.ts'
@@ -60,9 +61,15 @@ async function showTyping(
     const ghost = portal?.state === 'open' ? ghostIn(context, portal, who) : undefined
     if (portal === undefined || ghost === undefined) return
     await context.homeserver.setTyping(await asGhost(context, ghost), portal.matrixRoom, on, typingMs)
-  } catch {
-    context.counters.count('faults', { code: 'typing' })
+  } catch (error) {
+    notPassedOn(context, 'typing', error)
   }
+}
+
+/** It is not tried again: the next one stands for it. That one was not taken is no fault of ours; anything else is. */
+function notPassedOn(context: PortalContext, what: 'typing' | 'receipt', error: unknown): void {
+  if (codeOf(error) === unexpected) context.fault(error, 'typing or a receipt could not be passed on')
+  context.counters.count('dropped', { what })
 }
 
 /** Rooms in which it is remembered who types; the others are of no use to a person. */
@@ -102,13 +109,13 @@ export function signalsFromMatrix(context: PortalContext): FromMatrixSignals {
   const typing = new Map<string, { device: Device; room: RoomId; timer: NodeJS.Timeout; since: number }>()
   /** What was read by somebody whom no device speaks for yet. */
   const unheard = new Map<string, NodeJS.Timeout>()
-  const bounds = {
+  const bounds = (what: 'typing' | 'receipt') => ({
     ...{ most: mostWaiting, atOnce },
-    onFault: () => context.counters.count('faults', { code: 'ephemeral' }),
-  }
+    onFault: (error: unknown) => notPassedOn(context, what, error),
+  })
   /** Who types in a room, and up to where somebody has read in it: what was said before counts no more. */
-  const typists = createLatest<ReadonlySet<string>>({ ...bounds, work: (room, now) => takeTyping(room, now) })
-  const receipts = createLatest<Read>({ ...bounds, work: (key, read) => takeRead(key, read) })
+  const typists = createLatest<ReadonlySet<string>>({ ...bounds('typing'), work: (room, now) => takeTyping(room, now) })
+  const receipts = createLatest<Read>({ ...bounds('receipt'), work: (key, read) => takeRead(key, read) })
   const dropped = (what: 'typing' | 'receipt') => context.counters.count('dropped', { what })
 
   const stopTyping = (key: string, tell: boolean) => {

@@ -157,7 +157,7 @@ async function take(
     context.counters.count('messages', { way: 'to-matrix' })
   } catch (error) {
     if (!(error instanceof ContentError)) throw error
-    context.counters.count('faults', { code: error.code })
+    context.fault(error, 'what a device of the messenger has sent cannot be read')
   }
 }
 
