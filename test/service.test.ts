@@ -102,7 +102,10 @@ describe('the service', () => {
     assert.match(words.out, /^Homeserver +down/m)
     assert.match(words.out, /^Database +up$/m)
     assert.match(words.out, /^Devices +\d+ connections?$/m)
-    assert.match(words.out, /^Waiting +from Matrix 0, to Matrix 0, keys to ghosts 0$/m)
+    assert.match(
+      words.out,
+      /^Waiting +from Matrix 0, to Matrix 0, keys to ghosts 0, for people who have not answered 0$/m,
+    )
     assert.match(words.out, /^Process +running for \d+ s, \d+ MB of memory/m)
     const json = JSON.parse((await status('--json')).out)
     assert.equal(json.health.status, 'degraded')

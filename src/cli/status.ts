@@ -27,7 +27,12 @@ const headlines: Record<StatusAnswer['health']['status'], string> = {
   draining: 'Silta is ending; it finishes what is under way.',
 }
 
-const ways = { 'to-matrix': 'to Matrix', 'from-matrix': 'from Matrix', 'to-ghosts': 'keys to ghosts' }
+const ways = {
+  'to-matrix': 'to Matrix',
+  'from-matrix': 'from Matrix',
+  'to-ghosts': 'keys to ghosts',
+  'for-people': 'for people who have not answered',
+}
 
 /** What `silta status` prints. @param now ms since the epoch */
 function describeStatus({ health, values }: StatusAnswer, now: number): string {

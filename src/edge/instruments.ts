@@ -2,10 +2,19 @@ import type { Counters, Instrument, Metrics, Timers } from '../ops/index.ts'
 import type { Database } from '../store/index.ts'
 import { decryptFailures, type Ghosts } from './matrix/ghosts.ts'
 import { translationCodes } from './matrix/translate/index.ts'
+import { mostCounted, queues } from './queues.ts'
 
 const ways = ['to-matrix', 'from-matrix']
 /** Refusals that are no translation's: of the homeserver, of the messenger for a person's sake, and of time. */
-const otherRefusals = ['refused', 'expired', 'no-invitation', 'not-reachable', 'blocked', 'not-opted-in', 'request-limit']
+const otherRefusals = [
+  'refused',
+  'expired',
+  'no-invitation',
+  'not-reachable',
+  'blocked',
+  'not-opted-in',
+  'request-limit',
+]
 
 const counters = {
   messages: { help: 'Messages that crossed, by way', labels: ['way'], known: { way: ways } },
@@ -72,16 +81,6 @@ export function timedGhosts(ghosts: Ghosts, timers: EdgeInstruments['timers']): 
   }
 }
 
-/** A queue longer than this is not counted to its end: somebody looks every few seconds, and it is long enough. */
-const mostCounted = 100_000
-
-/** The tables in which something waits, with when it began to; by stage. */
-const queues = {
-  'from-matrix': { table: 'appservice_event', since: 'received_at' },
-  'to-matrix': { table: 'portal_outbox', since: 'created_at' },
-  'to-ghosts': { table: 'ghost_inbox', since: undefined },
-} as const
-
 /** Counters and timers of the edge, and gauges over what waits in its tables. */
 export function edgeInstruments(
   metrics: Metrics | undefined,
@@ -92,36 +91,18 @@ export function edgeInstruments(
     const [row] = await database.query<{ value: number | null }>(text, parameters)
     return row?.value ?? 0
   }
-  const each = async (read: (queue: (typeof queues)[keyof typeof queues]) => Promise<number | undefined>) => {
-    const values: Record<string, number> = {}
-    for (const [stage, queue] of Object.entries(queues)) {
-      const found = await read(queue)
-      if (found !== undefined) values[stage] = found
-    }
-    return values
-  }
-
+  const waiting = queues(database, clock)
   metrics.gauges(
     'edge',
     'queue_depth',
     { help: `What waits, by stage, counted up to ${mostCounted}`, label: 'stage' },
-    () =>
-      each(({ table }) =>
-        value(`select count(*) as value from (select 1 from ${table} limit $1) as waiting`, [mostCounted]),
-      ),
+    waiting.depth,
   )
   metrics.gauges(
     'edge',
     'queue_oldest_seconds',
-    { help: 'How long the first in line has waited', label: 'stage' },
-    () =>
-      each(async ({ table, since }) => {
-        if (since === undefined) return undefined
-        const [row] = await database.query<{ since: number }>(
-          `select ${since} as since from ${table} order by id limit 1`,
-        )
-        return row === undefined ? 0 : Math.max(0, clock() - row.since) / 1000
-      }),
+    { help: 'How long the first in line has waited, of what can go', label: 'stage' },
+    waiting.oldest,
   )
   metrics.gauge(
     'edge',

@@ -188,7 +188,9 @@ async function submit(context: PortalContext, portal: OpenPortal, batch: readonl
   }
 
   function noteCrossed({ stored }: Submission) {
-    const seconds = Math.max(0, context.clock() - stored.receivedAt) / 1000
+    // How long somebody takes to consent says nothing of how fast messages cross.
+    const since = Math.max(stored.receivedAt, portal.heldUntil)
+    const seconds = Math.max(0, context.clock() - since) / 1000
     context.timers.observe('crossing', seconds, { way: 'from-matrix' })
   }
 }

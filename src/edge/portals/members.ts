@@ -9,7 +9,7 @@ import { isRefusal } from './errors.ts'
 import { adoptRoom, leadsToGroup } from './groups/adopting.ts'
 import { fitness, leaveRoom } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
-import type { OpenPortal, Portal } from './portal-table.ts'
+import { held, type OpenPortal, type Portal } from './portal-table.ts'
 import { tellLeft } from './reports.ts'
 import { sayIfPossible } from './say.ts'
 import { refusalWords, topics, words } from './words.ts'
@@ -48,19 +48,21 @@ async function userJoined(context: PortalContext, portal: OpenPortal, stored: St
   const { portals, users, outbox } = context
   const user = await users.byAccount(portal.account)
   await users.noteName(user, stored.content.displayname)
+  // From now on what has waited for them waits for us.
+  const came = portal.heldUntil === held ? { heldUntil: context.clock() } : {}
   if (portal.state !== 'offered' || portal.room === undefined) {
-    return finish(context, portal, stored, (tx) => portals.update(tx, portal.id, { userIn: true }))
+    return finish(context, portal, stored, (tx) => portals.update(tx, portal.id, { userIn: true, ...came }))
   }
   const gone = await settled(user.device.accept(portal.room))
   if (!gone) await showTopic(context, portal)
   const posture = gone ? undefined : await postureOf(context, portal)
   await finish(context, portal, stored, async (tx) => {
     if (gone) {
-      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-there', userIn: true })
+      await portals.update(tx, portal.id, { state: 'ended', endedBecause: 'left-there', userIn: true, ...came })
       await outbox.add(tx, portal.id, 'notice', words.ended('left-there', portal.name))
       return
     }
-    await portals.update(tx, portal.id, { state: 'open', userIn: true })
+    await portals.update(tx, portal.id, { state: 'open', userIn: true, ...came })
     if (posture !== undefined) await outbox.add(tx, portal.id, 'posture', posture)
   })
 }

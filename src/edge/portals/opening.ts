@@ -214,6 +214,6 @@ export async function closePortal(context: PortalContext, portal: Portal): Promi
     if (now?.state !== 'ended') return
     if (now.endedBecause === 'blocked-here') await outbox.holdWaiting(tx, portal.id, blockedOutcome)
     else await outbox.clear(tx, portal.id)
-    await portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined })
+    await portals.update(tx, portal.id, { matrixRoom: undefined, userIn: false, making: undefined, heldUntil: 0 })
   })
 }

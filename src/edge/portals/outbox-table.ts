@@ -13,7 +13,7 @@ import type { Loss } from '../matrix/translate/index.ts'
  */
 export type OutboxKind = 'message' | 'notice' | 'posture' | 'status' | 'members'
 /** An outcome that waits until it may be told; never sent to Matrix. */
-const heldKind = 'outcome'
+export const heldKind = 'outcome'
 
 /** An event as it is PUT. `state` goes before it. */
 export interface OutboxEvent {

@@ -35,7 +35,15 @@ export interface Portal {
   readonly making: string | undefined
   /** When `making` was last asked for without an answer, ms. */
   readonly makingAskedAt: number | undefined
+  /**
+   * Until when people were waited for, ms: the Matrix user, who had not come in, or the messenger's, who had not consented.
+   * `held` for as long as nothing can go into the Matrix room.
+   */
+  readonly heldUntil: number
 }
+
+/** Of `heldUntil`: until they come, whenever that is. It stands in the index portal_held. */
+export const held = Number.MAX_SAFE_INTEGER
 
 /** A portal that has both rooms, with the Matrix user's id. */
 export type OpenPortal = Portal & {
@@ -64,6 +72,7 @@ interface Row {
   ended_because: Ending | null
   making: string | null
   making_asked_at: number | null
+  held_until: number
 }
 
 export type PortalChange = Partial<{
@@ -71,7 +80,7 @@ export type PortalChange = Partial<{
 }>
 
 const columns =
-  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, asked_as, shown_name, posture, ended_because, making, making_asked_at'
+  'id, account, peer, room, ghost, matrix_room, state, user_in, peer_name, asked_as, shown_name, posture, ended_because, making, making_asked_at, held_until'
 const column: Readonly<Record<keyof PortalChange, string>> = {
   room: 'room',
   ghost: 'ghost',
@@ -85,6 +94,7 @@ const column: Readonly<Record<keyof PortalChange, string>> = {
   endedBecause: 'ended_because',
   making: 'making',
   makingAskedAt: 'making_asked_at',
+  heldUntil: 'held_until',
 }
 const sealedColumns: ReadonlySet<string> = new Set(['peerName', 'askedAs', 'shownName', 'posture'])
 
@@ -141,6 +151,7 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       endedBecause: row.ended_because ?? undefined,
       making: row.making ?? undefined,
       makingAskedAt: row.making_asked_at ?? undefined,
+      heldUntil: row.held_until,
     }
   }
   const one = async (on: Queryable, where: string, parameters: readonly unknown[]) => {
@@ -168,7 +179,9 @@ export function portalTable(sealer: Sealer, clock: () => number): PortalTable {
       )
       const found = await table.byPair(on, account, peer)
       if (found === undefined) throw new Error('a portal vanished while it was made')
-      await table.update(on, found.id, { state, ...change })
+      // What was written on Matrix before the messenger's user had consented can go from now on.
+      const answered = found.state === 'wanted' && state !== 'wanted' && found.heldUntil !== held
+      await table.update(on, found.id, { state, ...change, ...(answered ? { heldUntil: clock() } : {}) })
       return (await table.byId(on, found.id)) ?? found
     },
     async update(on, id, change) {

@@ -141,7 +141,9 @@ async function finish(context: PortalContext, portal: OpenPortal, finished: read
   }
   for (const one of finished) {
     if (!('eventId' in one) || one.item.kind !== 'message') continue
-    const seconds = Math.max(0, context.clock() - one.item.createdAt) / 1000
+    // How long somebody takes to accept says nothing of how fast messages cross.
+    const since = Math.max(one.item.createdAt, portal.heldUntil)
+    const seconds = Math.max(0, context.clock() - since) / 1000
     context.timers.observe('crossing', seconds, { way: 'to-matrix' })
   }
   // Before the Matrix user has accepted, nothing is said to the messenger's user: it waits until then.

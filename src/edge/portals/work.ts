@@ -6,7 +6,7 @@ import { isOnlyInvited } from './matrix-room.ts'
 import { closePortal, openPortal, postureOf } from './opening.ts'
 import type { OutboxItem } from './outbox-table.ts'
 import { owedBy, tellOwed } from './owed.ts'
-import type { OpenPortal, Portal } from './portal-table.ts'
+import { held, type OpenPortal, type Portal } from './portal-table.ts'
 import { sendItems, sendWaiting } from './sending.ts'
 import { words } from './words.ts'
 
@@ -39,8 +39,10 @@ async function sendInOrder(context: PortalContext, open: OpenPortal, keysCame: b
     now !== undefined;
     now = await opened(context, await reread(context, open))
   ) {
-    if (await waitsForJoin(context, now)) return expireWaiting(context, now)
-    if (!(await sendWaiting(context, now))) return
+    const waits = await waitsForJoin(context, now)
+    const noted = await noteHeld(context, now, waits)
+    if (waits) return expireWaiting(context, noted)
+    if (!(await sendWaiting(context, noted))) return
   }
 }
 
@@ -77,6 +79,14 @@ async function waitsForJoin(context: PortalContext, portal: OpenPortal): Promise
   // The first that goes out is who can read.
   if (portal.state === 'ended' || portal.posture !== undefined) return false
   return isOnlyInvited(context, portal.ghost, portal.matrixRoom, portal.mxid)
+}
+
+/** What waits for somebody is told apart from what waits for us. */
+async function noteHeld(context: PortalContext, portal: OpenPortal, waits: boolean): Promise<OpenPortal> {
+  if (waits === (portal.heldUntil === held)) return portal
+  const heldUntil = waits ? held : context.clock()
+  await owned(context, portal.account, (tx) => context.portals.update(tx, portal.id, { heldUntil }))
+  return { ...portal, heldUntil }
 }
 
 const reread = async (context: PortalContext, portal: Portal): Promise<Portal> =>

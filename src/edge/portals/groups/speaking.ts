@@ -36,6 +36,7 @@ export async function portalFor(
     posture: group.posture,
     endedBecause: undefined,
     making: undefined,
+    heldUntil: 0,
     readers: readersOf(context, group),
     circle: new Map(Object.entries(group.state.messenger?.members ?? {}).map(([who, { account }]) => [who, account])),
   }
