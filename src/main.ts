@@ -27,6 +27,7 @@ import { counted } from './mls/counted.ts'
 import { nodeMlsProvider } from './mls/provider-node.ts'
 import {
   type Dependency,
+  healthGauges,
   type Log,
   type Metrics,
   openFaultLog,
@@ -203,7 +204,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   metrics.gauge(
     'messenger',
     'open_connections',
-    'Connections that are open, the edge included',
+    'Connections that are open; the edge is one, with all its devices',
     () => gateway.connections,
   )
 
@@ -217,6 +218,7 @@ async function compose(surroundings: Surroundings): Promise<{ url: string }> {
   const homeserver = config.matrix?.homeserverUrl
   if (homeserver) dependencies.push({ name: 'homeserver', needed: false, check: () => answers(homeserver) })
   const health = openHealth(dependencies)
+  healthGauges(health, metrics)
 
   const app = new Hono()
   app.notFound((c) => c.json({ error: 'not found' }, 404))

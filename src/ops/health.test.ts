@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type HealthState, openHealth } from './index.ts'
+import { type HealthState, healthGauges, openHealth, openMetrics } from './index.ts'
 
 const up = (name: string, needed = true) => ({ name, needed, check: async () => undefined })
 const down = (name: string, needed: boolean, error: unknown) => ({
@@ -80,4 +80,32 @@ test('many who ask at once cause one check, and the time of the change is kept',
   now += 100
   assert.equal((await health.state()).dependencies.d!.since, new Date(now).toISOString())
   assert.equal(checks, 3)
+})
+
+test('the metrics have the same, also while a dependency does not answer', async () => {
+  let now = 0
+  const state = { database: true, homeserver: true }
+  const slow = () => new Promise<never>(() => undefined)
+  const health = openHealth(
+    [
+      { name: 'database', needed: true, check: async () => state.database || slow() },
+      { name: 'homeserver', needed: false, check: async () => state.homeserver },
+    ],
+    { clock: () => now, checkTimeoutMs: 20 },
+  )
+  const metrics = openMetrics()
+  healthGauges(health, metrics)
+  const shown = async () => {
+    now += 1_000
+    const told = (await metrics.values()).filter(({ name }) => name.startsWith('silta_health_'))
+    return Object.fromEntries(told.map(({ name, labels, value }) => [labels.name ?? name, value]))
+  }
+  assert.deepEqual(await shown(), { silta_health_ready: 0, database: 1, homeserver: 1 }, 'it is starting')
+  health.started()
+  state.homeserver = false
+  assert.deepEqual(await shown(), { silta_health_ready: 1, database: 1, homeserver: 0 })
+  state.database = false
+  assert.deepEqual(await shown(), { silta_health_ready: 0, database: 0, homeserver: 0 })
+  state.database = state.homeserver = true
+  assert.deepEqual(await shown(), { silta_health_ready: 1, database: 1, homeserver: 1 })
 })

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import type { Metrics } from './metrics.ts'
 
 /** Something this process needs, or does better with. */
 export interface Dependency {
@@ -84,6 +85,25 @@ export function openHealth(dependencies: readonly Dependency[], settings: Health
       phase = 'draining'
     },
   }
+}
+
+/**
+ * The same as gauges, so that one alert tells of a database that is down: it takes the values with it that are read in it.
+ * They are asked for as /readyz is, with its longest wait and its reuse.
+ */
+export function healthGauges({ state }: Pick<Health, 'state'>, metrics: Metrics): void {
+  metrics.gauge('health', 'ready', '1 while it can serve, as /readyz says', async () =>
+    httpStatus[(await state()).status] === 200 ? 1 : 0,
+  )
+  metrics.gauges(
+    'health',
+    'dependency_up',
+    { help: '1 while something that it needs, or does better with, is up; 0 while it is down', label: 'name' },
+    async () => {
+      const { dependencies } = await state()
+      return Object.fromEntries(Object.entries(dependencies).map(([name, { state }]) => [name, state === 'up' ? 1 : 0]))
+    },
+  )
 }
 
 function statusOf(

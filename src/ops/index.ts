@@ -11,6 +11,7 @@ export {
   type Health,
   type HealthSettings,
   type HealthState,
+  healthGauges,
   openHealth,
 } from './health.ts'
 export { type Log, type LogLevel, type LogSettings, openLog, silentLog } from './log.ts'

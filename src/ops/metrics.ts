@@ -5,8 +5,11 @@ const mostValues = 100
 /** Short names, status codes of HTTP and WebSocket, and 0 for a request without an answer. */
 const labelValue = /^[a-z][a-z0-9_.-]{0,39}$|^0$|^[1-5]\d{2,3}$/i
 
-/** Longest wait for the value of a gauge, ms: whoever scrapes gives up after ten seconds, and then has nothing at all. */
-const gaugeMs = 2_000
+/**
+ * Longest wait for the value of a gauge, ms: whoever scrapes gives up after ten seconds, and then has nothing at all. Longer
+ * than the health check waits for a dependency, whose answer is a value too.
+ */
+const gaugeMs = 3_000
 
 /** From a message that stays in the process (1 ms) to one that waited for a room key (30 s). */
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -44,7 +47,7 @@ export interface MetricValue {
 export interface Metrics {
   counters<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Counters<Name>
   timers<Name extends string>(module: string, table: Readonly<Record<Name, Instrument>>): Timers<Name>
-  /** A value that is asked for when somebody looks. One that cannot be read, or not in two seconds, is left out. */
+  /** A value that is asked for when somebody looks. One that cannot be read, or not in three seconds, is left out. */
   gauge(module: string, name: string, help: string, read: () => number | Promise<number>): void
   /** Values of one kind, told apart by a label; read together when somebody looks. */
   gauges<Value extends string>(

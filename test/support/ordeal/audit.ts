@@ -66,7 +66,7 @@ export async function audit(world: World): Promise<void> {
   assert.equal(await service.stop(), true, 'it did not end in order')
   await service.start()
   await until('empty device inboxes', async () => (await homeserver.ghostInbox()) === 0, patienceMs)
-  const stages = ['from-matrix', 'to-matrix', 'to-ghosts']
+  const stages = ['from-matrix', 'to-matrix', 'to-ghosts', 'for-people']
   let waits: string[] = stages
   await until(
     'empty queues',
