@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parse } from 'yaml'
 import { run } from '../src/cli/index.ts'
 import { loadConfig } from '../src/config/index.ts'
 import { startService } from '../src/main.ts'
@@ -48,6 +49,27 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   assert.fail('it never came to be')
 }
 
+/** What Prometheus adds to each line that it reads. */
+const scraped = new Set(['job', 'instance'])
+/** What nobody has done yet in a service that has just begun, so that it has no labels. */
+const unmade = new Set([
+  'silta_edge_crossing_seconds_bucket',
+  'silta_edge_olm_seconds_bucket',
+  'silta_hub_entries_total',
+  'silta_messenger_refusals_total',
+  'silta_mls_operations_total',
+])
+const configOf = (file: string) => readFileSync(new URL(`../config/${file}`, import.meta.url), 'utf8')
+/** The expressions of dashboard and alert rules. */
+const asking = {
+  'the dashboard': [...configOf('grafana/silta.json').matchAll(/"expr": ("(?:[^"\\]|\\.)*")/g)].map(
+    ([, text = '']) => JSON.parse(text) as string,
+  ),
+  'the alert rules': (
+    parse(configOf('prometheus/alerts.yaml')) as { groups: { rules: { expr: string }[] }[] }
+  ).groups.flatMap(({ rules }) => rules.map(({ expr }) => expr)),
+}
+
 describe('the service', () => {
   test('is ready, counts, and refuses what it does not know, without a word of what went wrong inside', async () => {
     const { service, ask, ready } = await start()
@@ -70,13 +92,53 @@ describe('the service', () => {
     )
     const parts = { histogram: ['_bucket', '_count', '_sum'], counter: [''], gauge: [''] } as Record<string, string[]>
     const readable = new Set([...told].flatMap(([name, type]) => parts[type]!.map((part) => name + part)))
-    for (const file of ['grafana/silta.json', 'prometheus/alerts.yaml']) {
-      const text = readFileSync(new URL(`../config/${file}`, import.meta.url), 'utf8')
-      const asked = new Set(text.match(/\bsilta_\w+/g))
+    for (const [file, expressions] of Object.entries(asking)) {
+      const asked = new Set(expressions.flatMap((one) => one.match(/\bsilta_\w+/g) ?? []))
       assert.ok(asked.size > 9, file)
       for (const name of asked) assert.ok(readable.has(name), `${file} asks for ${name}`)
     }
     await service.stop('test')
+  })
+
+  test('has every label and value that they ask for', async () => {
+    const away = { SILTA_MATRIX_HOMESERVER_URL: 'http://127.0.0.1:2', SILTA_MATRIX_DOMAIN: 'hs.example' }
+    const { service, ask } = await start(away)
+    // Made by what happens: requests of the edge's own, to the messenger and to a homeserver that does not answer.
+    let text = ''
+    await until(async () => {
+      text = (await ask('/metrics')).body
+      return /_homeserver_seconds_count\{/.test(text) && /_messenger_requests_total\{/.test(text)
+    }).finally(() => service.stop('test'))
+    const labels = new Map<string, Map<string, Set<string>>>()
+    for (const [, name = '', within = ''] of text.matchAll(/^(silta_\w+)\{(.*)\} \S+$/gm))
+      for (const [, label = '', value = ''] of within.matchAll(/(\w+)="([^"]*)"/g)) {
+        const known = labels.get(name) ?? new Map<string, Set<string>>()
+        labels.set(name, known.set(label, (known.get(label) ?? new Set()).add(value)))
+      }
+    let seen = 0
+    for (const [file, expressions] of Object.entries(asking))
+      for (const expression of expressions) {
+        const metrics = new Set(expression.match(/\bsilta_\w+/g))
+        // What they are grouped by stands in all metrics of the expression, or in the one that has labels.
+        for (const [, names = ''] of expression.matchAll(/\b(?:by|on) \(([^)]*)\)/g))
+          for (const label of names.split(/, */)) {
+            if (scraped.has(label)) continue
+            for (const metric of metrics) {
+              seen++
+              if (unmade.has(metric)) continue
+              assert.ok(labels.get(metric)?.has(label), `${file}: ${metric} by ${label}`)
+            }
+          }
+        for (const [, metric = '', within = ''] of expression.matchAll(/\b(silta_\w+)\{([^}]*)\}/g))
+          for (const [, label = '', how = '', value = ''] of within.matchAll(/(\w+)(=~?)"([^"]*)"/g)) {
+            const values = [...(labels.get(metric)?.get(label) ?? [])]
+            seen++
+            // Each of them, where there are several to choose from, and they can be known.
+            for (const one of how === '=' ? [value] : value.split('|').filter((part) => !part.includes('.')))
+              assert.ok(values.includes(one), `${file}: ${metric}{${label}="${one}"}, of ${values.join(', ')}`)
+          }
+      }
+    assert.ok(seen > 20)
   })
 
   test('says how it is to the operator at the terminal, in words and as JSON', async () => {

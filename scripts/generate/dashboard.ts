@@ -18,15 +18,22 @@ const quantile = (q: number, metric: string, by: string) =>
 const rows: Readonly<Record<string, readonly Panel[]>> = {
   'At a glance': [
     {
+      title: 'Down',
+      help: 'Dependencies that are down; GET /readyz says which, and since when.',
+      unit: 'short',
+      lines: [['count(silta_health_dependency_up == 0) or vector(0)', 'dependencies']],
+      single: { redFrom: 1 },
+    },
+    {
       title: 'Oldest message that waits',
-      help: 'How long the first in line has waited. Above some seconds something is down or stuck.',
+      help: 'How long the first in line has waited that can go. Above some seconds something is down or stuck.',
       unit: 's',
       lines: [['max(silta_edge_queue_oldest_seconds)', 'oldest']],
       single: { redFrom: 300 },
     },
     {
       title: 'Connections',
-      help: 'Devices that are connected now, the edge included.',
+      help: 'Connections that are open. The edge is one, whatever the number of its devices.',
       unit: 'short',
       lines: [['sum(silta_messenger_open_connections)', 'connections']],
       single: { redFrom: 1e9 },
@@ -44,6 +51,16 @@ const rows: Readonly<Record<string, readonly Panel[]>> = {
       unit: 'short',
       lines: [['sum(silta_audit_waiting)', 'entries']],
       single: { redFrom: 1000 },
+    },
+    {
+      title: 'Compliance log: wrong',
+      help: 'Stopped: it does not verify. Auditors: their entry in auditors.json is not as it was admitted.',
+      unit: 'short',
+      lines: [
+        ['max(silta_audit_stopped)', 'stopped'],
+        ['max(silta_audit_changed_auditors)', 'auditors'],
+      ],
+      single: { redFrom: 1 },
     },
   ],
   Messages: [
@@ -78,13 +95,13 @@ const rows: Readonly<Record<string, readonly Panel[]>> = {
   'What waits': [
     {
       title: 'Depth of queues',
-      help: 'from-matrix: events taken, not delivered. to-matrix: messages not sent. to-ghosts: room keys not taken.',
+      help: 'from-matrix: events taken, not delivered. to-matrix: messages not sent. to-ghosts: room keys not taken. for-people: what waits for somebody to join or to consent; that is no fault.',
       unit: 'short',
       lines: [['silta_edge_queue_depth', '{{stage}}']],
     },
     {
       title: 'First in line has waited',
-      help: 'By stage.',
+      help: 'By stage, of what can go.',
       unit: 's',
       lines: [['silta_edge_queue_oldest_seconds', '{{stage}}']],
     },
@@ -93,6 +110,29 @@ const rows: Readonly<Record<string, readonly Panel[]>> = {
       help: 'Room keys that were delivered, and that it keeps until the next /sync of their ghost, every six hours.',
       unit: 'short',
       lines: [['silta_edge_device_inbox', 'messages']],
+    },
+    {
+      title: 'Dependencies',
+      help: '1: up. 0: down. Without the database nothing else here is known.',
+      unit: 'short',
+      lines: [
+        ['silta_health_dependency_up', '{{name}}'],
+        ['silta_health_ready', 'ready'],
+      ],
+    },
+  ],
+  'What others do': [
+    {
+      title: 'Suspicious messages from Matrix',
+      help: 'unsigned-device: the sender has not verified it, who is told once. replayed: handed over once more, and not passed on.',
+      unit: 'ops',
+      lines: [[rate('silta_edge_suspicious_total', 'reason'), '{{reason}}']],
+    },
+    {
+      title: 'Typing and receipts not passed on',
+      help: 'Too many at a time, or the other side did not take them. The next ones stand for them.',
+      unit: 'ops',
+      lines: [[rate('silta_edge_dropped_total', 'what'), '{{what}}']],
     },
   ],
   'The messenger': [
@@ -171,7 +211,7 @@ const rows: Readonly<Record<string, readonly Panel[]>> = {
     },
     {
       title: 'Faults',
-      help: 'The log has each, with code and stack.',
+      help: 'The log has them, with code and stack, at most twenty of a kind in a minute.',
       unit: 'ops',
       lines: [
         [rate('silta_edge_faults_total', 'code'), 'edge: {{code}}'],
