@@ -213,10 +213,14 @@ describe('the service', () => {
   }, async () => {
     const postgres = await startPostgres()
     try {
-      const { service, ready, lines } = await start({ DATABASE_URL: postgres.url })
+      const { service, ask, ready, lines } = await start({ DATABASE_URL: postgres.url })
       assert.equal((await ready()).status, 'ready')
       await postgres.interrupt()
       await until(async () => (await ready()).status === 'not-ready')
+      const { body } = await ask('/metrics')
+      assert.match(body, /^silta_health_dependency_up\{name="database"\} 0$/m)
+      assert.match(body, /^silta_health_ready 0$/m)
+      assert.doesNotMatch(body, /^silta_audit_waiting \d/m, 'what cannot be read is left out')
       await postgres.resume()
       await until(async () => (await ready()).status === 'ready')
       assert.equal(await service.stop('test'), true)
