@@ -22,6 +22,7 @@ describe('what the bridge tells of itself', () => {
     world = await edgeWorld(stub)
     await world.startEdge({
       metrics,
+      settings: { portals: { groupMembers: 2 } },
       log: openLog({ write: (line) => void lines.push(line) }),
       steps(step) {
         const thrown = step === 'matrix.put' ? bug : undefined
@@ -89,5 +90,13 @@ describe('what the bridge tells of itself', () => {
     await until('it to be noticed', async () => (await count('suspicious', { reason: 'replayed' })) === 1)
     assert.equal(await count('faults'), faults)
     assert.deepEqual(dora.heard.texts, ['once'])
+  })
+
+  it('counts a group that is too large for Matrix as refused on the way there', async () => {
+    const [eve, fay] = [await talk('eve'), await person(world, 'fay')]
+    await fay.device.answerConsent(eve.device.address, true)
+    const account = await eve.device.lookUp({ network: 'matrix', value: ben.user })
+    await eve.device.createGroup({ name: 'All', members: [fay.device.address, account] })
+    await until('the refusal', async () => (await count('refused', { way: 'to-matrix', code: 'unsupported' })) === 1)
   })
 })
