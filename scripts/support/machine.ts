@@ -25,6 +25,11 @@ const parts: readonly Part[] = [
     debianPackage: 'python3-venv',
     isPresent: () => spawnSync('python3', ['-c', 'import venv, ensurepip'], { stdio: 'ignore' }).status === 0,
   },
+  {
+    name: "Prometheus' promtool",
+    debianPackage: 'prometheus',
+    isPresent: () => onPath('promtool'),
+  },
 ]
 
 /** How often a line is printed while apt-get works. */
