@@ -239,6 +239,40 @@ describe('a second device', () => {
     await expectTexts(heardByBob, ['second'])
   })
 
+  test('that was alone in a room for its account is removed by the other one when it is unlinked', async () => {
+    const alice = await provider.register(`alice ${++people}`)
+    const bob = await provider.register(`bob ${people}`)
+    const carol = await provider.register(`carol ${people}`)
+    const tablet = await provider.link(alice.device)
+    // Another client than this one may leave its primary out of a room, at the beginning and afterwards.
+    const own = new Set<bigint>()
+    tablet.tap.up = (frame) => {
+      if (frame.request.case === 'claimKeyPackages' && frame.request.value.account === alice.device.address)
+        own.add(frame.id)
+      return frame
+    }
+    tablet.tap.down = (frame) => {
+      if (frame.body.case === 'claimedKeyPackages' && own.has(frame.id)) frame.body.value.keyPackages = []
+      return frame
+    }
+    alice.tap.up = (frame) => (frame.request.case === 'getGroupInfo' ? undefined : frame)
+    const members = [bob.device.address, carol.device.address]
+    for (const { device } of [bob, carol]) {
+      await tablet.device.requestConsent(device.address)
+      await device.answerConsent(alice.device.address, true)
+    }
+    const room = await tablet.device.createGroup({ name: 'without a primary', members })
+    const heardByCarol = listen(carol.device)
+    for (const { device } of [bob, carol]) {
+      await until('the room', async () => (await device.room(room))?.joined === true)
+      await device.accept(room)
+    }
+    await alice.device.unlink(tablet.device.deviceId)
+    await (await bob.device.send(room, text('among us'))).accepted
+    await expectTexts(heardByCarol, ['among us'])
+    assert.deepEqual((await bob.device.members(room)).map(({ address }) => address).sort(), members.toSorted())
+  })
+
   test('a code that is not whole is refused, and so is linking from a companion', async () => {
     const { alice } = await pair()
     const tablet = await provider.link(alice.device)

@@ -15,7 +15,7 @@ import { admission } from '../account/trust.ts'
 import { timeToJudge } from '../clock.ts'
 import { type Context, seconds } from '../context.ts'
 import { ClientError } from '../errors.ts'
-import { type PendingCommitRecord, pendingCommits } from '../state/records.ts'
+import { type PendingCommitRecord, pendingCommits, type RosterRecord } from '../state/records.ts'
 import type { RoomWork } from '../state/room-work.ts'
 import { rosterAfter, statedIn } from './roster.ts'
 
@@ -44,9 +44,8 @@ export async function commitIfDue(context: Context, work: RoomWork): Promise<Pen
     .filter((leaf) => !gone.has(leaf.index))
     .map((leaf) => (leaf.index === index ? { ...leaf, identity } : leaf))
   const proposedManifests = (work.record?.proposals ?? []).flatMap(({ manifests }) => manifests)
-  const remaining = roster.leaves.filter((leaf) => !gone.has(leaf.index))
   const at = seconds(timeToJudge(context))
-  const manifests = newestOf(context, roster.manifests, remaining, [own.bytes, ...proposedManifests])
+  const manifests = newestOf(context, roster, [own.bytes, ...proposedManifests], at)
   const admitted = admission(context, work.tx, at, true)
   const next = rosterAfter(context, roster, { after, added: [], external: false, manifests, at }, admitted)
   const result = await createCommit(context.mls, group, {
@@ -69,20 +68,24 @@ export async function commitIfDue(context: Context, work: RoomWork): Promise<Pen
   return pending
 }
 
-/** Of each account that stays, the newest of these documents, where it is newer than what is in force. */
+/**
+ * Of each account in the room the newest of these documents, where it is newer than what is in force and valid at this time.
+ * Of one whose last leaf goes as well: that its device is gone is in force only with the manifest that says so.
+ */
 function newestOf(
   { crypto }: Pick<Context, 'crypto'>,
-  manifests: Uint8Array,
-  members: readonly { address: string; accountKey: Uint8Array }[],
+  { manifests, leaves }: RosterRecord,
   documents: readonly Uint8Array[],
+  at: number,
 ): Uint8Array[] {
   const newest = new Map(decodeRoster(manifests))
   const carried = new Map<string, Uint8Array>()
   for (const document of documents)
-    for (const { address, accountKey } of members) {
+    for (const { address, accountKey } of leaves) {
       try {
         const manifest = readManifest(crypto, document, accountKey)
         if (manifest.account !== address) continue
+        if (manifest.notBefore > at || manifest.notAfter < at) break
         const hash = manifestHash(crypto, document)
         if (acceptManifest(newest.get(manifest.account), { manifest, hash }) !== 'newer') break
         newest.set(manifest.account, { number: manifest.number, hash })

@@ -31,6 +31,7 @@ interface AccountRow {
 interface DeviceRow {
   device_id: DeviceId
   account: string
+  kind: string
   unlinked_at: number | null
 }
 
@@ -96,6 +97,8 @@ export async function putManifestIn(
   }
   await linkDevices(ctx, tx, account, manifest, documents.certificates)
   const devices = await unlinkMissing(ctx, tx, manifest, now)
+  // Rooms have no tolerance, and nobody could write there until the commit that takes them out may carry it.
+  if (devices.length > 0 && now < manifest.notBefore * 1000) throw new HubError('wrong-clock')
   tx.afterCommit(() => {
     for (const device of devices) wake(ctx.bus, device, { kind: 'unlinked' })
   })
@@ -146,7 +149,7 @@ async function linkDevices(
   }
   const ids = manifest.devices.map(({ deviceKey }) => deviceIdOf(ctx.crypto, deviceKey))
   const known = await tx.query<DeviceRow>(
-    'select device_id, account, unlinked_at from hub.device where device_id = any($1::text[])',
+    'select device_id, account, kind, unlinked_at from hub.device where device_id = any($1::text[])',
     [ids],
   )
   for (const [index, { deviceKey, kind }] of manifest.devices.entries()) {
@@ -154,6 +157,8 @@ async function linkDevices(
     const row = known.find((each) => each.device_id === id)
     // A key that was unlinked, or is somebody else's, comes back under no account: its holder links a new one.
     if (row && (row.account !== account.address || row.unlinked_at !== null)) throw new HubError('not-allowed')
+    // Its leaves say the kind that it had, so no room could take a manifest that says another.
+    if (row && row.kind !== kind) throw new HubError('bad-certificate')
     const certificate = given.get(id)
     if (!certificate) {
       if (row) continue

@@ -42,6 +42,23 @@ onBothDialects('removals', (open) => {
     assert.equal((await hub.findDevice(it.bob.deviceId))?.unlinked, false)
   })
 
+  test('no manifest is taken that cuts a device off before any room could put it in force', async () => {
+    await using it = await withTablet()
+    const { hub } = it.world
+    const { account } = it.bob
+    const put = (devices: typeof account.devices, change = {}) =>
+      hub.putManifest({ manifest: account.sign(devices, change), certificates: [] })
+    const [primary] = account.devices
+    const soon = { notBefore: account.seconds() + 120, notAfter: account.seconds() + 1000 }
+    await assert.rejects(put([primary!], soon), refusal('wrong-clock'))
+    // Leaves keep the kind that their certificates say.
+    await assert.rejects(put([{ ...primary!, kind: 'companion' }]), refusal('bad-certificate'))
+    await it.alice.submit(it.room)
+    await it.tablet.receive()
+    // One that cuts nobody off may begin a little later: clocks differ.
+    await put(account.devices, soon)
+  })
+
   test('an unlinked device is delivered nothing more, and nobody speaks before its leaf is gone', async () => {
     await using it = await withTablet()
     const { hub } = it.world
