@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { before, describe, it } from 'node:test'
+import { before, describe, it, type TestContext } from 'node:test'
 import { nodeCrypto } from '../../crypto/node.ts'
 import { newAccountAddress } from '../../identity/index.ts'
-import { createSealer, type Database } from '../../store/index.ts'
+import { beginIncarnation, createSealer, type Database } from '../../store/index.ts'
 import { onBothDialects, type TestDatabase } from '../../store/testing.ts'
 import { type Decrypted, type GhostId, type Ghosts, isDecrypted, openGhosts } from './ghosts.ts'
 import { openHomeserver } from './homeserver.ts'
@@ -89,7 +89,11 @@ async function setScene(plain: TestDatabase, changed: Partial<MatrixSettings> = 
 
 const indexOf = (content: Record<string, unknown>) => Buffer.from(String(content.ciphertext), 'base64')[2]
 
-onBothDialects('ghosts', (open) => {
+/** Says that these users' devices changed, as a transaction of the homeserver does. */
+const tellChanged = (s: Scene, changed: readonly string[]) =>
+  s.database.transaction((tx) => s.ghosts.storeDelivery(tx, { ...nothing, deviceLists: { changed, left: [] } }))
+
+onBothDialects('ghosts', (open, dialect) => {
   let database: TestDatabase
   before(async () => {
     database = await open()
@@ -399,6 +403,109 @@ onBothDialects('ghosts', (open) => {
       await s.database.transaction((tx) => s.ghosts.storeDelivery(tx, delivery))
       await s.say('changed')
       assert.equal(queries(), before + 1)
+    })
+  })
+
+  describe('changed devices', () => {
+    const strangers = (count: number) => Array.from({ length: count }, (_, at) => `@stranger${at}:hs.test`)
+    const seen = async (s: Scene, ghost: GhostId) =>
+      (
+        await s.database.query<{ seen: number; newest: number }>(
+          `select lists_seen as seen, (select max(position) from device_change) as newest from ghost where mxid = $1`,
+          [ghost],
+        )
+      )[0]!
+    /** How many rows each look at the list gave, from now on. */
+    const reads = (t: TestContext, s: Scene): number[] => {
+      const read: number[] = []
+      const { query } = s.database
+      t.mock.method(s.database, 'query', async (text: string, parameters?: readonly unknown[]) => {
+        const rows = await query(text, parameters)
+        if (text.includes('from device_change where')) read.push(rows.length)
+        return rows
+      })
+      return read
+    }
+    const queried = (s: Scene): string[][] => {
+      const asked: string[][] = []
+      s.home.override = (path, body) => {
+        if (path.endsWith('/keys/query')) asked.push(Object.keys(body.device_keys as object))
+        return undefined
+      }
+      return asked
+    }
+
+    it('from before it was made are no concern of a ghost, which asks for whom it begins to follow all the same', async () => {
+      await using s = await scene()
+      await tellChanged(s, [...strangers(20), alice])
+      const asked = queried(s)
+      const later = await s.ghosts.ensure(account())
+      const { seen: at, newest } = await seen(s, later)
+      assert.ok(newest > 0)
+      assert.equal(at, newest)
+      await s.ghosts.encrypt(later, room, 'm.room.message', { body: 'x' }, [alice])
+      assert.ok(asked.some((users) => users.includes(alice)))
+    })
+
+    it('from before a restore are no concern of a ghost, whose new device follows nobody yet', async (t) => {
+      await using s = await scene()
+      await s.say('before')
+      await tellChanged(s, strangers(20))
+      await s.ghosts.close()
+      await s.database.transaction(beginIncarnation)
+      const read = reads(t, s)
+      const ghosts = await openOn(s.home, s.database)
+      const asked = queried(s)
+      await ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'after' }, [alice])
+      await ghosts.close()
+      assert.deepEqual(read, [0])
+      assert.ok(asked.some((users) => users.includes(alice)))
+    })
+
+    it('are looked at some at a time, and only those are opened that may be of somebody whom the ghost follows', async (t) => {
+      await using s = await scene({ listsBatch: 50 })
+      await s.say('hello')
+      await tellChanged(s, [...strangers(120), alice, '@after:hs.test'])
+      const opened = t.mock.method(sealer, 'open')
+      const read = reads(t, s)
+      const asked = queried(s)
+      await s.say('changed')
+      assert.deepEqual(asked, [[alice]])
+      assert.deepEqual(read, [50, 50, 22, 0])
+      const places = opened.mock.calls.map(({ arguments: [, place] }) => String(place))
+      assert.deepEqual(
+        places.filter((place) => place.startsWith('device_change|')),
+        [],
+      )
+    })
+
+    it('of a transaction that commits behind a later one are not passed over', {
+      skip: dialect === 'pglite' && 'one connection: transactions do not overlap',
+    }, async () => {
+      await using s = await scene()
+      await s.say('hello')
+      const asked = queried(s)
+      const { promise: released, resolve: release } = Promise.withResolvers<void>()
+      const { promise: stored, resolve: isStored } = Promise.withResolvers<void>()
+      const slow = s.database.transaction(async (tx) => {
+        await s.ghosts.storeDelivery(tx, { ...nothing, deviceLists: { changed: [alice], left: [] } })
+        isStored()
+        await released
+      })
+      await stored
+      const quick = tellChanged(s, ['@other:hs.test'])
+      await Promise.race([quick, new Promise((resolve) => setTimeout(resolve, 200))])
+      await s.say('in between')
+      release()
+      await Promise.all([slow, quick])
+      await s.say('afterwards')
+      assert.ok(asked.some((users) => users.includes(alice)))
+    })
+
+    it('of the same users in another order are stored by both', async () => {
+      await using s = await scene()
+      const some = strangers(2000)
+      await Promise.all([some, some.toReversed(), some, some.toReversed()].map((changed) => tellChanged(s, changed)))
     })
   })
 

@@ -40,6 +40,8 @@ export interface MatrixSettings {
   readonly claimRetryMs: number
   /** To-device messages given to a machine in one call: one call for 200 takes an eighth of 200 calls. */
   readonly inboxBatch: number
+  /** Changed device lists that a ghost looks at in one go: a few milliseconds, and after a long sleep there may be 100,000. */
+  readonly listsBatch: number
   /** An unloaded ghost is loaded for a refill when the homeserver has fewer one-time keys than this. Full is 50. */
   readonly refillBelow: number
   /** How often a ghost's device inbox is emptied by /sync, in ms; delivery by transaction does not remove a row. */
@@ -99,6 +101,7 @@ export const defaultMatrixSettings: MatrixSettings = {
   claimAttempts: 6,
   claimRetryMs: 50,
   inboxBatch: 200,
+  listsBatch: 500,
   refillBelow: 25,
   inboxSyncMs: 6 * 3600 * 1000,
   missingKeySyncMs: 5_000,

@@ -32,6 +32,12 @@ export interface InboxOptions {
   readonly isOurs: (user: string) => boolean
 }
 
+/** Where the list of changed devices ends: what a machine that follows nobody yet needs to know of it is nothing. */
+export const endOfChanges = '(select coalesce(max(position), 0) from device_change)'
+
+/** Names the lock under which changes of devices get their positions: "DEVC" in ASCII, as no other lock of transactions. */
+const positionsLock = 0x44455643
+
 /** Ghosts remembered as having nothing; one forgotten costs one query more. */
 const emptyLimit = 10_000
 
@@ -41,6 +47,14 @@ interface Entry {
   toDevice: ToDevice[]
   count?: number
   fallback?: readonly string[]
+}
+
+/** The last change of one user's devices. */
+interface ListRow {
+  readonly position: number
+  readonly digest: string
+  /** Who it is, sealed. */
+  readonly body: Uint8Array
 }
 
 export async function openInbox({ database, sealer, crypto, settings, isOurs }: InboxOptions): Promise<Inbox> {
@@ -81,6 +95,20 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
     })
   }
 
+  /**
+   * Those users of changed lists whom the ghost follows. A ghost follows few of all whose devices change, the bot nearly
+   * everybody: whichever is less work, a digest for each whom it follows, or each row opened.
+   */
+  const followed = ({ tracked }: Loaded, lists: readonly ListRow[]): string[] => {
+    if (tracked.size < lists.length) {
+      const changed = new Set(lists.map((row) => row.digest))
+      return [...tracked].filter((user) => changed.has(digest(user)))
+    }
+    return lists
+      .map((row) => text(sealer.open(row.body, `device_change|${row.digest}`)))
+      .filter((user) => tracked.has(user))
+  }
+
   /** Returns whether there was anything. */
   const drainSome = async (ghost: Loaded): Promise<boolean> => {
     const { mxid } = ghost
@@ -88,19 +116,17 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
     const found = await database.query<{ place: number; digest: string | null; body: Uint8Array }>(
       `(select id as place, null as digest, body from ghost_inbox where mxid = $1 order by id limit $2)
        union all
-       select position, user_digest, mxid from device_change where position > $3
+       (select position, user_digest, mxid from device_change where position > $3 order by position limit $4)
        order by place`,
-      [mxid, settings.inboxBatch, ghost.listsSeen],
+      [mxid, settings.inboxBatch, ghost.listsSeen, settings.listsBatch],
     )
     if (found.length === 0) return false
     const rows = found.flatMap(({ place: id, digest, body }) => (digest === null ? [{ id, body }] : []))
-    const lists = found.flatMap(({ place: position, digest: user_digest, body: mxid }) =>
-      user_digest === null ? [] : [{ position, user_digest, mxid }],
+    const lists = found.flatMap(({ place: position, digest, body }): ListRow[] =>
+      digest === null ? [] : [{ position, digest, body }],
     )
     const entries = rows.map((row): Entry => JSON.parse(text(sealer.open(row.body, `ghost_inbox|${mxid}`))))
-    const changed = lists
-      .map((row) => text(sealer.open(row.mxid, `device_change|${row.user_digest}`)))
-      .filter((user) => ghost.tracked.has(user))
+    const changed = followed(ghost, lists)
     const seen = lists.at(-1)?.position ?? ghost.listsSeen
     if (entries.length > 0 || changed.length > 0) await give(ghost, entries, changed)
     // The machine's own commit came first: after a crash in between it gets the same again, which is harmless.
@@ -114,6 +140,10 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
 
   return {
     async store(tx, delivery, pushed) {
+      const changed = [...new Set(delivery.deviceLists.changed)].filter((user) => !isOurs(user))
+      // Positions must become visible in their order: a ghost that has read one never looks for a smaller one again. Before
+      // anything else is written, so that of two transactions one waits here and not each for the other.
+      if (changed.length > 0) tx.write('select pg_advisory_xact_lock($1)', [positionsLock])
       const entries = await entriesOf(tx, delivery)
       const mxids = entries.map(([mxid]) => mxid)
       if (entries.length > 0) {
@@ -126,11 +156,12 @@ export async function openInbox({ database, sealer, crypto, settings, isOurs }: 
           `update ghost set pushed = pushed + n from unnest($1::text[], $2::int4[]) as new (who, n) where mxid = who`,
           [received.map(([mxid]) => mxid), received.map(([, entry]) => entry.toDevice.length)],
         )
-      const changed = [...new Set(delivery.deviceLists.changed)].filter((user) => !isOurs(user))
       let position = 0
       if (changed.length > 0) {
-        const digests = changed.map(digest)
-        const sealed = changed.map((user, index) => sealer.seal(utf8(user), `device_change|${digests[index]}`))
+        const users = new Map(changed.map((user) => [digest(user), user]))
+        // In the order of their rows' names, so that a process that knows nothing of the lock cannot be waited for in a circle.
+        const digests = [...users.keys()].sort()
+        const sealed = digests.map((each) => sealer.seal(utf8(users.get(each)!), `device_change|${each}`))
         const rows = await tx.query<{ position: number }>(
           `insert into device_change (user_digest, mxid, position)
            select *, nextval('device_change_position') from unnest($1::text[], $2::bytea[])

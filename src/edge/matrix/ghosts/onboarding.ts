@@ -4,6 +4,7 @@ import type { Context } from './context.ts'
 import { flush } from './encrypt.ts'
 import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
+import { endOfChanges } from './inbox.ts'
 import { type MachineRequest, masquerade, sendRequest } from './requests.ts'
 import type { GhostId } from './types.ts'
 
@@ -47,7 +48,8 @@ export async function claimRow(
   const storeKey = sealer.seal(crypto.randomBytes(32), `ghost|store_key|${mxid}`)
   try {
     await database.query(
-      'insert into ghost (mxid, account, device_id, store_key, incarnation) values ($1, $2, $3, $4, $5)',
+      `insert into ghost (mxid, account, device_id, store_key, incarnation, lists_seen)
+       values ($1, $2, $3, $4, $5, ${endOfChanges})`,
       [mxid, account, hex(crypto.randomBytes(5)).toUpperCase(), storeKey, incarnation],
     )
   } catch (error) {

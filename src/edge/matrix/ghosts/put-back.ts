@@ -6,6 +6,7 @@ import type { CryptoStore } from './crypto-store.ts'
 import { flush } from './encrypt.ts'
 import { GhostError } from './errors.ts'
 import type { Loaded } from './ghost.ts'
+import { endOfChanges } from './inbox.ts'
 import { openMachine } from './machine.ts'
 import { crossSign, deviceName } from './onboarding.ts'
 import type { GhostId } from './types.ts'
@@ -66,7 +67,7 @@ export async function dropDevice(
       await tx.query(`delete from ${table} where mxid = $1`, [mxid])
     await tx.query(
       `update ghost set device_id = $2, store_key = $3, identity = $4, incarnation = $5,
-                        since = null, pushed = 0, lists_seen = 0 where mxid = $1`,
+                        since = null, pushed = 0, lists_seen = ${endOfChanges} where mxid = $1`,
       [
         mxid,
         Buffer.from(crypto.randomBytes(5)).toString('hex').toUpperCase(),
