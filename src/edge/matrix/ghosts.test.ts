@@ -462,6 +462,28 @@ onBothDialects('ghosts', (open, dialect) => {
       assert.ok(asked.some((users) => users.includes(alice)))
     })
 
+    it('that could not be asked for are asked for before the next message, also after a restart', async () => {
+      for (const restarted of [false, true]) {
+        await using s = await scene()
+        await s.say('hello')
+        await tellChanged(s, [alice])
+        const later = await fakeClient(s.home, alice, 'LATER')
+        const encrypt = (ghosts: Ghosts) =>
+          ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'to both' }, [alice])
+        s.home.override = (path) => (path.endsWith('/keys/query') ? new Response('{}', { status: 502 }) : undefined)
+        await assert.rejects(encrypt(s.ghosts), { code: 'homeserver', retry: true })
+        s.home.override = undefined
+        if (restarted) await s.ghosts.close()
+        const ghosts = restarted ? await openOn(s.home, s.database) : s.ghosts
+        const content = await encrypt(ghosts)
+        for (const client of [s.client, later]) {
+          await client.receive()
+          assert.equal(await client.decrypt(room, content, s.ghost), 'to both')
+        }
+        if (restarted) await ghosts.close()
+      }
+    })
+
     it('are looked at some at a time, and only those are opened that may be of somebody whom the ghost follows', async (t) => {
       await using s = await scene({ listsBatch: 50 })
       await s.say('hello')

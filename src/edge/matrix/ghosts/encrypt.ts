@@ -36,6 +36,8 @@ export function encryptEvents(
   return ghost.locks.run(`room ${room}`, async () => {
     const readers = [...new Set(members)].filter((user) => !context.isOurs(user)).sort()
     await takeInbox(context, ghost)
+    // A look-up of devices that failed, in this process or before it: their keys would be shared with old devices only.
+    if (ghost.owes) await flush(context, ghost)
     const isFirst = await follow(context, ghost, readers)
     const made: Record<string, unknown>[] = []
     while (made.length < events.length) {
@@ -167,7 +169,11 @@ export async function takeInbox(context: Context, ghost: Loaded, how?: 'quick'):
 }
 
 export function flush(context: Context, ghost: Loaded): Promise<void> {
-  return ghost.locks.run('requests', () => flushRequests(context.homeserver, ghost.machine, context.log))
+  return ghost.locks.run('requests', async () => {
+    ghost.owes = true
+    await flushRequests(context.homeserver, ghost.machine, context.log)
+    ghost.owes = false
+  })
 }
 
 /** From now on the machine knows these users' devices and hears of their changes. Says whether any is new to the ghost. */

@@ -18,6 +18,8 @@ export interface Loaded {
   readonly asked: Set<string>
   /** device_change up to here is known to the machine. */
   listsSeen: number
+  /** Whether the machine may want something sent that was tried in vain. */
+  owes: boolean
 }
 
 /** For whom it was found, and with which room key; another reader or another key, and it has to be found again. */

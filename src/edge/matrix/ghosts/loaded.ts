@@ -175,6 +175,7 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
       roomKeys: new Map(),
       asked: new Set<string>(),
       listsSeen: row.lists_seen,
+      owes: true,
     }
     if (row.identity) await bringIdentity(context, ghost, row.identity)
     return { ghost, lease, renewedAt }
