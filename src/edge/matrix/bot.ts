@@ -112,7 +112,7 @@ export function openBot({ portals, network, lookUp }: BotOptions): Bot {
         return finish(stored)
       }
       try {
-        await homeserver.join({ user: bot }, stored.room)
+        await homeserver.join({ user: bot }, stored.room, context.stopping)
       } catch (error) {
         if (!isForGood(error)) throw error
         return finish(stored)

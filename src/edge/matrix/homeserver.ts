@@ -50,6 +50,11 @@ const badAnswer = 'SILTA_BAD_ANSWER'
 export const hasRefused = (error: unknown): error is HomeserverError =>
   isHomeserverError(error) && !error.retry && error.errcode !== badAnswer
 
+/** Whether the homeserver, which is there, could not do it in time or not at all, for instance since another one is gone. */
+export const hasStalled = (error: unknown): error is HomeserverError =>
+  isHomeserverError(error) &&
+  (error.errcode === 'SILTA_TIMEOUT' || (error.status >= 500 && error.errcode !== badAnswer))
+
 export interface HomeserverOptions {
   /** Base URL of the Client-Server API, without /_matrix. */
   readonly url: string
@@ -74,7 +79,8 @@ export interface Homeserver {
   putDevice(as: Masquerade, device: string, displayName?: string): Promise<void>
   createRoom(as: Masquerade, body: Json): Promise<string>
   invite(as: Masquerade, room: string, user: string): Promise<void>
-  join(as: Masquerade, roomOrAlias: string): Promise<string>
+  /** @param signal ends the wait early: the homeserver may still do it */
+  join(as: Masquerade, roomOrAlias: string, signal?: AbortSignal): Promise<string>
   leave(as: Masquerade, room: string, reason?: string): Promise<void>
   kick(as: Masquerade, room: string, user: string, reason?: string): Promise<void>
   /**
@@ -114,6 +120,7 @@ const path = (strings: TemplateStringsArray, ...parts: string[]) =>
 
 export function openHomeserver(options: HomeserverOptions): Homeserver {
   const call = observed(caller(options), options.observe)
+  const { joinTimeoutMs: timeoutMs } = options.settings
   const eventOf = async (answer: Promise<Json>) => String((await answer).event_id)
   return {
     domain: options.domain,
@@ -132,11 +139,13 @@ export function openHomeserver(options: HomeserverOptions): Homeserver {
     async invite(as, room, user) {
       await call('POST', path`/rooms/${room}/invite`, { as, body: { user_id: user } })
     },
-    async join(as, room) {
-      return String((await call('POST', path`/join/${room}`, { as, body: {} })).room_id)
+    async join(as, room, signal) {
+      const options = { as, body: {}, timeoutMs, ...(signal ? { signal } : {}) }
+      return String((await call('POST', path`/join/${room}`, options)).room_id)
     },
     async leave(as, room, reason) {
-      await call('POST', path`/rooms/${room}/leave`, { as, body: reason === undefined ? {} : { reason } })
+      const body = reason === undefined ? {} : { reason }
+      await call('POST', path`/rooms/${room}/leave`, { as, body, timeoutMs })
     },
     async kick(as, room, user, reason) {
       const body = { user_id: user, ...(reason === undefined ? {} : { reason }) }

@@ -14,6 +14,15 @@ export interface MatrixSettings {
   readonly eventBatch: number
   /** Rooms that are handed over at the same time. */
   readonly roomsAtOnce: number
+  /** How many of these may be rooms that one of ours goes into, which can take long: conversations always have the others. */
+  readonly entriesAtOnce: number
+  /** How many of those may have failed before: a new invitation does not wait for what nobody will ever answer. */
+  readonly failedEntriesAtOnce: number
+  /**
+   * Longest wait for a join or a leave, in ms. Another homeserver may have to answer, which may be gone. Where it only takes
+   * long, ours goes on, and the next attempt finds it done.
+   */
+  readonly joinTimeoutMs: number
   /** First and longest wait before a room whose handler failed is tried again, in ms. */
   readonly roomRetryMs: number
   readonly roomRetryMaxMs: number
@@ -89,6 +98,9 @@ export const defaultMatrixSettings: MatrixSettings = {
   transactionMemory: 1000,
   eventBatch: 50,
   roomsAtOnce: 8,
+  entriesAtOnce: 6,
+  failedEntriesAtOnce: 2,
+  joinTimeoutMs: 10_000,
   roomRetryMs: 500,
   roomRetryMaxMs: 60_000,
   loadedGhosts: 200,

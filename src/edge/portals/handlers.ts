@@ -5,6 +5,7 @@ import { isHomeserverError } from '../matrix/homeserver.ts'
 import { asGhost } from './context.ts'
 import { groupTypes } from './groups/state.ts'
 import type { Portals } from './index.ts'
+import { openInvitations } from './invitations.ts'
 import { answerForNobody } from './nobody.ts'
 
 export interface EventHandlerOptions {
@@ -27,6 +28,7 @@ export function eventHandlers({
 }: EventHandlerOptions): Required<Pick<AppserviceHandlers, 'wants' | 'onEvents' | 'timeline'>> {
   const { context } = portals
   const forNobody = answerForNobody(context)
+  const invitations = openInvitations(context)
   const finish = (stored: StoredEvent) => context.database.transaction((tx) => context.finishEvent(tx, stored.id))
 
   /** An event of a room that is nobody's yet: only an invitation of one of ours means anything. */
@@ -82,7 +84,7 @@ export function eventHandlers({
         carried: (on, eventIds) => messages.eventsKnown(on, portal.id, eventIds),
       }
     },
-    async onEvents(room, all) {
+    async onEvents(room, all, mayEnter) {
       const inGroup = await portals.takeGroupEvents(room, all)
       if (inGroup !== undefined) return inGroup.retryAfterMs === undefined ? {} : { retryAfterMs: inGroup.retryAfterMs }
       if (await finishOwn(all)) return undefined
@@ -93,13 +95,16 @@ export function eventHandlers({
       // One at a time: after it the room may be somebody's.
       if (stored === undefined) return undefined
       if (!isInvitation(stored) && (await awaitsPortal(stored))) return {}
+      if (isInvitation(stored) && context.isOurs(stored.stateKey ?? '') && !mayEnter()) return undefined
       try {
         await first(stored)
       } catch (error) {
         // Sent away again, or not let in to look: there is nothing to be done in that room, now or later.
-        if (!isHomeserverError(error) || error.retry || error.status === 401) throw error
+        const isForGood = isHomeserverError(error) && !error.retry && error.status !== 401
+        if (!isForGood && !(isInvitation(stored) && invitations.giveUp(stored, error))) throw error
         await finish(stored)
       }
+      invitations.done(stored)
       return undefined
     },
   }

@@ -142,7 +142,7 @@ export async function ghostInvited(
   const as = await asGhost(context, ghost)
   // A room for everybody may be of any size, and cannot be the portal's: it is not even entered.
   const isPublic = leadsToPublic(stored)
-  if (!isPublic && !(await joined(homeserver.join(as, room)))) return done()
+  if (!isPublic && !(await joined(homeserver.join(as, room, context.stopping)))) return done()
   await context.steps('matrix.joined')
   // Whether it was begun as one of two before is what counts, or else a room that is meant for several.
   const pair = await portals.byMatrixRoom(database, room)

@@ -22,6 +22,11 @@ export interface PortalSettings {
    * Longer than a loaded Synapse works on createRoom with an invitation over federation.
    */
   readonly roomSettleMs: number
+  /**
+   * How long an invitation is tried that the homeserver does not get done, in ms, before it is turned down: longer than it
+   * takes to start another homeserver anew. To invite again is what helps then.
+   */
+  readonly invitationMs: number
   /** How long a message that Matrix forbids is tried again, in ms: the room may be about to change. */
   readonly refusedMs: number
   /** Age in ms at which a message that Matrix never took is given up and its sender told; as long as consent may take. */
@@ -78,6 +83,7 @@ export const defaultPortalSettings: PortalSettings = {
   retryMs: 500,
   retryMaxMs: minute,
   roomSettleMs: minute,
+  invitationMs: 10 * minute,
   refusedMs: 10_000,
   outboxExpiryMs: 14 * day,
   tellLeftMs: 5_000,

@@ -1,6 +1,7 @@
 import type { Transaction } from '../../../store/index.ts'
 import { readEvent } from './body.ts'
 import type { Gaps } from './gaps.ts'
+import { createEntryLanes } from './lanes.ts'
 import { inOrder } from './missed.ts'
 import type { AppserviceOptions, StoredEvent } from './types.ts'
 
@@ -42,6 +43,8 @@ export function createFeed(
     work()
   }
 
+  const lanes = createEntryLanes(settings, wake)
+
   const work = () => {
     for (const room of ready) {
       if (!started || running >= settings.roomsAtOnce) break
@@ -68,7 +71,9 @@ export function createFeed(
     try {
       await gaps.place(room)
       const events = await waiting(room)
-      const answer = events.length > 0 ? await handlers.onEvents(room, events) : undefined
+      const mayEnter = () => lanes.take(room, state.failures > 0)
+      const answer = events.length > 0 ? await handlers.onEvents(room, events, mayEnter) : undefined
+      if (lanes.isInLine(room)) return
       state.failures = 0
       const first = events.length > 0 ? await oldest(room) : undefined
       if (first === undefined) return
@@ -83,7 +88,8 @@ export function createFeed(
     } finally {
       state.running = false
       if (state.again) wake(room)
-      else if (!state.timer) rooms.delete(room)
+      else if (!state.timer && !lanes.isInLine(room)) rooms.delete(room)
+      lanes.release(room)
     }
   }
 

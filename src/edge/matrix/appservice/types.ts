@@ -41,8 +41,15 @@ export interface AppserviceHandlers {
    * handler ends each by `finishEvent` in the transaction that holds its effects, in order. What is left when it returns
    * is handed over again: at once when it finished some, else after `retryAfterMs` (or `wake`); when it throws, after a
    * growing wait.
+   *
+   * @param mayEnter to be asked before one of ours goes into a room, for which another homeserver may have to answer. False:
+   *   as many do so as may; the handler returns, and is called again when there may be a place
    */
-  onEvents(room: string, events: readonly StoredEvent[]): Promise<{ retryAfterMs?: number } | undefined>
+  onEvents(
+    room: string,
+    events: readonly StoredEvent[],
+    mayEnter: () => boolean,
+  ): Promise<{ retryAfterMs?: number } | undefined>
   /**
    * The timeline of a room that is ours to carry; undefined where there is none to compare with. In such rooms (the bot's,
    * and those that one of ours was only invited to) what the homeserver does not hand over is not found.
