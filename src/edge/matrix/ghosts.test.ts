@@ -531,6 +531,83 @@ onBothDialects('ghosts', (open, dialect) => {
     })
   })
 
+  describe('a room key that nobody uses', () => {
+    const day = 24 * 3600 * 1000
+    const sessions = 'inbound_group_sessions3'
+    const age = (s: Scene, days: number, store = '%') =>
+      s.database.query('update ghost_crypto set used_at = used_at - $1 where store like $2', [days * day, store])
+    const rows = (s: Scene, store: string) =>
+      s.database.query<{ used_at: number }>('select used_at from ghost_crypto where store = $1', [store])
+    const reopened = async (s: Scene, work: (ghosts: Ghosts) => Promise<void>) => {
+      await s.ghosts.close()
+      const ghosts = await openOn(s.home, s.database)
+      await work(ghosts)
+      await ghosts.close()
+    }
+    const isRead = async (s: Scene, ghosts: Ghosts, event: Record<string, unknown>) =>
+      isDecrypted(await ghosts.decrypt(s.ghost, room, event))
+
+    it('goes when the store is opened, for good, and nothing else does', async () => {
+      await using s = await scene()
+      const old = await s.client.encrypt(room, 'old', [s.ghost])
+      const device = await s.ghosts.deviceOf(s.ghost)
+      const delivery = s.home.take(s.ghost, device)
+      const deliver = async (ghosts: Ghosts) =>
+        ghosts.receive(await s.database.transaction((tx) => ghosts.storeDelivery(tx, delivery)))
+      await deliver(s.ghosts)
+      assert.ok(await isRead(s, s.ghosts, old))
+      for (const store of [sessions, 'olm_hashes']) await age(s, 31, store)
+      await s.client.newRoomKey(room)
+      const recent = await s.client.encrypt(room, 'recent', [s.ghost])
+      await s.deliver()
+      await reopened(s, async (ghosts) => {
+        assert.ok(!(await isRead(s, ghosts, old)))
+        assert.ok(await isRead(s, ghosts, recent))
+        // Nor does it come back by a repetition of what brought it.
+        await deliver(ghosts)
+        assert.ok(!(await isRead(s, ghosts, old)))
+        await s.client.newRoomKey(room)
+        const next = await s.client.encrypt(room, 'next', [s.ghost])
+        const brought = s.home.take(s.ghost, device)
+        await ghosts.receive(await s.database.transaction((tx) => ghosts.storeDelivery(tx, brought)))
+        assert.ok(await isRead(s, ghosts, next))
+      })
+      assert.equal((await rows(s, sessions)).length, 2)
+    })
+
+    it('stays as long as something is read with it', async () => {
+      await using s = await scene()
+      const event = await s.client.encrypt(room, 'still used', [s.ghost])
+      await s.deliver()
+      await age(s, 20, sessions)
+      await reopened(s, async (ghosts) => assert.ok(await isRead(s, ghosts, event)))
+      await age(s, 20, sessions)
+      await reopened(s, async (ghosts) => assert.ok(await isRead(s, ghosts, event)))
+    })
+
+    it('stays where nothing at all happened for as long', async () => {
+      await using s = await scene()
+      const event = await s.client.encrypt(room, 'before a long stop', [s.ghost])
+      await s.deliver()
+      await age(s, 100)
+      await reopened(s, async (ghosts) => assert.ok(await isRead(s, ghosts, event)))
+    })
+
+    it('goes from a machine that stays open, too', async () => {
+      await using s = await scene({ unusedKeyMs: 300, unusedEveryMs: 50, idleGhostMs: 2_000 })
+      const event = await s.client.encrypt(room, 'old', [s.ghost])
+      await s.deliver()
+      assert.ok(await isRead(s, s.ghosts, event))
+      const fence = async () =>
+        (await s.database.query("select name, fence from lease where name like 'ghost %'")) as unknown
+      const before = await fence()
+      while ((await rows(s, sessions)).length > 0) await new Promise((done) => setTimeout(done, 20))
+      assert.ok(!(await isRead(s, s.ghosts, event)))
+      assert.deepEqual(await fence(), before)
+      await s.say('still there')
+    })
+  })
+
   describe('a room key that all readers have', () => {
     const encrypt = (s: Scene) => s.ghosts.encrypt(s.ghost, room, 'm.room.message', { body: 'x' }, [alice, s.ghost])
     /** By then nothing has to be looked up any more. */

@@ -74,7 +74,7 @@ export async function openGhosts(options: GhostsOptions): Promise<Ghosts> {
   const listeners = new Set<(ghost: GhostId, room: string, sessionId: string) => void>()
   const loaded = createLoadedGhosts({
     context,
-    cryptoStore: await openCryptoStore(database, sealer, crypto),
+    cryptoStore: await openCryptoStore(database, sealer, crypto, settings),
     owner: Buffer.from(crypto.randomBytes(9)).toString('base64url'),
     onRoomKey(ghost, room, sessionId) {
       for (const listener of listeners) listener(ghost, room, sessionId)

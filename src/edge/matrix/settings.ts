@@ -44,6 +44,14 @@ export interface MatrixSettings {
   readonly rotationMessages: number
   /** A room key serves so long at most, in ms; the specification's default is a week. */
   readonly rotationMs: number
+  /**
+   * How long a room key, and the mark of a message to a device that was taken, are kept that nobody has used, in ms. Clients use
+   * one for a week by default; what comes late (`lateKeyMs`), or is read back (`readBackMs`), for another two. There is
+   * one for each sender, room and week, and a machine has all its own in memory, 2 KB each.
+   */
+  readonly unusedKeyMs: number
+  /** How often it is looked for those in a machine that stays open, and noted that one is used, in ms. */
+  readonly unusedEveryMs: number
   /** Attempts to claim a one-time key of a device that answered with none although it has keys, and the first wait. */
   readonly claimAttempts: number
   readonly claimRetryMs: number
@@ -110,6 +118,8 @@ export const defaultMatrixSettings: MatrixSettings = {
   firstMessageMs: 1_000,
   rotationMessages: 100,
   rotationMs: 7 * 24 * 3600 * 1000,
+  unusedKeyMs: 30 * 24 * 3600 * 1000,
+  unusedEveryMs: 24 * 3600 * 1000,
   claimAttempts: 6,
   claimRetryMs: 50,
   inboxBatch: 200,

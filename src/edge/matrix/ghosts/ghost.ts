@@ -20,6 +20,8 @@ export interface Loaded {
   listsSeen: number
   /** Whether the machine may want something sent that was tried in vain. */
   owes: boolean
+  /** Drops what of the machine's state nobody has used for long. */
+  prune(): Promise<void>
 }
 
 /** For whom it was found, and with which room key; another reader or another key, and it has to be found again. */

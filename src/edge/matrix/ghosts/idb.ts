@@ -44,6 +44,9 @@ export interface Change {
 /** Takes a change. When it rejects, the transaction aborts. */
 export type Persist = (change: Change) => Promise<void>
 
+/** Told of a record that was asked for by its key, before it is given. */
+export type OnRead = (record: IdbRecord) => void
+
 interface RawRecord {
   key: IDBValidKey
   value: unknown
@@ -51,6 +54,7 @@ interface RawRecord {
 
 interface RawStore {
   name: string
+  rawDatabase: RawDatabase
   deleted: boolean
   keyPath: string | string[] | null
   autoIncrement: boolean
@@ -59,6 +63,7 @@ interface RawStore {
   storeRecord(record: RawRecord, noOverwrite: boolean, rollbackLog?: object): unknown
   deleteRecord(key: IDBValidKey | IDBKeyRange, rollbackLog?: object): void
   clear(rollbackLog?: object): void
+  getValue(key: IDBValidKey | IDBKeyRange): unknown
 }
 
 interface RawDatabase {
@@ -80,16 +85,19 @@ interface RawTransaction {
 /** Store → keys touched, for each transaction that is under way; a rollback log belongs to exactly one. */
 const touched = new WeakMap<object, Map<string, Set<IDBValidKey>>>()
 const persists = new Map<string, Persist>()
+const readers = new Map<string, OnRead>()
 const held = new WeakSet<object>()
 
 /** From now on the named database's transactions complete only when `persist` has taken them. */
-export function watch(database: string, persist: Persist): void {
+export function watch(database: string, persist: Persist, onRead: OnRead): void {
   persists.set(database, persist)
+  readers.set(database, onRead)
 }
 
 /** Forgets the named database: its records are gone from memory, open connections to it are cut off. */
 export function forget(database: string): void {
   persists.delete(database)
+  readers.delete(database)
   const factory = indexedDB as unknown as { _databases: Map<string, unknown>; _connectionQueues: Map<string, unknown> }
   factory._databases.delete(database)
   factory._connectionQueues.delete(database)
@@ -114,6 +122,21 @@ export async function fill(database: string, schema: IdbSchema, records: Iterabl
   } finally {
     if (persist) persists.set(database, persist)
   }
+}
+
+/** Deletes records in one transaction, as whoever works on the database would. */
+export async function drop(database: string, store: string, keys: readonly IDBValidKey[]): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const request = indexedDB.open(database)
+    request.onerror = () => reject(new Error('records could not be dropped'))
+    request.onsuccess = () => {
+      const transaction = request.result.transaction(store, 'readwrite')
+      for (const key of keys) transaction.objectStore(store).delete(key)
+      transaction.oncomplete = () => resolve()
+      transaction.onabort = () => reject(new Error('records could not be dropped'))
+      request.result.close()
+    }
+  })
 }
 
 function createStores(database: IDBDatabase, schema: IdbSchema): void {
@@ -177,7 +200,13 @@ function touch(log: object | undefined, store: RawStore, key: IDBValidKey): void
 
 /** Records what goes through the raw stores. Their class is not exported, so it is taken from a store. */
 function watchStores(prototype: RawStore): void {
-  const { storeRecord, deleteRecord, clear } = prototype
+  const { storeRecord, deleteRecord, clear, getValue } = prototype
+  prototype.getValue = function (key) {
+    const onRead = readers.get(this.rawDatabase.name)
+    const record = onRead && this.records.get(key as IDBValidKey)
+    if (record) onRead({ store: this.name, key: record.key, value: record.value })
+    return getValue.call(this, key)
+  }
   prototype.storeRecord = function (record, noOverwrite, log) {
     const result = storeRecord.call(this, record, noOverwrite, log)
     touch(log, this, record.key)

@@ -21,6 +21,8 @@ interface Slot {
   readonly opening: Promise<Opened>
   users: number
   usedAt: number
+  /** When its state was last rid of what nobody uses. */
+  prunedAt: number
   retired: boolean
 }
 
@@ -54,7 +56,7 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
     const known = slots.get(mxid)
     if (known) return known
     const opening = (releasing.get(mxid) ?? Promise.resolve()).then(() => open(mxid, options))
-    const slot: Slot = { opening, users: 0, usedAt: Date.now(), retired: false }
+    const slot: Slot = { opening, users: 0, usedAt: Date.now(), prunedAt: Date.now(), retired: false }
     slots.set(mxid, slot)
     opening.catch(() => slots.get(mxid) === slot && slots.delete(mxid))
     return slot
@@ -83,7 +85,20 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
       if (slot.users === 0) void retire(mxid, slot)
     }
   }
-  const round = setInterval(evict, settings.idleGhostMs / 2).unref()
+  /** Also in a machine that is never idle, as the bot's may be. */
+  const prune = () => {
+    for (const [mxid, slot] of slots) {
+      if (slot.prunedAt > Date.now() - settings.unusedEveryMs) continue
+      slot.prunedAt = Date.now()
+      use(mxid, (ghost) => ghost.prune()).catch(() =>
+        context.log.warn({ code: 'prune' }, 'what nobody uses of a ghost could not be dropped'),
+      )
+    }
+  }
+  const round = setInterval(() => {
+    evict()
+    prune()
+  }, settings.idleGhostMs / 2).unref()
 
   /** Whether the ghost is still ours. The fence protects what is written; this only notices early. */
   const holds = async (opened: Opened): Promise<boolean> => {
@@ -95,37 +110,39 @@ export function createLoadedGhosts(options: LoadedOptions): LoadedGhosts {
     return true
   }
 
+  async function use<T>(mxid: GhostId, work: (ghost: Loaded) => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      if (closed) throw new GhostError('closed', true)
+      const slot = slotOf(mxid)
+      slot.users++
+      try {
+        const opened = await slot.opening
+        if (await holds(opened)) return await work(opened.ghost)
+        await retire(mxid, slot)
+        if (attempt > 0) throw new GhostError('lease-lost', true)
+      } finally {
+        slot.users--
+        slot.usedAt = Date.now()
+        if (slots.get(mxid) === slot) {
+          slots.delete(mxid)
+          slots.set(mxid, slot)
+        }
+        if (slot.users === 0 && slot.retired)
+          void slot.opening.then(
+            ({ ghost }) => ghost.machine.close(),
+            () => {},
+          )
+        evict()
+        whenIdle?.()
+      }
+    }
+  }
+
   return {
     get size() {
       return slots.size
     },
-    async use(mxid, work) {
-      for (let attempt = 0; ; attempt++) {
-        if (closed) throw new GhostError('closed', true)
-        const slot = slotOf(mxid)
-        slot.users++
-        try {
-          const opened = await slot.opening
-          if (await holds(opened)) return await work(opened.ghost)
-          await retire(mxid, slot)
-          if (attempt > 0) throw new GhostError('lease-lost', true)
-        } finally {
-          slot.users--
-          slot.usedAt = Date.now()
-          if (slots.get(mxid) === slot) {
-            slots.delete(mxid)
-            slots.set(mxid, slot)
-          }
-          if (slot.users === 0 && slot.retired)
-            void slot.opening.then(
-              ({ ghost }) => ghost.machine.close(),
-              () => {},
-            )
-          evict()
-          whenIdle?.()
-        }
-      }
-    },
+    use,
     async close() {
       closed = true
       clearInterval(round)
@@ -176,6 +193,7 @@ async function open(mxid: GhostId, options: LoadedOptions): Promise<Opened> {
       asked: new Set<string>(),
       listsSeen: row.lists_seen,
       owes: true,
+      prune: () => store.prune(),
     }
     if (row.identity) await bringIdentity(context, ghost, row.identity)
     return { ghost, lease, renewedAt }
