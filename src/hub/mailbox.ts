@@ -19,7 +19,6 @@ export interface Entry {
 
 export interface WelcomeEntry {
   no: number
-  roomNo: number
   room: RoomId
   kind: RoomKind
   welcome: Uint8Array
@@ -46,13 +45,17 @@ export async function roomsWithNews(ctx: HubContext, device: DeviceId, after: nu
 /**
  * The entries of a room after `after` that the device has not acknowledged, in order, bounded in number and bytes (at
  * least one), and whether there may be more than these. None for a device that is no longer in the room.
+ *
+ * `unread`: the room has a Welcome for the device that is neither acknowledged nor among `underWay`. It goes before these
+ * entries: a device that knows nothing of the room yet would acknowledge them and could never read them.
  */
 export async function readRoom(
   ctx: HubContext,
   device: DeviceId,
   roomNo: number,
   after: number,
-): Promise<{ entries: Entry[]; more: boolean }> {
+  underWay: readonly number[] = [],
+): Promise<{ entries: Entry[]; more: boolean; unread: boolean }> {
   const { readEntries, readBytes } = ctx.settings
   const rows = await ctx.database.query<{
     id: RoomId
@@ -63,8 +66,12 @@ export async function readRoom(
     manifest: Uint8Array | null
     own: boolean
     found: number
+    unread: boolean
   }>(
-    `select id, seq, kind, at, body, manifest, own, found
+    `select id, seq, kind, at, body, manifest, own, found,
+            -- By the device's index: a room may have a Welcome for each of thousands.
+            exists (select 1 from hub.welcome w
+                     where w.device_id = $1 and w.room_no + 0 = $2 and w.no <> all($6::int8[])) as unread
        from (select *, row_number() over (order by seq) as place, count(*) over () as found,
                     (sum(octet_length(body)) over (order by seq))::int8 as bytes
                from (select r.id, l.seq, l.kind, l.at, l.body, l.manifest, coalesce(l.device_id = $1, false) as own
@@ -77,7 +84,7 @@ export async function readRoom(
                       order by l.seq limit $4) as next) as counted
       where place = 1 or bytes <= $5
       order by seq`,
-    [device, roomNo, after, readEntries, readBytes],
+    [device, roomNo, after, readEntries, readBytes, underWay],
   )
   const entries = rows.map(
     (row): Entry => ({
@@ -90,14 +97,22 @@ export async function readRoom(
       own: row.own,
     }),
   )
-  return { entries, more: rows.length === readEntries || (rows[0]?.found ?? 0) > rows.length }
+  const more = rows.length === readEntries || (rows[0]?.found ?? 0) > rows.length
+  return { entries, more, unread: rows[0]?.unread ?? false }
 }
 
-/** The Welcomes for a device that it has not acknowledged, oldest first, after the one numbered `after`. */
-export async function readWelcomes(ctx: HubContext, device: DeviceId, after: number): Promise<WelcomeEntry[]> {
+/**
+ * The Welcomes for a device that it has not acknowledged, without those under way to it, in the order of their numbers.
+ * Not "after the last one read": a number is drawn before the commit, so of two rooms the one with the smaller number may
+ * be committed later.
+ */
+export async function readWelcomes(
+  ctx: HubContext,
+  device: DeviceId,
+  underWay: readonly number[],
+): Promise<WelcomeEntry[]> {
   const rows = await ctx.database.query<{
     no: number
-    room_no: number
     id: RoomId
     kind: RoomKind
     welcome: Uint8Array
@@ -107,19 +122,18 @@ export async function readWelcomes(ctx: HubContext, device: DeviceId, after: num
     standing: Standing
     inviter: string
   }>(
-    `select w.no, w.room_no, r.id, r.kind, b.welcome, b.manifests, b.seq, b.at, m.standing, w.inviter
+    `select w.no, r.id, r.kind, b.welcome, b.manifests, b.seq, b.at, m.standing, w.inviter
        from hub.welcome w
        join hub.welcome_body b on b.room_no = w.room_no and b.seq = w.seq
        join hub.room r on r.no = w.room_no
        join hub.mailbox x on x.device_id = w.device_id and x.room_no = w.room_no
        join hub.member m on m.room_no = w.room_no and m.account = x.account
-      where w.device_id = $1 and w.no > $2
+      where w.device_id = $1 and w.no <> all($2::int8[])
       order by w.no limit 8`,
-    [device, after],
+    [device, underWay],
   )
-  return rows.map(({ room_no, id, manifests, ...row }) => ({
+  return rows.map(({ id, manifests, ...row }) => ({
     ...row,
-    roomNo: room_no,
     room: id,
     manifests: unpackDocuments(manifests),
   }))

@@ -40,9 +40,9 @@ export function openCourier(options: CourierOptions) {
   /** Rooms after this one are still to be looked at; undefined when all have been. */
   let scanned: number | undefined = 0
   let caughtUp = false
-  let lastWelcome = 0
   let consentsSince = 0
-  const toldConsents = new Set<string>()
+  /** What was told of consents that may be read again, with their times. */
+  const toldConsents = new Map<string, number>()
   const toldGuests = new Set<string>()
 
   let running = false
@@ -95,7 +95,10 @@ export function openCourier(options: CourierOptions) {
     if (consents) return sendConsents()
     if (lowSupply) return sendSupply()
     if (free() <= 0) return false
-    if (welcomes) return sendWelcomes()
+    if (welcomes) {
+      await sendWelcomes()
+      return true
+    }
     const [room] = rooms
     if (room !== undefined) return sendEntries(room)
     if (scanned !== undefined) return scan(scanned)
@@ -118,7 +121,14 @@ export function openCourier(options: CourierOptions) {
   const sendEntries = async (room: number) => {
     // Taken out first: what comes while we read puts it in again.
     rooms.delete(room)
-    const { entries, more } = await hub.readRoom(asker.device, room, positions.sentOf(room))
+    const after = positions.sentOf(room)
+    const { entries, more, unread } = await hub.readRoom(asker.device, room, after, positions.welcomes)
+    if (stopped) return false
+    // Another process may tell of the entries before that of the room's commit tells of its Welcome.
+    if (unread && (await sendWelcomes())) {
+      rooms.add(room)
+      return true
+    }
     if (stopped) return false
     const taken = entries.slice(0, free())
     for (const entry of taken) {
@@ -131,17 +141,17 @@ export function openCourier(options: CourierOptions) {
     return true
   }
 
-  const sendWelcomes = async () => {
+  /** @returns whether there were any */
+  const sendWelcomes = async (): Promise<boolean> => {
     welcomes = false
-    const found = await hub.readWelcomes(asker.device, lastWelcome)
+    const found = await hub.readWelcomes(asker.device, positions.welcomes)
     if (stopped) return false
     for (const entry of found.slice(0, free())) {
-      lastWelcome = entry.no
       positions.sentWelcome(entry.no)
       send(welcome(entry))
     }
     if (found.length > 0) welcomes = true
-    return true
+    return found.length > 0
   }
 
   const sendStandings = async () => {
@@ -165,30 +175,29 @@ export function openCourier(options: CourierOptions) {
 
   const sendConsents = async () => {
     consents = false
-    const { requests, answers } = await hub.readConsents(asker, consentsSince - 1)
+    // What was dated earlier may be committed later: it is looked for a while longer, and told once.
+    const since = consentsSince - settings.consentOverlapMs
+    const { requests, answers } = await hub.readConsents(asker, since)
     if (stopped) return false
-    const tell = (key: string, at: number, event: Body) => {
-      if (at > consentsSince) {
-        consentsSince = at
-        toldConsents.clear()
-      }
-      if (toldConsents.has(key)) return
-      toldConsents.add(key)
-      send(event)
-    }
+    for (const [key, at] of toldConsents) if (at <= since) toldConsents.delete(key)
     const events = [
       ...requests.map(({ account, at }) => ({
         at,
-        key: `${account} asks`,
+        key: `${account} asks ${at}`,
         event: { case: 'consentRequested', value: { account } } as const,
       })),
       ...answers.map(({ account, granted, at }) => ({
         at,
-        key: `${account} ${granted}`,
+        key: `${account} ${granted} ${at}`,
         event: { case: 'consentAnswered', value: { account, granted } } as const,
       })),
     ].sort((one, other) => one.at - other.at)
-    for (const { key, at, event } of events) tell(key, at, event)
+    for (const { key, at, event } of events) {
+      if (toldConsents.has(key)) continue
+      toldConsents.set(key, at)
+      consentsSince = Math.max(consentsSince, at)
+      send(event)
+    }
     return sendGuests()
   }
 

@@ -3,12 +3,10 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
-import type { Asker, Entry, WelcomeEntry } from '../hub/index.ts'
 import { openWorld, type World } from '../hub/testing/world.ts'
 import { ErrorCode } from '../protocol/index.ts'
 import { freshDatabase } from '../store/testing.ts'
-import { type CourierOptions, openCourier } from './courier.ts'
-import { defaultGatewaySettings, type GatewaySettings } from './index.ts'
+import type { GatewaySettings } from './index.ts'
 import { openRates } from './rate.ts'
 import { openTestGateway } from './testing/client.ts'
 
@@ -160,46 +158,4 @@ test('a device that is unlinked while it authenticates does not stay', async () 
   const channel = await authenticated
   await client.event('unlinked', channel)
   assert.equal(await client.refused({ case: 'ping', value: {} }, channel), 'UNAUTHENTICATED')
-})
-
-test('a Welcome goes before the first entry of its room, also when it came while the rooms were looked through', async () => {
-  const room = 'mimi://hub.example/r/AAAAAAAAAAAAAAAAAAAAAA'
-  const entry = { room, seq: 2, kind: 'message', message: new Uint8Array(), at: 0, manifests: [], own: false } as const
-  const welcome = { ...entry, no: 7, roomNo: 1, kind: 'direct', welcome: new Uint8Array(), seq: 1 } as const
-  let committed = false
-  const hub = {
-    settings: { keyPackagesLow: 0 },
-    readConsents: async () => ({ requests: [], answers: [] }),
-    readWelcomes: async (_: unknown, after: number) =>
-      committed && after < 7 ? [{ ...welcome, standing: 'accepted', inviter: '' } as unknown as WelcomeEntry] : [],
-    // The commit that adds the device comes between the two.
-    async roomsWithNews() {
-      committed = true
-      return [1]
-    },
-    readEndings: async () => [],
-    readRoom: async (_device: unknown, _room: unknown, after: number) => {
-      const entries = after < 2 ? [entry as unknown as Entry] : []
-      return { entries, more: entries.length > 0 }
-    },
-  }
-  const told: string[] = []
-  const done = Promise.withResolvers<void>()
-  const courier = openCourier({
-    hub: hub as unknown as CourierOptions['hub'],
-    asker: { device: 'd', account: 'a' } as unknown as Asker,
-    settings: defaultGatewaySettings,
-    window: 8,
-    onDelivered: () => undefined,
-    buffered: () => 0,
-    clock: Date.now,
-    onFault: () => done.reject(new Error('fault')),
-    send(event) {
-      told.push(event.case)
-      if (event.case === 'caughtUp') done.resolve()
-    },
-  })
-  await done.promise
-  courier.stop()
-  assert.deepEqual(told, ['welcome', 'deliver', 'caughtUp'])
 })

@@ -17,6 +17,10 @@ export function openPositions() {
     get underWay(): number {
       return count + welcomes.size
     },
+    /** Numbers of the Welcomes under way. */
+    get welcomes(): readonly number[] {
+      return [...welcomes]
+    },
     /** The last entry sent of a room; 0 when none is under way. */
     sentOf(room: number): number {
       return rooms.get(room)?.entries.at(-1)?.seq ?? 0

@@ -60,6 +60,11 @@ export interface GatewaySettings {
   /** Unacknowledged entries under way to a device: when it names none, and at most. */
   window: number
   largestWindow: number
+  /**
+   * How much older than the newest one told of a request for consent, or its answer, may be and still be new: it is dated
+   * before its commit, which takes a minute at most, by a clock of any process.
+   */
+  consentOverlapMs: number
   /** Cursors and Welcomes in one acknowledgement: there are never more under way. */
   acknowledgements: number
   /** Bytes waiting in a pipe above which nothing more is delivered, and how often that is looked at. */
@@ -111,6 +116,7 @@ export const defaultGatewaySettings: GatewaySettings = {
   inviteAnswerMs: 200,
   window: 64,
   largestWindow: 1024,
+  consentOverlapMs: 2 * minute,
   acknowledgements: 2048,
   pauseBytes: 1024 * 1024,
   pauseMs: 20,

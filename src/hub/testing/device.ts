@@ -286,7 +286,7 @@ export function makeDevice<Owner extends DeviceOwner>(
     /** Takes everything that waits, acknowledges it, and gives the texts it could read. */
     async receive(): Promise<string[]> {
       const texts: string[] = []
-      for (const entry of await hub.readWelcomes(deviceId, 0)) {
+      for (const entry of await hub.readWelcomes(deviceId, [])) {
         const joined = await joinByWelcome(mls, { welcome: entry.welcome, keyPackages, authenticate })
         const stated = new Map([...readManifests(joined.groupInfoExtensions)]) as Parameters<typeof joinRoster>[1]
         const roster = joinRoster(crypto, stated, entry.manifests, leavesOf(joined.state).map(leafOf))
