@@ -59,6 +59,7 @@ test('the limits in the paper are those of the code', () => {
   const limits = [
     ['frame', kib(gateway.frameBytes)],
     ['first frame', kib(gateway.firstFrameBytes)],
+    ['values in a frame', String(gateway.frameValues)],
     ['message', `${kib(hub.messageBytes)}, ${kib(hub.guestMessageBytes)} with a guest`],
     ['text', `${kib(textOf(messengerCapabilities))}, ${kib(textOf(guestCapabilities))} with a guest`],
     ['commit, Welcome, GroupInfo', kib(hub.commitBytes)],

@@ -97,7 +97,7 @@ export function openConnection(
       refuse(0n, 0, new HubError('too-large'))
       return close(closeCodes.tooLarge, 'frame too large')
     }
-    const frame = decodeFrame(bytes)
+    const frame = decodeFrame(bytes, settings.frameValues)
     if (!frame) {
       refuse(0n, 0, new HubError('malformed'))
       return close(closeCodes.malformed, 'not a frame')

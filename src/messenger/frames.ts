@@ -20,6 +20,7 @@ import {
   RoomStanding,
   ServerFrameSchema,
 } from '../protocol/index.ts'
+import { withinBounds } from './bounds.ts'
 
 type FrameInit = Exclude<MessageInitShape<typeof ServerFrameSchema>, { $typeName: string }>
 /** An answer or an event, before it is put into a frame. */
@@ -31,8 +32,9 @@ export function encodeFrame(id: bigint, channel: number, body: Body): Uint8Array
   return toBinary(ServerFrameSchema, create(ServerFrameSchema, { id, channel, body }))
 }
 
-/** Undefined for bytes that are no frame. */
-export function decodeFrame(bytes: Uint8Array): ClientFrame | undefined {
+/** Undefined for bytes that are no frame, or one of more than so many values. */
+export function decodeFrame(bytes: Uint8Array, values: number): ClientFrame | undefined {
+  if (!withinBounds(ClientFrameSchema, bytes, values)) return undefined
   try {
     return fromBinary(ClientFrameSchema, bytes, { readUnknownFields: false })
   } catch {

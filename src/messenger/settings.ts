@@ -7,6 +7,11 @@ export interface GatewaySettings {
   frameBytes: number
   /** The largest frame before anybody has authenticated: a manifest with its certificates. */
   firstFrameBytes: number
+  /**
+   * Fields and elements of lists in one frame: each becomes an object, however few bytes it has. An acknowledgement needs
+   * most, three for a cursor; this is twice as many, for fields that are yet to come.
+   */
+  frameValues: number
   /** How long a connection may be open without a device, a rendezvous or a served network. */
   unauthenticatedMs: number
   /** Requests under way at once: of a connection, which may be an edge with thousands of accounts, and of a device. */
@@ -87,6 +92,7 @@ export interface GatewaySettings {
 export const defaultGatewaySettings: GatewaySettings = {
   frameBytes: 8 * 1024 * 1024,
   firstFrameBytes: 256 * 1024,
+  frameValues: 16_384,
   unauthenticatedMs: 30 * second,
   connectionRequests: 2048,
   channelRequests: 64,

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { create, toBinary } from '@bufbuild/protobuf'
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { decodeProof, LogError, openCheckpoint, parseTilePath, parseVerifier } from '../../src/audit/log/index.ts'
 import { noteSigner } from '../../src/audit/log/note.ts'
 import { decodeBundle, encodeBundle } from '../../src/audit/log/tiles.ts'
@@ -43,6 +43,7 @@ import {
   readVerifiedLeaf,
 } from '../../src/identity/index.ts'
 import { decodeFrame } from '../../src/messenger/frames.ts'
+import { defaultGatewaySettings } from '../../src/messenger/index.ts'
 import {
   createCommit,
   createGroup,
@@ -243,6 +244,13 @@ function otherTargets(): Target[] {
     value: { room: 'mimi://a/r/b', idempotencyKey: new Uint8Array(16) },
   } as const
   const up = toBinary(ClientFrameSchema, create(ClientFrameSchema, { id: 1n, channel: 2, request }))
+  const listing = (request: NonNullable<FrameInit['request']>) =>
+    toBinary(ClientFrameSchema, create(ClientFrameSchema, { id: 1n, request }))
+  const lists = [
+    listing({ case: 'acknowledge', value: { cursors: [{ room: 'a', seq: 1n }, {}], welcomes: [1n, 2n, 300n, 4n] } }),
+    listing({ case: 'publishKeyPackages', value: { keyPackages: Array.from({ length: 8 }, () => new Uint8Array(2)) } }),
+    listing({ case: 'submitMessage', value: { further: [{ message: new Uint8Array(2) }, {}, {}] } }),
+  ]
   const body = { case: 'deliver', value: { room: 'mimi://a/r/b', seq: 3n, message: new Uint8Array(20) } } as const
   const down = toBinary(ServerFrameSchema, create(ServerFrameSchema, { id: 1n, body }))
   const signer = noteSigner(crypto, 'log.example', crypto.randomBytes(32))
@@ -254,7 +262,21 @@ function otherTargets(): Target[] {
   const proof = `c2sp.org/tlog-proof@v1\nextra ${hash}\nindex 3\n${hash}\n${hash}\n\nlog.example\n4\n${hash}\n\n— log.example AAAA\n`
   const withTile = encodeBundle([utf8('{}'), utf8('{"a":1}')])
   return [
-    { name: 'client-frame', seeds: [up], run: decodeFrame },
+    {
+      name: 'client-frame',
+      seeds: [up, ...lists],
+      run: (bytes) => decodeFrame(bytes, defaultGatewaySettings.frameValues),
+    },
+    {
+      // What the walk before the decoder lets through must not become more than it has counted.
+      name: 'client-frame-bounds',
+      seeds: [up, ...lists],
+      run(bytes) {
+        const few = 12
+        const frame = decodeFrame(bytes, few)
+        if (frame && valuesIn(frame) > few) throw new Error(`${valuesIn(frame)} values`)
+      },
+    },
     { name: 'server-frame', seeds: [down], run: (bytes) => decodeServerFrame(bytes, 8 << 20), refuses: ClientError },
     {
       name: 'guest-link',
@@ -280,6 +302,15 @@ function otherTargets(): Target[] {
     { name: 'log-path', seeds: [utf8('tile/entries/x001/234.p/5')], run: (bytes) => parseTilePath(text(bytes)) },
     { name: 'utf8', seeds: [utf8('é€😀')], run: (bytes) => fromUtf8(bytes), refuses: Error },
   ]
+}
+
+type FrameInit = Exclude<MessageInitShape<typeof ClientFrameSchema>, { $typeName: string }>
+
+/** Elements of lists in a message, and messages in it. */
+function valuesIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return 0
+  if (Array.isArray(value)) return value.reduce((sum: number, each) => sum + 1 + valuesIn(each), 0)
+  return Object.values(value).reduce((sum: number, each) => sum + valuesIn(each), 0)
 }
 
 const aliasLine = (line: string, before: string | undefined) =>
