@@ -132,7 +132,7 @@ function serveWebSockets(server: Server, options: WebServerOptions): Sockets {
         if (left > 0) byAddress.set(address, left)
         else byAddress.delete(address)
       })
-      connect(webSocketPipe(webSocket), from)
+      connect(webSocketPipe(webSocket, socket), from)
     })
   })
   return {

@@ -123,6 +123,38 @@ describe('a service that is flooded', () => {
     for (const half of halves) half.destroy()
   })
 
+  it('is not filled by messages that strangers announce and never finish', async (t) => {
+    const megabytes = async () => {
+      const metrics = await (await fetch(`${service.url}/metrics`)).text()
+      return Number(/^silta_process_process_resident_memory_bytes (\S+)$/m.exec(metrics)?.[1]) / 2 ** 20
+    }
+    const before = await megabytes()
+    // Eight MiB, masked with zeros, but for the last byte.
+    const bytes = 8 * 2 ** 20
+    const head = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, bytes >>> 16, 0, 0, 0, 0, 0, 0])
+    const body = Buffer.alloc(bytes - 1)
+    const strangers = await Promise.all(Array.from({ length: 200 }, stranger))
+    for (const { socket } of strangers) {
+      const below = (socket as unknown as { _socket: Socket })._socket
+      below.write(head)
+      below.write(body)
+    }
+    let most = before
+    const watched = (async () => {
+      for (let time = 0; time < 20; time++) {
+        await sleep(200)
+        most = Math.max(most, await megabytes())
+      }
+    })()
+    await conversationGoesOn()
+    const codes = await Promise.all(strangers.map(({ closed }) => closed))
+    await watched
+    t.diagnostic(`${before.toFixed(0)} MiB before, at most ${most.toFixed(0)} MiB meanwhile`)
+    assert.deepEqual(new Set(codes), new Set([1009]))
+    assert.deepEqual(new Set(strangers.flatMap(({ frames }) => errorsIn(frames))), new Set(['TOO_LARGE']))
+    assert.ok(most - before < 400, `${(most - before).toFixed(0)} MiB more`)
+  })
+
   it("refuses transactions without the homeserver's token, and those that are too large", async () => {
     const put = (token: string, body: string) =>
       fetch(`${service.url}/_matrix/app/v1/transactions/flood`, {

@@ -60,6 +60,7 @@ export function openConnection(
       if (channels.size >= settings.channels) throw new HubError('not-allowed')
       for (const other of [...channels.values()]) if (other.device === asker.device) other.close()
       known = true
+      endFirstLimit?.()
       const number = ++lastChannel
       const channel = openChannel({
         ctx,
@@ -91,12 +92,15 @@ export function openConnection(
     send(id, channel, errorBody(refused))
   }
 
+  const refuseTooLarge = () => {
+    if (!open) return
+    refuse(0n, 0, new HubError('too-large'))
+    close(closeCodes.tooLarge, 'frame too large')
+  }
+
   const onFrame = (bytes: Uint8Array) => {
     if (!open) return
-    if (bytes.length > (known ? settings.frameBytes : settings.firstFrameBytes)) {
-      refuse(0n, 0, new HubError('too-large'))
-      return close(closeCodes.tooLarge, 'frame too large')
-    }
+    if (bytes.length > (known ? settings.frameBytes : settings.firstFrameBytes)) return refuseTooLarge()
     const frame = decodeFrame(bytes, settings.frameValues)
     if (!frame) {
       refuse(0n, 0, new HubError('malformed'))
@@ -133,6 +137,8 @@ export function openConnection(
       .catch((error: unknown) => ctx.fault(error, 'answer'))
   }
 
+  // A stranger's frame is refused as it grows: it would be held in memory until it is whole.
+  const endFirstLimit = pipe.limitHalves?.(settings.firstFrameBytes, refuseTooLarge)
   const timer = setInterval(() => {
     if (channels.size === 0 && !requests.busy) close(closeCodes.policy, 'nobody has authenticated')
   }, settings.unauthenticatedMs)
