@@ -71,6 +71,7 @@ test('the limits in the paper are those of the code', () => {
     ['requests', `${gateway.requestsPerSecond} a second, ${gateway.requestBurst} at once`],
     ['ephemeral frames', `${gateway.ephemeralPerSecond} a second, ${gateway.ephemeralBurst} at once`],
     ['commits and rooms', `${gateway.commitsPerMinute} a minute, ${gateway.commitBurst} at once`],
+    ['changes', `${gateway.changesPerHour} an hour, ${gateway.changeBurst} at once`],
     ['look-ups', `${gateway.lookUpsPerMinute} a minute`],
     ['bytes submitted', `${kib(gateway.accountBytesPerHour)} an hour, ${kib(gateway.accountBytesBurst)} at once`],
     ['requests under way', `${gateway.channelRequests} of a device, ${gateway.connectionRequests} of a connection`],

@@ -1,5 +1,6 @@
 import { toBase64Url } from '../crypto/index.ts'
 import { type Asker, HubError, type News } from '../hub/index.ts'
+import type { PutSettings } from '../protocol/index.ts'
 import type { GatewayContext } from './context.ts'
 import { type Courier, openCourier } from './courier.ts'
 import { type Body, chatEnding, errorBody, numberOf, type Request, toGuestEnd } from './frames.ts'
@@ -38,6 +39,10 @@ const stored: ReadonlySet<Request['case']> = new Set([
 /** Messages that a request puts into a log. */
 const messagesIn = (request: Request): number =>
   request.case === 'submitMessage' ? 1 + (request.value.further?.length ?? 0) : 0
+
+/** Entries that the compliance log gets by it at most. */
+const changesIn = ({ firstContact, reachable, unreachable }: PutSettings): number =>
+  (firstContact === undefined ? 0 : 1) + reachable.length + unreachable.length
 
 /** One authenticated device on a connection. */
 export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOptions): Channel {
@@ -121,7 +126,7 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         return { case: 'chatEnding', value: chatEnding(ending, ctx.clock()) }
       }
       default: {
-        const answer = await answerDevice(hub, ctx.resolvers, asker, request)
+        const answer = await answerDevice(ctx, asker, request)
         for (let left = messagesIn(request); left > 0; left--) ctx.conduct.accepted(provider)
         return answer
       }
@@ -166,7 +171,10 @@ export function openChannel({ ctx, asker, send, buffered, onClosed }: ChannelOpt
         return ctx.rates.lookUps.take(asker.account)
       case 'putSettings':
         // That a handle is taken says that there is somebody of that name.
-        return request.value.handle ? ctx.rates.lookUps.take(asker.account) : 0
+        return (
+          (request.value.handle ? ctx.rates.lookUps.take(asker.account) : 0) ||
+          ctx.rates.changes.take(asker.account, changesIn(request.value))
+        )
       case 'createRoom':
       case 'submitCommit':
         return ctx.rates.commits.take(asker.account)

@@ -31,6 +31,7 @@ export interface GatewayRates {
   readonly lookUps: Rates
   readonly commits: Rates
   readonly reports: Rates
+  readonly changes: Rates
   readonly bytes: Rates
   /** By device. */
   readonly ephemeral: Rates

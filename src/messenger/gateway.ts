@@ -57,6 +57,7 @@ export function openGateway(options: GatewayOptions): Gateway {
       lookUps: openRates(settings.lookUpsPerMinute / 60, settings.lookUpsPerMinute, clock),
       commits: openRates(settings.commitsPerMinute / 60, settings.commitBurst, clock),
       reports: openRates(settings.reportsPerDay / 86_400, settings.reportsPerDay, clock),
+      changes: openRates(settings.changesPerHour / 3600, settings.changeBurst, clock),
       bytes: openRates(settings.accountBytesPerHour / 3600, settings.accountBytesBurst, clock),
       ephemeral: openRates(settings.ephemeralPerSecond, settings.ephemeralBurst, clock),
       guests: openRates(settings.guestRequestsPerMinute / 60, settings.guestRequestsPerMinute, clock),

@@ -54,6 +54,41 @@ describe('limits', () => {
     await client.expect('settings', { case: 'putSettings', value: { reachable: ['matrix'] } }, channel)
   })
 
+  test('of changes that the compliance log keeps for good, on all channels of an account and on none', async () => {
+    await using service = await open({ changeBurst: 4, changesPerHour: 1 })
+    const { world } = service
+    const device = await world.device()
+    const { account } = device
+    const client = await service.connect()
+    const channel = await client.authenticate(device)
+    const next = () => {
+      const manifest = account.sign(account.devices)
+      const taken = () => Object.assign(account, { manifest, number: account.number + 1 })
+      return { request: { case: 'putManifest', value: { manifest } } as const, taken }
+    }
+    for (const on of [0, channel]) {
+      const { request, taken } = next()
+      await client.expect('done', request, on)
+      taken()
+      // The same again is nothing new.
+      await client.expect('done', request, on)
+    }
+    // What others sign in its name is not its own.
+    const stranger = await world.account()
+    const forged = stranger.sign(account.devices, { account: account.address, number: 9 })
+    const forgery = { case: 'putManifest', value: { manifest: forged } } as const
+    for (let time = 0; time < 6; time++) assert.equal(await client.refused(forgery), 'BAD_CERTIFICATE')
+    const reachable = ['matrix']
+    const change = { case: 'putSettings', value: { firstContact: 2, reachable } } as const
+    await client.expect('settings', change, channel)
+    const entries = world.audited.length
+    assert.equal(await client.refused(change, channel), 'RATE_LIMITED')
+    for (const on of [0, channel]) assert.equal(await client.refused(next().request, on), 'RATE_LIMITED')
+    assert.equal(world.audited.length, entries)
+    await client.expect('settings', { case: 'putSettings', value: {} }, channel)
+    await client.expect('rooms', { case: 'listRooms', value: {} }, channel)
+  })
+
   test('of commits and rooms, and of what is large', async () => {
     await using service = await open({
       commitBurst: 2,

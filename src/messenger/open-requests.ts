@@ -28,6 +28,7 @@ interface Link {
 /** What is asked by somebody who has no device yet. To authenticate is not among it: an office comes back at once. */
 const strangers: ReadonlySet<Request['case']> = new Set([
   'createAccount',
+  'putManifest',
   'openLink',
   'openInvite',
   'enterInvite',
@@ -43,6 +44,10 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
   const watches = openWatches({ hub, settings, send })
   const done: Body = { case: 'done', value: {} }
   let closed = false
+  /** A device has authenticated: whoever it is has an account here. */
+  let known = false
+  /** First manifests that are still to come: one is part of a registration, which was counted. */
+  let firstManifests = 0
 
   /** The same answer for a device that nobody knows and for a wrong signature; only its holder learns that it is unlinked. */
   const authenticate = async (deviceId: string, signature: Uint8Array): Promise<Body> => {
@@ -56,12 +61,18 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
     const { deviceKey: _key, manifestNumber, keyPackages, unlinked: _unlinked, incarnation, ...asker } = device
     const numbers = { manifestNumber: BigInt(manifestNumber), incarnation: BigInt(incarnation) }
     const value = { account: asker.account, keyPackages, ...numbers }
-    return { case: 'authenticated', value: { ...value, channel: authenticated(asker) } }
+    const channel = authenticated(asker)
+    known = true
+    return { case: 'authenticated', value: { ...value, channel } }
   }
 
   /** What a stranger asks for costs those who share their network, whether it is granted or not. */
   const admitStranger = (request: Request): void => {
     if (from === undefined || !strangers.has(request.case)) return
+    if (request.case === 'putManifest') {
+      if (known) return
+      if (firstManifests > 0) return void firstManifests--
+    }
     const waitMs = ctx.rates.strangers.take(from)
     if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
   }
@@ -138,10 +149,12 @@ export function openOpenRequests({ ctx, challenge, from, send, authenticated }: 
           const token = await verifyToken(accessToken)
           if (!crypto.verify(accountKey, accountProofBytes(challenge, accessToken), proof))
             throw new HubError('bad-certificate')
-          return { case: 'account', value: await hub.createAccount(token, accountKey) }
+          const account = await hub.createAccount(token, accountKey)
+          firstManifests++
+          return { case: 'account', value: account }
         }
         case 'putManifest':
-          return putManifest(hub, request.value)
+          return putManifest(ctx, request.value)
         case 'openLink':
           return openLink(request.value.rendezvous)
         case 'openInvite':

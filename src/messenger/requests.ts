@@ -1,5 +1,6 @@
 import { type Asker, type Hub, HubError } from '../hub/index.ts'
 import { type CreateRoom, IdentifierKind, type SubmitCommit } from '../protocol/index.ts'
+import type { GatewayContext } from './context.ts'
 import {
   type Body,
   fromFirstContact,
@@ -17,10 +18,11 @@ import type { Resolvers } from './resolvers.ts'
 const done: Body = { case: 'done', value: {} }
 
 /** Answers what an authenticated device asks of the hub. What concerns its own channel is answered there. */
-export async function answerDevice(hub: Hub, resolvers: Resolvers, asker: Asker, request: Request): Promise<Body> {
+export async function answerDevice(ctx: GatewayContext, asker: Asker, request: Request): Promise<Body> {
+  const { hub, resolvers } = ctx
   switch (request.case) {
     case 'putManifest':
-      return putManifest(hub, request.value)
+      return putManifest(ctx, request.value)
     case 'getManifest': {
       const { account, number } = request.value
       return { case: 'manifest', value: await hub.getManifest(asker, accountOf(account), numberOf(number)) }
@@ -152,11 +154,15 @@ export function creationOf({ room, kind, groupInfo, commit }: CreateRoom) {
   return { room: roomOf(room), kind: fromRoomKind(kind), groupInfo, commit: commitOf(commit) }
 }
 
+/** Counted for the account that has signed it, whoever brings it. */
 export async function putManifest(
-  hub: Hub,
+  { hub, rates }: GatewayContext,
   documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
 ): Promise<Body> {
-  await hub.putManifest(documents)
+  await hub.putManifest(documents, (account) => {
+    const waitMs = rates.changes.take(account)
+    if (waitMs > 0) throw new HubError('rate-limited', { retryAfterMs: waitMs })
+  })
   return done
 }
 

@@ -52,13 +52,22 @@ export interface GatewaySettings {
   accountBytesBurst: number
   /** Reports of an account: somebody reads each of them. */
   reportsPerDay: number
+  /**
+   * Manifests, and changes of who may write and over which network, of an account in an hour over time, and at once: each
+   * stands in the compliance log for good. Somebody who links devices and tries out settings makes a dozen.
+   */
+  changesPerHour: number
+  changeBurst: number
   /** Ephemeral frames of a device in a second over time, and at once: somebody types in one room at a time. */
   ephemeralPerSecond: number
   ephemeralBurst: number
   /** Requests of a guest, who has one chat; and of strangers about one link, which is sent to a few people. */
   guestRequestsPerMinute: number
   inviteRequestsPerMinute: number
-  /** Registrations, rendezvous and links asked for from one network (IPv6 /64, IPv4 /24): what an event in a hall needs. */
+  /**
+   * Registrations, manifests from where nobody has authenticated, rendezvous and links asked for, from one network (IPv6
+   * /64, IPv4 /24): what an event in a hall needs.
+   */
   strangerRequestsPerMinute: number
   /** After how long it is said that there is no such link: longer than looking takes, too short to be in anybody's way. */
   inviteAnswerMs: number
@@ -114,6 +123,8 @@ export const defaultGatewaySettings: GatewaySettings = {
   accountBytesPerHour: 32 * 1024 * 1024,
   accountBytesBurst: 256 * 1024 * 1024,
   reportsPerDay: 20,
+  changesPerHour: 60,
+  changeBurst: 60,
   ephemeralPerSecond: 2,
   ephemeralBurst: 20,
   guestRequestsPerMinute: 120,

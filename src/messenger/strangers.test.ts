@@ -59,6 +59,27 @@ describe('strangers', () => {
     gateway.drain()
   })
 
+  test('put no manifests without being counted, but for that of a registration', async () => {
+    const { connect, gateway, token } = openTestGateway(world, { strangerRequestsPerMinute: 3 })
+    const device = await world.device()
+    const { manifest } = device.account
+    const put = { case: 'putManifest', value: { manifest } } as const
+    const forged = { case: 'putManifest', value: { manifest: new Uint8Array(9) } } as const
+    const client = await connect('here')
+    const keys = crypto.generateKeyPair()
+    const accessToken = token(world.token())
+    const value = { accessToken, accountKey: keys.publicKey, proof: client.accountProof(keys.privateKey, accessToken) }
+    await client.expect('account', { case: 'createAccount', value })
+    for (let time = 0; time < 3; time++) assert.equal(await client.refused(forged), 'MALFORMED')
+    assert.equal(await client.refused(forged), 'RATE_LIMITED')
+    const other = await connect('here')
+    assert.equal(await other.refused(put), 'RATE_LIMITED')
+    // Whoever has a device renews its manifest from the same place.
+    await other.authenticate(device)
+    await other.expect('done', put)
+    gateway.drain()
+  })
+
   test('ask about one link so often and no more, whether there is one or not', async () => {
     const { connect, gateway } = openTestGateway(world, { inviteRequestsPerMinute: 2, inviteAnswerMs: 0 })
     const { invite } = await invited()

@@ -9,7 +9,7 @@ import { openWorld } from '../testing/world.ts'
 
 const day = 24 * 3600
 
-onBothDialects('accounts', (open) => {
+onBothDialects('accounts', (open, dialect) => {
   test('a token’s subject has one account, under one key, and the subject is stored nowhere', async () => {
     await using database = await open()
     await using world = openWorld(database)
@@ -97,6 +97,32 @@ onBothDialects('accounts', (open) => {
     assert.deepEqual((await hub.getManifest(asker, account.address, 1)).manifest, first)
     await assert.rejects(hub.getManifest(asker, account.address, 9), refusal('not-found'))
     await assert.rejects(hub.getManifest(stranger.devices[0]!.asker, account.address, 0), refusal('not-found'))
+  })
+
+  // The embedded database has one connection: there is nobody to wait for.
+  const oneConnection = { skip: dialect === 'pglite' }
+  test('a manifest that the account has not signed waits for nobody, and locks nothing', oneConnection, async () => {
+    await using database = await open()
+    await using world = openWorld(database)
+    const [account, stranger] = [await world.account(), await world.account()]
+    const forged = stranger.sign(account.devices, { account: account.address, number: 3 })
+    const admitted: string[] = []
+    const put = (manifest: Uint8Array) =>
+      world.hub.putManifest({ manifest, certificates: [] }, (address) => void admitted.push(address))
+    const [locked, done] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const holding = database.transaction(async (tx) => {
+      await tx.query('select from hub.account where address = $1 for update', [account.address])
+      locked.resolve()
+      await done.promise
+    })
+    await locked.promise
+    await assert.rejects(put(forged), refusal('bad-certificate'))
+    done.resolve()
+    await holding
+    await put(account.manifest)
+    assert.deepEqual(admitted, [])
+    await put(account.sign(account.devices))
+    assert.deepEqual(admitted, [account.address])
   })
 
   test('a device enters a manifest by a certificate of its account, and belongs to one account', async () => {

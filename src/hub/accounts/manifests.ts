@@ -28,6 +28,13 @@ interface AccountRow {
   manifest_hash: Uint8Array | null
 }
 
+const accountRow = 'select address, account_key, kind, manifest_number, manifest_hash from hub.account'
+
+interface ManifestDocuments {
+  manifest: Uint8Array
+  certificates: readonly Uint8Array[]
+}
+
 interface DeviceRow {
   device_id: DeviceId
   account: string
@@ -40,12 +47,21 @@ interface DeviceRow {
  * missing in it are unlinked in the same transaction: from its commit on they are delivered nothing, and no message
  * passes in their rooms until their leaves are gone.
  *
- * Errors: malformed, not-found (no such account), bad-certificate, wrong-clock, old-manifest, not-allowed, too-large.
+ * Errors: malformed, not-found (no such account), bad-certificate, wrong-clock, old-manifest, not-allowed, too-large; and
+ * what `admit` throws, which is asked whether the account may change: after its key was found to have signed, and not
+ * for a manifest that is in force already.
  */
 export async function putManifest(
   ctx: HubContext,
-  documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
+  documents: ManifestDocuments,
+  admit: (account: AccountAddress) => void = () => undefined,
 ): Promise<void> {
+  const { manifest, verify } = openDocuments(ctx, documents)
+  // Before anything is locked: anybody can name anybody's account.
+  const [account] = await ctx.database.query<AccountRow>(`${accountRow} where address = $1`, [manifest.account])
+  if (!account) throw new HubError('not-found')
+  reading('bad-certificate', () => verify(ctx.crypto, account.account_key))
+  if (manifest.number > account.manifest_number) admit(account.address)
   const unlinked = await ctx.database.transaction((tx) => putManifestIn(ctx, tx, documents))
   // A device may have been in thousands of rooms. Until it is proposed there, whoever speaks first causes it.
   if (unlinked.devices.length > 0) ctx.later(() => proposeRemovals(ctx, unlinked.account))
@@ -55,19 +71,13 @@ export async function putManifest(
 export async function putManifestIn(
   ctx: HubContext,
   tx: Transaction,
-  documents: { manifest: Uint8Array; certificates: readonly Uint8Array[] },
+  documents: ManifestDocuments,
 ): Promise<{ account: AccountAddress; devices: DeviceId[] }> {
   const { manifest: document } = documents
-  const all = [document, ...documents.certificates]
-  if (all.length > 1 + maxManifestDevices) throw new HubError('malformed')
-  if (all.some((each) => each.length > ctx.settings.documentBytes)) throw new HubError('too-large')
-  const { manifest, verify } = reading('malformed', () => openManifest(document))
+  const { manifest, verify } = openDocuments(ctx, documents)
   const now = ctx.clock()
 
-  const [account] = await tx.query<AccountRow>(
-    `select address, account_key, kind, manifest_number, manifest_hash from hub.account where address = $1 for update`,
-    [manifest.account],
-  )
+  const [account] = await tx.query<AccountRow>(`${accountRow} where address = $1 for update`, [manifest.account])
   if (!account) throw new HubError('not-found')
   reading('bad-certificate', () => verify(ctx.crypto, account.account_key))
   const hash = manifestHash(ctx.crypto, document)
@@ -103,6 +113,14 @@ export async function putManifestIn(
     for (const device of devices) wake(ctx.bus, device, { kind: 'unlinked' })
   })
   return { account: manifest.account, devices }
+}
+
+/** Errors: malformed, too-large. */
+function openDocuments(ctx: HubContext, { manifest, certificates }: ManifestDocuments) {
+  const all = [manifest, ...certificates]
+  if (all.length > 1 + maxManifestDevices) throw new HubError('malformed')
+  if (all.some((each) => each.length > ctx.settings.documentBytes)) throw new HubError('too-large')
+  return reading('malformed', () => openManifest(manifest))
 }
 
 /** A guest is somebody for as long as the chat goes on, and does not come back with another device. Errors: not-allowed. */
