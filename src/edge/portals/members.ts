@@ -2,7 +2,7 @@ import type { AccountAddress } from '../../identity/index.ts'
 import type { Transaction } from '../../store/index.ts'
 import { leadsToPublic, type StoredEvent } from '../matrix/appservice.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
-import { isHomeserverError } from '../matrix/homeserver.ts'
+import { isHomeserverError, type Json, type Masquerade } from '../matrix/homeserver.ts'
 import { missedEvents } from '../matrix/missed.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
@@ -144,6 +144,12 @@ export async function ghostInvited(
   const isPublic = leadsToPublic(stored)
   if (!isPublic && !(await joined(homeserver.join(as, room, context.stopping)))) return done()
   await context.steps('matrix.joined')
+  if (!isPublic && (await takesOverGroup(context, as, room))) {
+    context.counters.count('refused', { way: 'from-matrix', code: 'replaced' })
+    await sayIfPossible(context, ghost, room, words.groupElsewhere(), stored.eventId)
+    await leaveRoom(context, ghost, room)
+    return done()
+  }
   // Whether it was begun as one of two before is what counts, or else a room that is meant for several.
   const pair = await portals.byMatrixRoom(database, room)
   if (!isPublic && pair === undefined && leadsToGroup(stored)) return adoptRoom(context, ghost, stored)
@@ -187,6 +193,16 @@ export async function ghostInvited(
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(portal.id))
   })
+}
+
+/**
+ * Whether the room is there to replace one of a group that goes on: clients invite the members of the old one. Were it taken
+ * for a new conversation, there would be a second group besides the first.
+ */
+async function takesOverGroup({ homeserver, groups, database }: PortalContext, as: Masquerade, room: string) {
+  const created = await homeserver.getState(as, room, 'm.room.create')
+  const before = (created?.predecessor as Json | undefined)?.room_id
+  return typeof before === 'string' && (await groups.isOfGroup(database, before))
 }
 
 /** False when the invitation does not hold any more. */

@@ -87,6 +87,11 @@ export const words = {
     }
     return `${reasons[why]} Nothing that is written here reaches anybody.`
   },
+  groupReplaced: () =>
+    'This room was replaced, so the group goes on in a room of its own, into which its members are invited. Nothing that is written here reaches anybody any more.',
+  groupMoved: () => 'The room that this group had was replaced by another one on Matrix, so it goes on here.',
+  groupElsewhere: () =>
+    'The group that this room is to take over has a room of its own, into which its members were invited. It goes on there: nothing that is written here reaches anybody.',
   replaced: () => 'This room was replaced, so our conversation goes on in a room of its own.',
   othersHere: () => 'Others can read this room now, so our conversation goes on in a room of its own.',
 } as const

@@ -73,7 +73,7 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, clock = Dat
     const room = roomOf(id)
     const content: Json = { membership: value, ...(reason === undefined ? {} : { reason }) }
     if (value === 'invite') {
-      const shown = ['m.room.join_rules|', 'm.room.encryption|', 'm.room.create|']
+      const shown = ['m.room.join_rules|', 'm.room.encryption|', 'm.room.create|', 'm.room.name|']
       const state = shown.flatMap((key) => room.state.get(key) ?? [])
       const event = append(room, by, 'm.room.member', content, user)
       event.unsigned = { ...event.unsigned, invite_room_state: state }
@@ -88,7 +88,8 @@ export function stubRooms({ domain, keep = Number.POSITIVE_INFINITY, clock = Dat
       const id = `!${(++numbers).toString(36)}:${domain}`
       const room: StubRoom = { id, timeline: [], state: new Map(), members: new Map() }
       rooms.set(id, room)
-      append(room, creator, 'm.room.create', { room_version: '11', creator }, '')
+      const created = { room_version: '11', creator, ...(body.creation_content as Json | undefined) }
+      append(room, creator, 'm.room.create', created, '')
       membership(id, creator, 'join')
       const levels = { users: { [creator]: 100 }, ...(body.power_level_content_override as Json | undefined) }
       append(room, creator, 'm.room.power_levels', levels, '')

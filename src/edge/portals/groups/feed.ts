@@ -56,7 +56,6 @@ async function takeState(context: PortalContext, group: GroupPortal, stored: Sto
   const bot = await ghosts.ensureBot()
   const isGhost = (who: string) => isOurs(who) && who !== bot
   await database.transaction(async (tx) => {
-    if (stored.type === 'm.room.tombstone') await context.portals.update(tx, group.id, { state: 'ended' })
     if (groupTypes.has(stored.type))
       await groups.change(tx, group.id, (state) => {
         const events = state.events + 1

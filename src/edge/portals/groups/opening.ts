@@ -3,13 +3,15 @@ import type { Transaction } from '../../../store/index.ts'
 import type { GhostId } from '../../matrix/ghosts.ts'
 import type { Json } from '../../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from '../context.ts'
+import { departLater } from '../departures.ts'
 import { EdgeError, isRefusal } from '../errors.ts'
 import { findMarked, hasMadeNothing, leaveRoom, unlessGone } from '../matrix-room.ts'
+import { sayIfPossible } from '../say.ts'
 import { markType } from '../state-types.ts'
 import type { MatrixUser } from '../users.ts'
-import { groupTopic, refusalWords } from '../words.ts'
+import { groupTopic, refusalWords, words } from '../words.ts'
 import { levelOf } from './roles.ts'
-import { type GroupState, newState, powersIn, readRoomState } from './state.ts'
+import { type GroupState, isThere, newState, powersIn, readRoomState } from './state.ts'
 import type { GroupPortal } from './table.ts'
 import { nameFor } from './to-messenger.ts'
 import type { MessengerView } from './view.ts'
@@ -128,6 +130,33 @@ async function ownerOf(
 }
 
 /**
+ * The Matrix room was replaced by another one, which is not ours to rule: ghosts and bot go, and the group goes on in a room
+ * that is made for it. There everybody who is in the messenger's group is invited, as into its first one.
+ */
+export async function moveOut(
+  context: PortalContext,
+  { id, matrixRoom }: GroupPortal & { readonly matrixRoom: string },
+  matrix: NonNullable<GroupState['matrix']>,
+): Promise<void> {
+  const { groups, portals, outbox, database, ghosts } = context
+  const bot = await ghosts.ensureBot()
+  await sayIfPossible(context, bot, matrixRoom, words.groupReplaced(), 'replaced')
+  await database.transaction(async (tx) => {
+    for (const [who, { membership }] of Object.entries(matrix.members))
+      if (context.isOurs(who) && isThere(membership)) await departLater(tx, id, who as GhostId, matrixRoom)
+    await groups.noteReplaced(tx, id, matrixRoom)
+    await portals.update(tx, id, {
+      ...{ matrixRoom: undefined, making: undefined, makingAskedAt: undefined, posture: undefined },
+    })
+    // What crosses is stated in each room.
+    await tx.query("delete from portal_told where portal = $1 and what like 'capabilities-%'", [id])
+    // With the count of events, so that a look at the old room that is under way is not taken for one at the next.
+    await groups.change(tx, id, ({ names, leaving, events }) => ({ ...newState, names, leaving, events: events + 1 }))
+    await outbox.add(tx, id, 'notice', words.groupMoved())
+  })
+}
+
+/**
  * The end of a group's portal: whoever of the messenger is still in the Matrix room goes, and so do Matrix users who were
  * in the group. It begins anew, with a room of its own, when somebody on Matrix is added again.
  */
@@ -143,7 +172,7 @@ export async function endGroup(context: PortalContext, group: GroupPortal): Prom
     const bot = await ghosts.ensureBot()
     const as = await asGhost(context, bot)
     const there = Object.entries(matrix?.members ?? {}).flatMap(([who, { membership }]) =>
-      membership === 'join' || membership === 'invite' ? [who] : [],
+      isThere(membership) ? [who] : [],
     )
     for (const who of there)
       if (!context.isOurs(who) && messenger?.members[who]) await unlessGone(homeserver.kick(as, matrixRoom, who))

@@ -44,7 +44,8 @@ export async function reconcile(context: PortalContext, id: number): Promise<Mes
     )
     if (next === undefined) {
       const others = differences.filter(({ to }) => to === 'matrix')
-      await follow(context, open, { bot, isGhost }, view, others)
+      // What was done there before counts; the messenger is followed in the room after it.
+      if (!state.matrix.replaced) await follow(context, open, { bot, isGhost }, view, others)
       return view
     }
     const attempt = await carryOver(context, open, view, next as Difference & { to: 'messenger' })

@@ -36,6 +36,8 @@ export interface GroupState {
     readonly creators: readonly string[]
     readonly joinRule?: string
     readonly visibility?: string
+    /** It was replaced by another room. What happens in it since says nothing of the group any more. */
+    readonly replaced?: true
   }
   /** The first ghost that was invited, and by whom: the room itself says so no more once that ghost has joined. */
   readonly begunBy?: { readonly ghost: string; readonly inviter: string }
@@ -78,12 +80,14 @@ export const groupTypes: ReadonlySet<string> = new Set([
   'm.room.join_rules',
   'm.room.history_visibility',
   'm.room.create',
+  'm.room.tombstone',
 ])
 
-const there = (membership: string) => membership === 'join' || membership === 'invite'
+export const isThere = (membership: string) => membership === 'join' || membership === 'invite'
 
 /** The room after one state event. */
 export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'stateKey' | 'sender' | 'content'>): Matrix {
+  if (matrix.replaced) return matrix
   const { type, stateKey, sender, content } = event
   const text = (value: unknown) => (typeof value === 'string' ? value : '')
   if (type === 'm.room.member' && stateKey !== undefined) {
@@ -92,7 +96,7 @@ export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'state
     const inviter =
       membership === 'invite'
         ? sender
-        : membership === 'join' && before && there(before.membership)
+        : membership === 'join' && before && isThere(before.membership)
           ? before.inviter
           : undefined
     const name = text(content.displayname)
@@ -112,6 +116,7 @@ export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'state
   if (type === 'm.room.join_rules') return { ...matrix, joinRule: text(content.join_rule) }
   if (type === 'm.room.history_visibility') return { ...matrix, visibility: text(content.history_visibility) }
   if (type === 'm.room.create') return { ...matrix, creators: creatorsIn(content, sender) }
+  if (type === 'm.room.tombstone') return { ...matrix, replaced: true }
   return matrix
 }
 
@@ -149,7 +154,7 @@ export const powersIn = (matrix: Matrix, bot: string): Powers => ({
 export function matrixSide(matrix: Matrix, bot: string): MatrixSide {
   const powers = powersIn(matrix, bot)
   const members = Object.entries(matrix.members).flatMap(([who, { membership }]) =>
-    who !== bot && there(membership)
+    who !== bot && isThere(membership)
       ? [[who, { membership: membership as 'join' | 'invite', role: roleOf(powers, who) }] as const]
       : [],
   )

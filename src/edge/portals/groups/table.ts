@@ -52,6 +52,10 @@ export interface GroupTable {
   note(on: Queryable, id: number): Promise<void>
   /** Notes that the group has ended, unless something has changed since it was found to: somebody may have been added. */
   end(tx: Transaction, id: number, changes: number): Promise<boolean>
+  /** Notes that a Matrix room was the group's, and was replaced. */
+  noteReplaced(on: Queryable, id: number, matrixRoom: string): Promise<void>
+  /** Whether a Matrix room is, or was before it was replaced, the room of a group that goes on. */
+  isOfGroup(on: Queryable, matrixRoom: string): Promise<boolean>
   /** Everything up to this change was done. */
   noteWorked(on: Queryable, id: number, changes: number): Promise<void>
   /** Accounts whose devices are or were in the group. */
@@ -139,6 +143,21 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
       if (same.length === 0) return false
       await tx.query("update portal set state = 'ended', changed_at = $2 where id = $1", [id, clock()])
       return true
+    },
+    async noteReplaced(on, id, matrixRoom) {
+      await on.query('insert into portal_replaced (matrix_room, portal) values ($1, $2) on conflict do nothing', [
+        matrixRoom,
+        id,
+      ])
+    },
+    async isOfGroup(on, matrixRoom) {
+      const rows = await on.query(
+        `select 1 from portal where kind = 'group' and matrix_room = $1 and state <> 'ended'
+         union all
+         select 1 from portal_replaced r join portal p on p.id = r.portal where r.matrix_room = $1 and p.state <> 'ended'`,
+        [matrixRoom],
+      )
+      return rows.length > 0
     },
     async noteWorked(on, id, changes) {
       await on.query('update group_portal set worked = $2 where portal = $1 and worked < $2', [id, changes])

@@ -1,8 +1,9 @@
 import type { PortalContext } from '../context.ts'
+import { depart } from '../departures.ts'
 import { EdgeError } from '../errors.ts'
 import { replacePlaceholders } from '../from-matrix.ts'
 import { owedBy, tellOwed } from '../owed.ts'
-import { endGroup, makeGroupRoom, makeMessengerGroup, readMatrixRoom } from './opening.ts'
+import { endGroup, makeGroupRoom, makeMessengerGroup, moveOut, readMatrixRoom } from './opening.ts'
 import { reconcile } from './reconcile.ts'
 import { portalFor, sendToGroup } from './speaking.ts'
 import type { GroupPortal } from './table.ts'
@@ -15,12 +16,16 @@ export async function workOnGroup(context: PortalContext, id: number, keysCame: 
   for (let step = 0; step < mostSteps; step++) {
     const group = await groups.byId(database, id)
     if (group === undefined) return
-    if (group.ended) return group.matrixRoom === undefined ? undefined : endGroup(context, group)
+    if (group.ended) {
+      if (group.matrixRoom !== undefined) await endGroup(context, group)
+      return depart(context, { id })
+    }
     const opened = await openNext(context, group)
     if (opened === 'again') continue
     if (opened === 'ended') {
       const now = (await groups.byId(database, id)) ?? group
-      return endGroup(context, { ...now, changes: group.changes })
+      await endGroup(context, { ...now, changes: group.changes })
+      return depart(context, { id })
     }
     if (group.ahead) await passOver(context, group, opened)
     return goOn(context, group, opened, keysCame)
@@ -50,7 +55,12 @@ async function openNext(context: PortalContext, group: GroupPortal): Promise<'ag
   const bot = await context.ghosts.ensureBot()
   // Whoever sends the bot away ends it: without it nobody is kept out, nor let in.
   const botIn = matrix?.members[bot]?.membership === 'join'
-  return botIn ? view : leaveAll(context, group, view)
+  if (!botIn) return leaveAll(context, group, view)
+  if (!matrix?.replaced) return view
+  // Who had come there, or gone, by then has to have done so in the messenger: only its members are invited anew.
+  if ((await reconcile(context, group.id)) === undefined) throw new EdgeError('behind')
+  await moveOut(context, { ...group, matrixRoom: group.matrixRoom }, matrix)
+  return 'again'
 }
 
 /** The group cannot reach Matrix (any more): its Matrix users leave it, so that nobody takes them for readers. */
@@ -98,11 +108,18 @@ async function goOn(
   // Each says what they have said themselves.
   for (const { user } of keysCame ? accepted : [])
     await replacePlaceholders(context, await portalFor(context, group, user), user.mxid)
-  for (const { user } of accepted) {
-    await tellOwed(context, await portalFor(context, group, user), await owedBy(database, id))
-    break
-  }
-  if (same && !keysCame) return
+  const owed = await owedBy(database, id)
+  const [teller] = accepted
+  if (teller !== undefined) await tellOwed(context, await portalFor(context, group, teller.user), owed)
+  if (!same || keysCame) await finish(context, group, view, changes)
+  // Last: what is left behind must not hold up what goes on.
+  if (owed.departures) await depart(context, { id })
+}
+
+/** @param changes up to which all was done */
+async function finish(context: PortalContext, group: GroupPortal, view: MessengerView, changes: number): Promise<void> {
+  const { groups, database } = context
+  const { id } = group
   await sendToGroup(context, id, view)
   if (group.worked === group.changes) return
   // What the work itself has changed is looked at once more.

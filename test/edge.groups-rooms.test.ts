@@ -1,0 +1,124 @@
+/** What is done to the Matrix room of a group by those who may, or what it was before, against a homeserver in memory. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { textMessage } from '../src/content/index.ts'
+import type { RoomId } from '../src/identity/index.ts'
+import { type EdgeWorld, edgeWorld, person, type RunningEdge } from './support/edge-world.ts'
+import { type StubHomeserver, type StubUser, stubHomeserver } from './support/stub/index.ts'
+import { until } from './support/until.ts'
+
+describe('the Matrix room of a group', () => {
+  let stub: StubHomeserver
+  let world: EdgeWorld
+  let running: RunningEdge
+  let alice: StubUser
+  let bob: StubUser
+  let people = 0
+  /** Waited for before the homeserver is asked for a room. */
+  let beforeMaking: (() => Promise<void>) | undefined
+
+  before(async () => {
+    stub = await stubHomeserver()
+    world = await edgeWorld(stub, { hub: { strangersPerHour: 100_000 } })
+    running = await world.startEdge({
+      async fetch(input, init) {
+        if (String(input).includes('/createRoom')) await beforeMaking?.()
+        return fetch(input, init)
+      },
+    })
+    ;[alice, bob] = [await stub.user('alice'), await stub.user('bob')]
+  })
+  after(async () => {
+    await world?.[Symbol.asyncDispose]()
+    await stub?.[Symbol.asyncDispose]()
+  })
+
+  const bot = () => `@${stub.registration.botLocalpart}:${stub.domain}`
+  const isGhost = (user: string) => user.startsWith(`@${stub.registration.userPrefix}`)
+  const membersOf = (matrixRoom: string) => stub.rooms.roomOf(matrixRoom).members
+  const joined = (matrixRoom: string) =>
+    [...membersOf(matrixRoom)].flatMap(([user, membership]) => (membership === 'join' ? [user] : []))
+  const roomOf = async (room: RoomId) => {
+    const query = 'select matrix_room from portal where room = $1'
+    const [row] = await world.database.query<{ matrix_room: string | null }>(query, [room])
+    return row?.matrix_room ?? ''
+  }
+  /** The group's Matrix room, other than one that it had, with these in it. */
+  const untilRoomWith = async (room: RoomId, users: readonly StubUser[], before = '') => {
+    let matrixRoom = ''
+    await until('the Matrix room', async () => {
+      matrixRoom = await roomOf(room)
+      if (matrixRoom === '' || matrixRoom === before) return false
+      return users.every(({ user }) => joined(matrixRoom).includes(user))
+    })
+    return matrixRoom
+  }
+  const begin = async (name: string, ...users: StubUser[]) => {
+    const owner = await person(world, `person ${++people}`)
+    const members = []
+    for (const { user } of users) members.push(await owner.device.lookUp({ network: 'matrix', value: user }))
+    const room = await owner.device.createGroup({ name, members })
+    const matrixRoom = await untilRoomWith(room, users)
+    const ghost = () => [...membersOf(matrixRoom).keys()].find(isGhost)!
+    await until('its member there', () => ghost() !== undefined)
+    const say = async (plain: string) => (await owner.device.send(room, textMessage({ plain }))).accepted
+    await say(`hello ${name}`)
+    for (const user of users) await until('hello', () => said(user, matrixRoom).includes(`hello ${name}`))
+    await running.edge.idle()
+    return { owner, room, matrixRoom, say, ghost: ghost(), members }
+  }
+  const seen = ({ seen }: StubUser, room: string, msgtype: string) =>
+    seen.flatMap((one) => (one.room === room && one.content.msgtype === msgtype ? [String(one.content.body)] : []))
+  const said = (user: StubUser, room: string) => seen(user, room, 'm.text')
+  const told = (user: StubUser, room: string, pattern: RegExp) =>
+    seen(user, room, 'm.notice').some((text) => pattern.test(text))
+  const encrypted = { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }
+
+  it('may be replaced: the group goes on in the next one, and nothing that is written meanwhile is lost', async () => {
+    const { owner, room, matrixRoom, say, ghost, members } = await begin('Upgraded', alice, bob)
+    stub.rooms.putState(matrixRoom, alice.user, 'm.room.tombstone', 'of something else', {})
+    await say('still there')
+    await until('what is said', () => said(alice, matrixRoom).includes('still there'))
+    assert.equal(await roomOf(room), matrixRoom)
+
+    const [making, make] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    beforeMaking = () => {
+      making.resolve()
+      return make.promise
+    }
+    const tombstone = { body: 'replaced', replacement_room: '!next:stub.test' }
+    stub.rooms.putState(matrixRoom, alice.user, 'm.room.tombstone', '', tombstone)
+    // As clients do that follow: nobody leaves the group by it.
+    stub.rooms.leave(matrixRoom, bob.user)
+    await making.promise
+    await say('meanwhile')
+    beforeMaking = undefined
+    make.resolve()
+    const next = await untilRoomWith(room, [alice, bob], matrixRoom)
+    for (const user of [alice, bob]) await until('what was said', () => said(user, next).includes('meanwhile'))
+    await until('the reason', () => told(alice, matrixRoom, /was replaced/) && told(alice, next, /goes on here/))
+    await alice.send(next, 'I have followed')
+    await until('an answer', () => owner.heard.texts.includes('I have followed'))
+    await until('nobody of ours in the old room', () => joined(matrixRoom).every((user) => user === alice.user))
+    await running.edge.idle()
+    const there = (await owner.device.group(room)).members.map(({ address }) => address)
+    assert.deepEqual(there.sort(), [owner.device.address, ...members].sort())
+    assert.deepEqual([said(alice, matrixRoom), said(alice, next)], [['hello Upgraded', 'still there'], ['meanwhile']])
+    assert.deepEqual(await world.database.query('select 1 from portal_departure'), [])
+
+    // Whoever replaced it invites all that were there.
+    const replacement = stub.rooms.create(alice.user, {
+      ...{ name: 'Upgraded', creation_content: { predecessor: { room_id: matrixRoom } }, initial_state: [encrypted] },
+      power_level_content_override: { users: { [alice.user]: 100, [bot()]: 100 } },
+      invite: [bot(), ghost],
+    })
+    await until('the ghost out of it', () => membersOf(replacement).get(ghost) === 'leave')
+    await until('the reason', () => told(alice, replacement, /has a room of its own/))
+    await running.edge.idle()
+    const groups = await world.database.query("select 1 from portal where kind = 'group' and matrix_room = $1", [
+      replacement,
+    ])
+    assert.deepEqual(groups, [])
+    assert.equal(await roomOf(room), next)
+  })
+})
