@@ -121,4 +121,40 @@ describe('the Matrix room of a group', () => {
     assert.deepEqual(groups, [])
     assert.equal(await roomOf(room), next)
   })
+
+  for (const [name, fill] of [
+    [
+      'of too many',
+      (matrixRoom: string) => {
+        for (let n = 0; n < 260; n++) {
+          stub.rooms.invite(matrixRoom, alice.user, `@crowd${n}:stub.test`)
+          if (n % 2 === 0) stub.rooms.join(matrixRoom, `@crowd${n}:stub.test`)
+        }
+      },
+    ],
+    [
+      'with more in it than can be read at once',
+      (matrixRoom: string) => {
+        const blob = 'x'.repeat(60_000)
+        for (let n = 0; n < 150; n++) stub.rooms.putState(matrixRoom, alice.user, 'org.example.blob', `${n}`, { blob })
+      },
+    ],
+  ] as const)
+    it(`is not one ${name}: whoever invited somebody there is told so`, async () => {
+      const { ghost } = await begin(`Beside one ${name}`, alice)
+      const square = stub.rooms.create(alice.user, {
+        ...{ name: 'Square', initial_state: [encrypted], invite: [bob.user] },
+        power_level_content_override: { users: { [alice.user]: 100, [bot()]: 100 } },
+      })
+      fill(square)
+      stub.rooms.invite(square, alice.user, bot())
+      await until('the bot', () => membersOf(square).get(bot()) === 'join')
+      stub.rooms.invite(square, alice.user, ghost)
+      await until('the ghost out of it', () => membersOf(square).get(ghost) === 'leave')
+      await alice.idle()
+      const { content, sender } = alice.seen.findLast(({ room, type }) => room === square && type === 'm.room.member')!
+      assert.equal(sender, ghost)
+      assert.match(String(content.reason), /too many members/)
+      assert.equal(told(alice, square, /too many/), false)
+    })
 })

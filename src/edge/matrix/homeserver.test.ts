@@ -19,7 +19,7 @@ function open(answer: (url: URL, init: RequestInit) => Answer, requestTimeoutMs 
       })
     return result
   }
-  const settings = { ...defaultMatrixSettings, requestTimeoutMs, responseLimitBytes: 1000 }
+  const settings = { ...defaultMatrixSettings, requestTimeoutMs, responseLimitBytes: 1000, roomStateBytes: 500 }
   const homeserver = openHomeserver({ url: 'http://hs.test/', asToken: 't', domain: 'hs', fetch: fake, settings })
   return { homeserver, calls }
 }
@@ -35,6 +35,11 @@ describe('a call to the homeserver', () => {
     assert.deepEqual(Object.fromEntries(url.searchParams), { ts: '17', user_id: '@silta_x:hs', device_id: 'D' })
     assert.equal((init.headers as Record<string, string>).authorization, 'Bearer t')
     assert.equal(init.body, '{"body":"x"}')
+  })
+
+  it('reads no state of a room that is larger than any of ours, and does not ask again', async () => {
+    const { homeserver } = open(() => Response.json([{ type: 'y'.repeat(600) }]))
+    await assert.rejects(homeserver.getRoomState(ghost, '!r:hs'), { errcode: 'SILTA_TOO_LARGE', retry: false })
   })
 
   for (const [name, answer, status, errcode, retry] of [

@@ -14,6 +14,8 @@ interface CallOptions {
   /** Text is sent as it is, anything else as JSON. */
   readonly body?: unknown
   readonly timeoutMs?: number
+  /** Largest answer that is read where it is not the usual one, in bytes; a larger one is `SILTA_TOO_LARGE`. */
+  readonly limitBytes?: number
   readonly signal?: AbortSignal
 }
 
@@ -21,7 +23,7 @@ export type Json = Record<string, unknown>
 
 /**
  * An answer other than 2xx, or none. `status` 0 is none: `SILTA_UNREACHABLE`, `SILTA_TIMEOUT`, `SILTA_ABORTED`; an
- * answer that is no JSON or too large is `SILTA_BAD_ANSWER`.
+ * answer that is no JSON or too large is `SILTA_BAD_ANSWER`, or `SILTA_TOO_LARGE` (413) where the call has a limit of its own.
  */
 export class HomeserverError extends Error {
   readonly status: number
@@ -100,6 +102,7 @@ export interface Homeserver {
   redact(as: Masquerade, room: string, eventId: string, transaction: string, reason?: string): Promise<string>
   /** undefined when there is no such state. */
   getState(as: Masquerade, room: string, type: string, stateKey?: string): Promise<Json | undefined>
+  /** @throws HomeserverError `SILTA_TOO_LARGE` when it is more than `roomStateBytes` */
   getRoomState(as: Masquerade, room: string): Promise<Json[]>
   getEvent(as: Masquerade, room: string, eventId: string): Promise<Json | undefined>
   joinedMembers(as: Masquerade, room: string): Promise<Record<string, { display_name?: string; avatar_url?: string }>>
@@ -166,7 +169,7 @@ export function openHomeserver(options: HomeserverOptions): Homeserver {
       return unless(['M_NOT_FOUND'], call('GET', path`/rooms/${room}/state/${type}/${stateKey}`, { as }))
     },
     getRoomState(as, room) {
-      return call<Json[]>('GET', path`/rooms/${room}/state`, { as })
+      return call<Json[]>('GET', path`/rooms/${room}/state`, { as, limitBytes: options.settings.roomStateBytes })
     },
     getEvent(as, room, eventId) {
       return unless(['M_NOT_FOUND'], call('GET', path`/rooms/${room}/event/${eventId}`, { as }))
@@ -246,7 +249,8 @@ function caller({ url, asToken, fetch: send = sendByHttp, settings }: Homeserver
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
         signal,
       })
-      const text = await readBounded(response, settings.responseLimitBytes)
+      const text = await readBounded(response, options.limitBytes ?? settings.responseLimitBytes)
+      if (text === undefined && options.limitBytes !== undefined) throw new HomeserverError(413, 'SILTA_TOO_LARGE')
       const json = parse(text)
       if (response.ok && json !== undefined) return json as T
       throw refusal(response, json)

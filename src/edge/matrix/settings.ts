@@ -6,6 +6,11 @@ export interface MatrixSettings {
   readonly requestTimeoutMs: number
   /** Largest answer of the homeserver that is read, in bytes: a first /sync of a long unused inbox is the largest. */
   readonly responseLimitBytes: number
+  /**
+   * Largest whole state of a room that is read, in bytes. Whoever invites a ghost chooses the room: a group of the largest size
+   * has well below one MiB, and what is read is parsed while nothing else happens.
+   */
+  readonly roomStateBytes: number
   /** Largest transaction taken from the homeserver, in bytes: 100 events and 100 to-device messages of 64 KiB, twice. */
   readonly transactionLimitBytes: number
   /** How many transaction ids are remembered. The homeserver repeats only the last one that was not answered. */
@@ -102,6 +107,7 @@ export interface MatrixSettings {
 export const defaultMatrixSettings: MatrixSettings = {
   requestTimeoutMs: 30_000,
   responseLimitBytes: 64 * 1024 * 1024,
+  roomStateBytes: 8 * 1024 * 1024,
   transactionLimitBytes: 32 * 1024 * 1024,
   transactionMemory: 1000,
   eventBatch: 50,

@@ -1,6 +1,6 @@
 import { toBase64Url } from '../../crypto/index.ts'
 import type { GhostId } from '../matrix/ghosts.ts'
-import { HomeserverError, type Json } from '../matrix/homeserver.ts'
+import { HomeserverError, isHomeserverError, type Json, type Masquerade } from '../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { elapsed } from './elapsed.ts'
 import { EdgeError } from './errors.ts'
@@ -95,6 +95,20 @@ export async function findMarked(context: PortalContext, ghost: GhostId, mark: s
 export const hasMadeNothing = (error: unknown): boolean =>
   error instanceof HomeserverError && error.status !== 0 && error.status < 500
 
+/** The room's whole state; undefined when that is more than any room of ours has. */
+export async function readState(
+  { homeserver }: Pick<PortalContext, 'homeserver'>,
+  as: Masquerade,
+  room: string,
+): Promise<Json[] | undefined> {
+  try {
+    return await homeserver.getRoomState(as, room)
+  } catch (error) {
+    if (isHomeserverError(error, 'SILTA_TOO_LARGE')) return undefined
+    throw error
+  }
+}
+
 /**
  * Whether a room can be the portal's: encrypted, for invited people only, nobody in it but the two, and the ghost may
  * state there who can read.
@@ -134,8 +148,8 @@ function powerOf(state: readonly Json[], ghost: string): number {
 const numberOr = (value: unknown, other: number) => (typeof value === 'number' ? value : other)
 
 /** Takes the ghost out of a room; one that it is not in (any more) is fine. */
-export async function leaveRoom(context: PortalContext, ghost: GhostId, room: string): Promise<void> {
-  await unlessGone(context.homeserver.leave(await asGhost(context, ghost), room))
+export async function leaveRoom(context: PortalContext, ghost: GhostId, room: string, why?: string): Promise<void> {
+  await unlessGone(context.homeserver.leave(await asGhost(context, ghost), room, why))
 }
 
 /** Takes the ghost out of a room, and an invitation of the user back that nobody has answered there. May be repeated. */

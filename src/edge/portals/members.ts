@@ -7,7 +7,8 @@ import { missedEvents } from '../matrix/missed.ts'
 import { asGhost, owned, type PortalContext } from './context.ts'
 import { isRefusal } from './errors.ts'
 import { adoptRoom, leadsToGroup } from './groups/adopting.ts'
-import { fitness, leaveRoom } from './matrix-room.ts'
+import { countThere } from './groups/state.ts'
+import { fitness, leaveRoom, readState } from './matrix-room.ts'
 import { beginPortal, postureOf } from './opening.ts'
 import { held, type OpenPortal, type Portal } from './portal-table.ts'
 import { tellLeft } from './reports.ts'
@@ -156,11 +157,14 @@ export async function ghostInvited(
   const user = await users.ensure(sender)
   const there = await portals.byPair(database, user.account, peer)
   const isPortal = there?.matrixRoom === room
+  const state = isPortal || isPublic ? [] : await readState(context, as, room)
   const fitting = isPortal
     ? 'fit'
     : isPublic
       ? 'public'
-      : fitness(await homeserver.getRoomState(as, room), ghost, sender)
+      : state === undefined || countThere(state) > context.settings.groupMembers
+        ? 'not-two'
+        : fitness(state, ghost, sender)
   if (fitting === 'not-two') return adoptRoom(context, ghost, stored)
   const fit = fitting === 'fit'
   const taken = !isPortal && there?.matrixRoom !== undefined && there.userIn && there.state !== 'ended'

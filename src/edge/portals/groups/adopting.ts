@@ -2,11 +2,11 @@ import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { GhostId } from '../../matrix/ghosts.ts'
 import { isHomeserverError, type Json } from '../../matrix/homeserver.ts'
 import { asGhost, type PortalContext } from '../context.ts'
-import { leaveRoom } from '../matrix-room.ts'
+import { leaveRoom, readState } from '../matrix-room.ts'
 import { sayIfPossible } from '../say.ts'
 import { words } from '../words.ts'
 import { levelOf, rules } from './roles.ts'
-import { powersIn, readRoomState } from './state.ts'
+import { countThere, powersIn, readRoomState } from './state.ts'
 
 /** Why a room that was made on Matrix cannot be a group's. */
 type Unfit = Parameters<typeof words.groupUnfit>[0]
@@ -32,8 +32,10 @@ export async function adoptRoom(context: PortalContext, ghost: GhostId, stored: 
   const unfit = await prepare(context, ghost, bot, room)
   if (unfit !== undefined) {
     context.counters.count('refused', { way: 'from-matrix', code: unfit })
-    await sayIfPossible(context, ghost, room, words.groupUnfit(unfit, bot, settings.groupMembers), stored.eventId)
-    await leaveRoom(context, ghost, room)
+    const said = words.groupUnfit(unfit, bot, settings.groupMembers)
+    // A message would be encrypted for each of too many, after a look at the devices of all.
+    if (unfit !== 'too-many') await sayIfPossible(context, ghost, room, said, stored.eventId)
+    await leaveRoom(context, ghost, room, unfit === 'too-many' ? said : undefined)
     return database.transaction((tx) => context.finishEvent(tx, stored.id))
   }
   await database.transaction(async (tx) => {
@@ -48,17 +50,15 @@ export async function adoptRoom(context: PortalContext, ghost: GhostId, stored: 
 async function prepare(context: PortalContext, ghost: GhostId, bot: GhostId, room: string): Promise<Unfit | undefined> {
   const { homeserver, settings } = context
   const as = await asGhost(context, ghost)
-  const state = await homeserver.getRoomState(as, room)
+  const state = await readState(context, as, room)
+  // Before anything is made of them: whoever invites chooses how many there are.
+  if (state === undefined || countThere(state) > settings.groupMembers) return 'too-many'
   const content = (type: string) =>
     state.find((event) => event.type === type && event.state_key === '')?.content as Json | undefined
   if (content('m.room.encryption')?.algorithm !== 'm.megolm.v1.aes-sha2') return 'unencrypted'
   if (content('m.room.join_rules')?.join_rule !== 'invite') return 'public'
   if (content('m.room.history_visibility')?.history_visibility === 'world_readable') return 'public'
   const matrix = readRoomState(state)
-  const here = Object.values(matrix.members).filter(
-    ({ membership }) => membership === 'join' || membership === 'invite',
-  )
-  if (here.length > settings.groupMembers) return 'too-many'
   const powers = powersIn(matrix, bot)
   const membership = matrix.members[bot]?.membership
   try {

@@ -5,7 +5,7 @@ import type { Json } from '../../matrix/homeserver.ts'
 import { asGhost, owned, type PortalContext } from '../context.ts'
 import { departLater } from '../departures.ts'
 import { EdgeError, isRefusal } from '../errors.ts'
-import { findMarked, hasMadeNothing, leaveRoom, unlessGone } from '../matrix-room.ts'
+import { findMarked, hasMadeNothing, leaveRoom, readState, unlessGone } from '../matrix-room.ts'
 import { sayIfPossible } from '../say.ts'
 import { markType } from '../state-types.ts'
 import type { MatrixUser } from '../users.ts'
@@ -65,11 +65,16 @@ export async function makeGroupRoom(context: PortalContext, group: GroupPortal, 
   })
 }
 
-/** Reads the Matrix room once, as a whole; from then on its events tell. */
-export async function readMatrixRoom(context: PortalContext, group: GroupPortal, matrixRoom: string): Promise<void> {
-  const { homeserver, ghosts, groups, database } = context
+/**
+ * Reads the Matrix room once, as a whole; from then on its events tell.
+ * @returns whether it could be: false when there is more in it than is looked at
+ */
+export async function readMatrixRoom(context: PortalContext, group: GroupPortal, matrixRoom: string): Promise<boolean> {
+  const { ghosts, groups, database } = context
   const as = await asGhost(context, await ghosts.ensureBot())
-  const matrix = readRoomState(await homeserver.getRoomState(as, matrixRoom))
+  const events = await readState(context, as, matrixRoom)
+  if (events === undefined) return false
+  const matrix = readRoomState(events)
   await database.transaction(async (tx) => {
     await groups.change(tx, group.id, (state) => {
       // What came while it was read may be newer: read again.
@@ -81,6 +86,7 @@ export async function readMatrixRoom(context: PortalContext, group: GroupPortal,
     })
     tx.afterCommit(() => context.wakeRoom(matrixRoom))
   })
+  return true
 }
 
 /**

@@ -85,29 +85,43 @@ export const groupTypes: ReadonlySet<string> = new Set([
 
 export const isThere = (membership: string) => membership === 'join' || membership === 'invite'
 
+const text = (value: unknown) => (typeof value === 'string' ? value : '')
+
+/** Somebody's place after an event that is about them. */
+function placeAfter(before: MatrixPlace | undefined, sender: string, content: Json): MatrixPlace {
+  const membership = text(content.membership)
+  const inviter =
+    membership === 'invite'
+      ? sender
+      : membership === 'join' && before && isThere(before.membership)
+        ? before.inviter
+        : undefined
+  const name = text(content.displayname).slice(0, longestName)
+  const founding = membership === 'join' && before?.membership === 'join' && before.founding
+  return {
+    membership,
+    by: sender,
+    ...(inviter && { inviter }),
+    ...(founding && { founding }),
+    ...(name && { name }),
+  }
+}
+
+/** Longer than any name that the messenger gives one of its members, in UTF-16 units; an event has room for 64 KiB of it. */
+const longestName = 512
+/** Places that are kept, invitations that nobody has followed among them: four times as many as may be in a group. */
+const mostPlaces = 1000
+
 /** The room after one state event. */
 export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'stateKey' | 'sender' | 'content'>): Matrix {
   if (matrix.replaced) return matrix
   const { type, stateKey, sender, content } = event
-  const text = (value: unknown) => (typeof value === 'string' ? value : '')
   if (type === 'm.room.member' && stateKey !== undefined) {
     const before = matrix.members[stateKey]
-    const membership = text(content.membership)
-    const inviter =
-      membership === 'invite'
-        ? sender
-        : membership === 'join' && before && isThere(before.membership)
-          ? before.inviter
-          : undefined
-    const name = text(content.displayname)
-    const founding = membership === 'join' && before?.membership === 'join' && before.founding
-    const place = {
-      membership,
-      by: sender,
-      ...(inviter && { inviter }),
-      ...(founding && { founding }),
-      ...(name && { name }),
-    }
+    const place = placeAfter(before, sender, content)
+    // Whom nobody is known to have invited is taken in by nobody, should they come.
+    if (before === undefined && place.membership === 'invite' && Object.keys(matrix.members).length >= mostPlaces)
+      return matrix
     return { ...matrix, members: { ...matrix.members, [stateKey]: place } }
   }
   if (stateKey !== '') return matrix
@@ -120,19 +134,27 @@ export function applied(matrix: Matrix, event: Pick<StoredEvent, 'type' | 'state
   return matrix
 }
 
-/** The room from the homeserver's whole state of it. */
+/** How many are in a room, or invited, by the homeserver's whole state of it. */
+export const countThere = (state: readonly Json[]): number =>
+  state.filter(({ type, content }) => type === 'm.room.member' && isThere(text((content as Json | null)?.membership)))
+    .length
+
+/** The room from the homeserver's whole state of it, with those who are there. Members are taken in one pass: there may be many. */
 export function readRoomState(state: readonly Json[]): Matrix {
   const events = state.flatMap((event) => {
     const { type, state_key: stateKey, sender, content } = event
     if (typeof type !== 'string' || typeof stateKey !== 'string' || typeof sender !== 'string') return []
     return typeof content === 'object' && content !== null ? [{ type, stateKey, sender, content: content as Json }] : []
   })
-  const matrix = events.reduce<Matrix>(applied, { name: '', members: {}, levels: {}, creators: [] })
-  const members = Object.entries(matrix.members).map(([who, place]): [string, MatrixPlace] => [
-    who,
-    place.membership === 'join' ? { ...place, founding: true } : place,
-  ])
-  return { ...matrix, members: Object.fromEntries(members) }
+  const members = events.flatMap(({ type, stateKey, sender, content }): [string, MatrixPlace][] => {
+    if (type !== 'm.room.member') return []
+    const place = placeAfter(undefined, sender, content)
+    if (!isThere(place.membership)) return []
+    return [[stateKey, place.membership === 'join' ? { ...place, founding: true } : place]]
+  })
+  return events
+    .filter(({ type }) => type !== 'm.room.member')
+    .reduce<Matrix>(applied, { name: '', members: Object.fromEntries(members), levels: {}, creators: [] })
 }
 
 /** Who did on Matrix what makes a difference; undefined when nobody of the group can have. */
@@ -172,6 +194,19 @@ export function messengerSide({ messenger }: GroupState): MessengerSide | undefi
 /** The state with what both sides agree on noted, as far as it is known now. */
 export function settled(state: GroupState, bot: string, isGhost: (who: string) => boolean): GroupState {
   const messenger = messengerSide(state)
-  if (messenger === undefined || state.matrix === undefined) return state
-  return { ...state, base: compare(messenger, matrixSide(state.matrix, bot), state.base, isGhost).agreed }
+  const { matrix } = state
+  if (matrix === undefined) return state
+  if (messenger === undefined) return { ...state, matrix: withoutGone(state, matrix) }
+  const base = compare(messenger, matrixSide(matrix, bot), state.base, isGhost).agreed
+  return { ...state, base, matrix: withoutGone({ ...state, base }, matrix) }
+}
+
+/** The room without those who are out of it on both sides: all that ever were, or are banned, would only become more. */
+function withoutGone({ base, messenger }: GroupState, matrix: Matrix): Matrix {
+  const places = Object.entries(matrix.members)
+  const kept = places.filter(
+    ([who, { membership }]) =>
+      isThere(membership) || Object.hasOwn(base.members, who) || Object.hasOwn(messenger?.members ?? {}, who),
+  )
+  return kept.length === places.length ? matrix : { ...matrix, members: Object.fromEntries(kept) }
 }

@@ -38,8 +38,7 @@ const mostSteps = 8
 async function openNext(context: PortalContext, group: GroupPortal): Promise<'again' | 'ended' | MessengerView> {
   const { matrix } = group.state
   if (group.matrixRoom !== undefined && matrix === undefined) {
-    await readMatrixRoom(context, group, group.matrixRoom)
-    return 'again'
+    return (await readMatrixRoom(context, group, group.matrixRoom)) ? 'again' : 'ended'
   }
   if (group.room === undefined) {
     const refused = matrix && (await makeMessengerGroup(context, group, matrix))
