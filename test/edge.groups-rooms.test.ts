@@ -14,6 +14,8 @@ describe('the Matrix room of a group', () => {
   let alice: StubUser
   let bob: StubUser
   let people = 0
+  /** Receipts and typing that the homeserver was given. */
+  const signals: string[] = []
   /** Waited for before the homeserver is asked for a room. */
   let beforeMaking: (() => Promise<void>) | undefined
 
@@ -23,6 +25,7 @@ describe('the Matrix room of a group', () => {
     running = await world.startEdge({
       async fetch(input, init) {
         if (String(input).includes('/createRoom')) await beforeMaking?.()
+        if (/\/(receipt|typing)\//.test(String(input))) signals.push(String(input))
         return fetch(input, init)
       },
     })
@@ -120,6 +123,27 @@ describe('the Matrix room of a group', () => {
     ])
     assert.deepEqual(groups, [])
     assert.equal(await roomOf(room), next)
+  })
+
+  it('is told who reads and types there also when whoever was told first of it is gone', async () => {
+    const { owner, room, matrixRoom, members } = await begin('Signals', alice, bob)
+    // Whose account comes first speaks for all of them.
+    const [gone, left] = members[0]! < members[1]! ? [alice, bob] : [bob, alice]
+    stub.rooms.leave(matrixRoom, gone.user)
+    await until('one less', async () => (await owner.device.group(room)).members.length === 2)
+    await running.edge.idle()
+    signals.length = 0
+    await left.send(matrixRoom, 'who reads this?')
+    await until('the message', () => owner.heard.texts.includes('who reads this?'))
+    const { messageId } = owner.heard.messages.at(-1)!
+    await owner.device.markRead(room, messageId)
+    await owner.device.typing(room)
+    await until('the receipt', () => signals.some((url) => url.includes('/receipt/')))
+    await until('who types', () => signals.some((url) => url.includes('/typing/')))
+    assert.deepEqual(
+      signals.filter((url) => !url.includes(encodeURIComponent(matrixRoom))),
+      [],
+    )
   })
 
   for (const [name, fill] of [

@@ -5,7 +5,7 @@ import type { Json } from '../matrix/homeserver.ts'
 import { ghostIn } from './circle.ts'
 import { asGhost, type PortalContext } from './context.ts'
 import { codeOf, unexpected } from './errors.ts'
-import { portalFor } from './groups/speaking.ts'
+import { portalFor, speakerIn } from './groups/speaking.ts'
 import type { GroupPortal } from './groups/table.ts'
 import { createLatest } from './latest.ts'
 import type { OpenPortal } from './portal-table.ts'
@@ -18,12 +18,11 @@ import { opened } from './work.ts'
  */
 export function passSignals(context: PortalContext, user: MatrixUser): void {
   const { account, device } = user
-  /** Of a group all devices of the edge hear the same: the first speaks. */
+  /** Of a group all devices of the edge hear the same: one speaks. */
   const spokenFor = async (on: Queryable, room: RoomId) => {
     const group = await context.groups.byRoom(on, room)
     if (group === undefined || group.ended) return undefined
-    const [first] = await context.groups.accounts(on, group.id)
-    return first === account ? group : undefined
+    return (await speakerIn(context, on, group)) === account ? group : undefined
   }
   const portalOf = async (room: RoomId): Promise<OpenPortal | undefined> => {
     const direct = await context.portals.byRoom(context.database, account, room)

@@ -6,6 +6,7 @@ import type { PortalContext } from '../context.ts'
 import { unfinished } from '../unfinished.ts'
 import type { MatrixUser } from '../users.ts'
 import { outcomeWords, refusalWords, words } from '../words.ts'
+import { speakerIn } from './speaking.ts'
 import type { GroupPortal } from './table.ts'
 import type { Add } from './turns.ts'
 
@@ -107,8 +108,7 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
   device.on('unlinked', () => unlinked(context, account))
   device.on('keyChanged', ({ room, account: changed }, tx) =>
     inGroup(tx, room, async (sql, group) => {
-      const [first] = await groups.accounts(sql, group.id)
-      if (first === account)
+      if ((await speakerIn(context, sql, group)) === account)
         await outbox.add(sql, group.id, 'notice', words.memberKeyChanged(group.state.names[changed]))
     }),
   )

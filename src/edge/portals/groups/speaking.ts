@@ -1,5 +1,6 @@
 import { decodeContent } from '../../../content/index.ts'
 import type { AccountAddress } from '../../../identity/index.ts'
+import type { Queryable } from '../../../store/index.ts'
 import type { GhostId } from '../../matrix/ghosts.ts'
 import type { PortalContext } from '../context.ts'
 import type { OutboxItem } from '../outbox-table.ts'
@@ -48,6 +49,22 @@ function readersOf({ isOurs }: PortalContext, { state: { messenger, matrix } }: 
     const membership = matrix?.members[who]?.membership
     return !isOurs(who) && (membership === 'join' || membership === 'invite')
   })
+}
+
+/**
+ * Whose device says what all of the edge's devices in a group hear: the first of those that read in it. Who has been invited
+ * and has not come hears less, so they speak only where there is nobody else.
+ */
+export async function speakerIn(
+  { groups }: PortalContext,
+  on: Queryable,
+  { id, state: { messenger, matrix } }: GroupPortal,
+): Promise<AccountAddress | undefined> {
+  const here = Object.entries(messenger?.members ?? {}).flatMap(([who, { account }]) =>
+    matrix?.members[who]?.membership === 'join' ? [account] : [],
+  )
+  const reading = await groups.accounts(on, id)
+  return reading.find((account) => here.includes(account)) ?? reading[0]
 }
 
 /**

@@ -58,8 +58,8 @@ export interface GroupTable {
   isOfGroup(on: Queryable, matrixRoom: string): Promise<boolean>
   /** Everything up to this change was done. */
   noteWorked(on: Queryable, id: number, changes: number): Promise<void>
-  /** Accounts whose devices are or were in the group. */
-  accounts(on: Queryable, id: number): Promise<AccountAddress[]>
+  /** Accounts whose devices read in the group, and of these others those that ever did; in an order that stays. */
+  accounts(on: Queryable, id: number, others?: readonly AccountAddress[]): Promise<AccountAddress[]>
   /** Groups in which the account's device is or was. */
   ofAccount(on: Queryable, account: AccountAddress): Promise<number[]>
   /** Whether a Matrix room is being made for a group with one of these accounts. */
@@ -162,10 +162,11 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
     async noteWorked(on, id, changes) {
       await on.query('update group_portal set worked = $2 where portal = $1 and worked < $2', [id, changes])
     },
-    async accounts(on, id) {
+    async accounts(on, id, others = []) {
       const rows = await on.query<{ account: AccountAddress }>(
-        'select account from group_account where portal = $1 order by account',
-        [id],
+        `select account from group_account
+          where portal = $1 and (since_seq is not null or account = any($2)) order by account`,
+        [id, others],
       )
       return rows.map((row) => row.account)
     },

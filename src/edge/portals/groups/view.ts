@@ -70,7 +70,11 @@ async function presentIn(
   const present = new Map<string, Present>()
   const gone = new Set<string>()
   let coming = false
-  for (const account of await groups.accounts(database, id)) {
+  // Those who read in it, and whom the log may still have: not all who ever were in it, whose devices would be opened each time.
+  const leaving = await Promise.all(Object.keys(state.leaving).map((mxid) => users.accountOf(mxid)))
+  const known = Object.values(state.messenger?.members ?? {}).map(({ account }) => account)
+  const others = [...known, ...leaving.filter((account) => account !== undefined)]
+  for (const account of await groups.accounts(database, id, others)) {
     const user = await users.byAccount(account)
     const info = room && (await user.device.room(room))
     coming ||= info === undefined
