@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { textMessage } from '../src/content/index.ts'
+import { putBackEdge } from '../src/edge/put-back.ts'
 import type { RoomId } from '../src/identity/index.ts'
+import { EntryKind } from '../src/protocol/index.ts'
 import { type EdgeWorld, edgeWorld, person, type RunningEdge } from './support/edge-world.ts'
 import { type StubHomeserver, type StubUser, stubHomeserver } from './support/stub/index.ts'
 import { until } from './support/until.ts'
@@ -14,21 +16,42 @@ describe('the Matrix room of a group', () => {
   let alice: StubUser
   let bob: StubUser
   let people = 0
+  /** When the bridge's devices last heard anything. */
+  let heardAt = 0
+  /** The next message of a group that does not come, or not as it was, to so many of the bridge's devices. */
+  let spoiled: { room?: RoomId; seq?: bigint; left: number; how: 'drop' | 'garble' } = { left: 0, how: 'drop' }
   /** Receipts and typing that the homeserver was given. */
   const signals: string[] = []
   /** Waited for before the homeserver is asked for a room. */
   let beforeMaking: (() => Promise<void>) | undefined
 
-  before(async () => {
-    stub = await stubHomeserver()
-    world = await edgeWorld(stub, { hub: { strangersPerHour: 100_000 } })
+  const start = async () => {
     running = await world.startEdge({
       async fetch(input, init) {
         if (String(input).includes('/createRoom')) await beforeMaking?.()
         if (/\/(receipt|typing)\//.test(String(input))) signals.push(String(input))
         return fetch(input, init)
       },
+      tap: {
+        down(frame) {
+          heardAt = performance.now()
+          if (frame.body.case !== 'deliver' || frame.body.value.room !== spoiled.room) return frame
+          const { kind, seq, message, own } = frame.body.value
+          if (kind !== EntryKind.MESSAGE || own) return frame
+          spoiled.seq ??= seq
+          if (seq !== spoiled.seq || spoiled.left <= 0) return frame
+          spoiled.left--
+          if (spoiled.how === 'drop') return undefined
+          message[message.length - 1]! ^= 1
+          return frame
+        },
+      },
     })
+  }
+  before(async () => {
+    stub = await stubHomeserver()
+    world = await edgeWorld(stub, { hub: { strangersPerHour: 100_000 } })
+    await start()
     ;[alice, bob] = [await stub.user('alice'), await stub.user('bob')]
   })
   after(async () => {
@@ -145,6 +168,51 @@ describe('the Matrix room of a group', () => {
       [],
     )
   })
+
+  it('is told that messages may be missing after the database was put back, and not after a mere restart', async () => {
+    const { matrixRoom, say } = await begin('Put back', alice, bob)
+    const gaps = () => seen(alice, matrixRoom, 'm.notice').filter((text) => /may be missing/.test(text)).length
+    await running.close()
+    await say('while away')
+    await start()
+    await until('it', () => said(alice, matrixRoom).includes('while away'))
+    await running.edge.idle()
+    assert.equal(gaps(), 0)
+    await running.close()
+    await world.database.transaction(putBackEdge)
+    await start()
+    await until('the notice', () => gaps() > 0)
+    await say('afterwards')
+    await until('what is said', () => said(alice, matrixRoom).includes('afterwards'))
+    assert.equal(gaps(), 1)
+  })
+
+  for (const how of ['drop', 'garble'] as const)
+    for (const left of [1, 2])
+      it(`is told once of a message that ${left === 1 ? 'one of the two devices' : 'none'} there has (${how})`, async () => {
+        const { room, matrixRoom, say } = await begin(`Spoiled ${how} ${left}`, alice, bob)
+        // What devices report to each other is in the log as well.
+        await until('silence', () => performance.now() - heardAt > 700)
+        spoiled = { room, left, how }
+        const [lost, next] = [`for ${left} in vain: ${how}`, `after that: ${how}`]
+        await say(lost)
+        await until('the devices that lack it', () => spoiled.left === 0)
+        await say(next)
+        for (const user of [alice, bob]) await until('what came next', () => said(user, matrixRoom).includes(next))
+        await running.edge.idle()
+        spoiled = { left: 0, how }
+        await say('and on')
+        await until('the last', () => said(alice, matrixRoom).includes('and on'))
+        const notices = seen(alice, matrixRoom, 'm.notice').filter((text) =>
+          /may be missing|could not be read/.test(text),
+        )
+        assert.equal(notices.length, left === 1 ? 0 : 1, `${notices}`)
+        const between = left === 1 ? [lost] : []
+        assert.deepEqual(said(alice, matrixRoom).slice(1), [...between, next, 'and on'])
+        if (how === 'garble' || left === 1) return
+        const order = alice.seen.filter((one) => one.room === matrixRoom).map(({ content }) => String(content.body))
+        assert.ok(order.findIndex((text) => /may be missing/.test(text)) < order.indexOf(next))
+      })
 
   for (const [name, fill] of [
     [

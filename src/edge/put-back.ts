@@ -12,6 +12,12 @@ export async function putBackEdge(tx: Transaction): Promise<void> {
   const gaps = ['appservice_room', 'appservice_read_back']
   for (const table of ['appservice_event', ...gaps, 'portal_outbox', 'portal_ahead', 'portal_read', 'ghost_inbox'])
     await tx.query(`delete from ${table}`)
+  // What was said in the time that is lost is missing for all who are in a group, and none of its devices sees that by itself.
+  await tx.query(
+    `update group_portal set gap = true, changes = changes + 1
+      where portal in (select id from portal where state <> 'ended')`,
+  )
+  await tx.query('delete from group_unread')
   // Every device has to enter its rooms anew, whether or not something comes for it.
   await tx.query('update matrix_user set due_at = 0')
   await tx.query("delete from ghost where not ready and account <> 'bot'")

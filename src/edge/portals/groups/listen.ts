@@ -93,15 +93,12 @@ export function listenToGroups(context: PortalContext, { account, device }: Matr
     })
   })
 
-  // What only one device sees may be well with another: it is told where there is no other.
-  const tell = (event: 'undecryptable' | 'gap', said: () => string) =>
-    device.on(event, ({ room }: { room: RoomId }, tx: StorageTx) =>
-      inGroup(tx, room, async (sql, group) => {
-        if ((await groups.accounts(sql, group.id)).length === 1) await outbox.add(sql, group.id, 'notice', said())
-      }),
-    )
-  tell('undecryptable', words.lost)
-  tell('gap', words.gap)
+  // What one device cannot read, or has missed, may be well with another: it is told where it is with none.
+  device.on('undecryptable', ({ room, seq }, tx) =>
+    inGroup(tx, room, async (sql, { id }) => {
+      if (await turns.cannotRead(sql, id, account, seq)) await outbox.add(sql, id, 'notice', words.lost())
+    }),
+  )
   device.on('gap', ({ room, seq }, tx) =>
     inGroup(tx, room, (sql, { id }) => turns.enter(sql, id, account, seq - 1, true)),
   )

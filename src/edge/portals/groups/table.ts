@@ -15,8 +15,10 @@ export interface GroupPortal {
   readonly ended: boolean
   /** Place in the messenger's log up to which the portal has come. */
   readonly seq: number
-  /** Something waits that was read ahead of its turn. */
+  /** Something waits that was read ahead of its turn, or somebody reads on behind what they have missed. */
   readonly ahead: boolean
+  /** Messages may be missing, which is still to be told. */
+  readonly gap: boolean
   /** How often something changed, and up to which of these changes all was done. */
   readonly changes: number
   readonly worked: number
@@ -34,6 +36,7 @@ interface Row {
   posture: Uint8Array | null
   seq: number
   ahead: boolean
+  gap: boolean
   changes: number
   worked: number
   sealed: Uint8Array
@@ -79,8 +82,10 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
   })
   const one = async (on: Queryable, where: string, parameter: unknown): Promise<GroupPortal | undefined> => {
     const [row] = await on.query<Row>(
-      `select p.id, p.room, p.matrix_room, p.making, p.making_asked_at, p.state, p.posture, g.seq, g.changes, g.worked, g.state as sealed,
-              exists (select 1 from portal_ahead h where h.portal = p.id) as ahead
+      `select p.id, p.room, p.matrix_room, p.making, p.making_asked_at, p.state, p.posture, g.seq, g.gap, g.changes, g.worked, g.state as sealed,
+              exists (select 1 from portal_ahead h where h.portal = p.id)
+                or exists (select 1 from group_account a
+                            where a.portal = p.id and a.missed_from is not null and a.since_seq > g.seq) as ahead
          from portal p join group_portal g on g.portal = p.id where ${where}`,
       [parameter],
     )
@@ -94,6 +99,7 @@ export function groupTable(sealer: Sealer, clock: () => number): GroupTable {
       ended: row.state === 'ended',
       seq: row.seq,
       ahead: row.ahead,
+      gap: row.gap,
       changes: row.changes,
       worked: row.worked,
       posture: row.posture === null ? undefined : decoder.decode(sealer.open(row.posture, `portal|posture|${row.id}`)),

@@ -10,6 +10,7 @@ import type { AccountAddress, RoomId } from '../../../identity/index.ts'
 import { createSealer, type Transaction } from '../../../store/index.ts'
 import { freshDatabase, type TestDatabase } from '../../../store/testing.ts'
 import { outboxTable } from '../outbox-table.ts'
+import { words } from '../words.ts'
 import { groupTable } from './table.ts'
 import { turns } from './turns.ts'
 
@@ -49,8 +50,10 @@ describe("places of a group's log and who reads them", () => {
       )
     return groups.ensure(database, { room: `mimi://e.org/r/${++rooms}` as RoomId })
   }
+  const told = async (portal: number) =>
+    (await outbox.waiting(database, portal, 1000)).map(({ body }) => new TextDecoder().decode(body))
   const sent = async (portal: number): Promise<number[]> =>
-    (await outbox.waiting(database, portal, 1000)).map(({ body }) => Number(new TextDecoder().decode(body)))
+    (await told(portal)).filter((text) => text !== words.gap()).map(Number)
 
   const perform = (portal: number, act: Act) =>
     database.transaction(async (tx: Transaction) => {
@@ -112,6 +115,37 @@ describe("places of a group's log and who reads them", () => {
     assert.deepEqual(await groups.accounts(database, portal, [early]), [early, late])
     await database.transaction((tx) => whose.go(tx, portal))
     assert.deepEqual(await sent(portal), [6])
+  })
+
+  it('tells in its place what everybody has missed who was there, and nothing where one has read it or nobody was', async () => {
+    const portal = await begin(3)
+    const [one, two, later] = [addressOf(0), addressOf(1), addressOf(2)]
+    const read = (account: AccountAddress, ...seqs: number[]) =>
+      seqs.reduce(async (before, seq) => {
+        await before
+        await perform(portal, { account, what: 'read', seq })
+      }, Promise.resolve())
+    const pass = () => database.transaction((tx) => whose.go(tx, portal))
+    // Begun behind what was said before anybody of ours was in it.
+    for (const account of [one, two]) await perform(portal, { account, what: 'enter', seq: 3 })
+    await pass()
+    await read(one, 4)
+    await perform(portal, { account: one, what: 'missed', seq: 6 })
+    await read(one, 7)
+    assert.equal((await groups.byId(database, portal))?.ahead, true)
+    await read(two, 5, 6, 7)
+    assert.equal((await groups.byId(database, portal))?.ahead, false)
+    assert.deepEqual(await told(portal), ['4', '5', '6', '7'])
+    for (const account of [one, two]) await perform(portal, { account, what: 'missed', seq: 9 })
+    await pass()
+    await read(one, 10)
+    assert.deepEqual((await told(portal)).slice(4), [words.gap(), '10'])
+    // All go, and somebody comes in later.
+    for (const account of [one, two]) await perform(portal, { account, what: 'leave', seq: 10 })
+    await perform(portal, { account: later, what: 'enter', seq: 15 })
+    await read(later, 16)
+    await pass()
+    assert.deepEqual((await told(portal)).slice(6), ['16'])
   })
 
   const stay: fc.Arbitrary<Stay> = fc

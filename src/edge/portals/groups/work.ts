@@ -3,6 +3,7 @@ import { depart } from '../departures.ts'
 import { EdgeError } from '../errors.ts'
 import { replacePlaceholders } from '../from-matrix.ts'
 import { owedBy, tellOwed } from '../owed.ts'
+import { words } from '../words.ts'
 import { endGroup, makeGroupRoom, makeMessengerGroup, moveOut, readMatrixRoom } from './opening.ts'
 import { reconcile } from './reconcile.ts'
 import { portalFor, sendToGroup } from './speaking.ts'
@@ -27,6 +28,7 @@ export async function workOnGroup(context: PortalContext, id: number, keysCame: 
       await endGroup(context, { ...now, changes: group.changes })
       return depart(context, { id })
     }
+    if (group.gap) await tellGap(context, id)
     if (group.ahead) await passOver(context, group, opened)
     return goOn(context, group, opened, keysCame)
   }
@@ -71,6 +73,12 @@ async function leaveAll(context: PortalContext, group: GroupPortal, view: Messen
   }
   return 'ended'
 }
+
+const tellGap = ({ database, outbox }: PortalContext, id: number): Promise<void> =>
+  database.transaction(async (tx) => {
+    const told = await tx.query('update group_portal set gap = false where portal = $1 and gap returning 1', [id])
+    if (told.length > 0) await outbox.add(tx, id, 'notice', words.gap())
+  })
 
 /**
  * Something was read by a device that came in later than the portal has come. Where a device of ours that was in the group
