@@ -187,6 +187,29 @@ describe('the Matrix room of a group', () => {
     assert.equal(gaps(), 1)
   })
 
+  for (const invited of [['bot', 'ghost'], ['ghost']])
+    it(`begins with what was written while nobody of ours was in it, with the ${invited.join(' and the ')} invited`, async () => {
+      const { owner, ghost } = await begin(`Beside one begun by the ${invited}`, alice, bob)
+      await owner.device.answerConsent(await owner.device.lookUp({ network: 'matrix', value: alice.user }), true)
+      await running.close()
+      const name = `Begun by the ${invited}`
+      const matrixRoom = stub.rooms.create(alice.user, {
+        ...{ name, initial_state: [encrypted], invite: [bob.user] },
+        power_level_content_override: { users: { [alice.user]: 100, [bot()]: 100, [ghost]: 100 } },
+      })
+      await until('Bob', () => joined(matrixRoom).includes(bob.user))
+      for (const who of invited) stub.rooms.invite(matrixRoom, alice.user, who === 'bot' ? bot() : ghost)
+      const early = [`early from Alice: ${invited}`, `early from Bob: ${invited}`]
+      await alice.send(matrixRoom, early[0]!)
+      await bob.send(matrixRoom, early[1]!)
+      await start()
+      await until('the group', async () => (await owner.device.rooms()).some((one) => one.name === name && one.joined))
+      await alice.send(matrixRoom, `later: ${invited}`)
+      await until('what came later', () => owner.heard.texts.includes(`later: ${invited}`))
+      await until('all of it', () => early.every((text) => owner.heard.texts.includes(text)))
+      assert.equal(told(alice, matrixRoom, /not delivered|could not be read/), false)
+    })
+
   for (const how of ['drop', 'garble'] as const)
     for (const left of [1, 2])
       it(`is told once of a message that ${left === 1 ? 'one of the two devices' : 'none'} there has (${how})`, async () => {

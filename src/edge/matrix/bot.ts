@@ -123,7 +123,11 @@ export function openBot({ portals, network, lookUp }: BotOptions): Bot {
         return finish(stored)
       }
       await sayInRoom(context, bot, room, botWords.help(network), since)
-      const missed = await missedEvents(homeserver, { as: { user: bot }, room, by, since }, settings)
+      const missed = await missedEvents(
+        homeserver,
+        { as: { user: bot }, room, from: (one) => one === by, since },
+        settings,
+      )
       // Together, so that what was missed is never forgotten.
       await database.transaction(async (tx) => {
         await tx.query('insert into bot_room (matrix_room) values ($1) on conflict do nothing', [room])

@@ -2,18 +2,19 @@ import { type Homeserver, isHomeserverError, type Json, type Masquerade } from '
 import type { MatrixSettings } from './settings.ts'
 
 /**
- * What a user wrote into a room after inviting one of ours and before that one had joined, oldest first. The homeserver
+ * What was written into a room after an invitation of one of ours and before that one had joined, oldest first. The homeserver
  * pushes it to nobody: it tells us of rooms that one of ours is in. People write at once, and we may have been down. Some
  * of it may have been pushed all the same, when the join was noted in between. Nothing where we may not look: a room
  * whose history is for those alone who were in it.
  *
  * @param as who was invited, and has joined
+ * @param from whose words are looked for
  * @param since the event id of the invitation
  * @throws HomeserverError that is worth a retry
  */
 export async function missedEvents(
   homeserver: Pick<Homeserver, 'messages'>,
-  { as, room, by, since }: { as: Masquerade; room: string; by: string; since: string },
+  { as, room, from: isOf, since }: { as: Masquerade; room: string; from(sender: string): boolean; since: string },
   settings: Pick<MatrixSettings, 'findPages'>,
 ): Promise<Json[]> {
   const missed: Json[] = []
@@ -26,7 +27,8 @@ export async function missedEvents(
     })
     for (const event of chunk) {
       if (event.event_id === since) return missed.reverse()
-      if (joined && event.sender === by && event.state_key === undefined) missed.push({ ...event, room_id: room })
+      if (joined && event.state_key === undefined && isOf(String(event.sender)))
+        missed.push({ ...event, room_id: room })
       if (event.type === 'm.room.member' && event.state_key === as.user) joined = true
     }
     if (end === undefined) break

@@ -187,7 +187,11 @@ export async function ghostInvited(
   const { portal } = beginning
   await context.steps('matrix.begun')
   const posture = await postureOf(context, portal)
-  const missed = await missedEvents(homeserver, { as, room, by: sender, since: stored.eventId }, context.settings)
+  const missed = await missedEvents(
+    homeserver,
+    { as, room, from: (one) => one === sender, since: stored.eventId },
+    context.settings,
+  )
   await owned(context, user.account, async (tx) => {
     const told = 'asked' in beginning ? words.asked(portal.name) : words.requested(portal.name)
     await portals.update(tx, portal.id, { shownName: undefined, posture: undefined })

@@ -50,6 +50,8 @@ export type OpenPortal = Portal & {
   readonly ghost: GhostId
   readonly matrixRoom: string
   readonly mxid: string
+  /** Of a group that began with an invitation of a ghost: it has keys of what was said before the bot came. */
+  readonly earlier?: GhostId | undefined
   /** Of a group: all Matrix users who read there. */
   readonly readers?: readonly string[]
   /** Of a group: the accounts in it, by the Matrix ids of users and ghosts. */

@@ -1,6 +1,6 @@
 import { concatBytes, toBase64Url, utf8 } from '../../crypto/index.ts'
 import type { StoredEvent } from '../matrix/appservice.ts'
-import { isDecrypted } from '../matrix/ghosts.ts'
+import { type GhostId, isDecrypted } from '../matrix/ghosts.ts'
 import type { PortalContext } from './context.ts'
 import { waitForKey } from './missing-key.ts'
 import type { OpenPortal, Portal } from './portal-table.ts'
@@ -24,7 +24,9 @@ async function readEvent(context: PortalContext, portal: OpenPortal, stored: Sto
     // Relations that clients send in clear in encrypted rooms too; what people write must not come in clear.
     return type === 'm.room.message' || type === 'm.sticker' ? { said: words.unencrypted() } : { type, content }
   }
-  const result = await context.ghosts.decrypt(portal.ghost, portal.matrixRoom, stored.event)
+  const read = (ghost: GhostId) => context.ghosts.decrypt(ghost, portal.matrixRoom, stored.event)
+  const first = await read(portal.ghost)
+  const result = 'missingKey' in first && portal.earlier !== undefined ? await read(portal.earlier) : first
   if (isDecrypted(result)) {
     const unsigned = result.shield.code === 'UnsignedDevice' || result.shield.code === 'UnknownDevice'
     if (unsigned) context.counters.count('suspicious', { reason: 'unsigned-device' })

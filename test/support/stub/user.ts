@@ -169,7 +169,10 @@ export async function stubUser({
   }
 
   const shareKey = async (room: string) => {
-    const readers = [...rooms.roomOf(room).members].filter(([, value]) => value === 'join').map(([member]) => member)
+    // As clients do: whoever was invited may read from then on.
+    const readers = [...rooms.roomOf(room).members].flatMap(([member, value]) =>
+      value === 'join' || value === 'invite' ? [member] : [],
+    )
     const strangers = readers.filter((member) => !tracked.has(member))
     for (const member of strangers) tracked.add(member)
     if (strangers.length > 0) await olm.updateTrackedUsers(ids(strangers))

@@ -1,6 +1,7 @@
 import type { StoredEvent } from '../../matrix/appservice.ts'
 import type { GhostId } from '../../matrix/ghosts.ts'
 import { isHomeserverError, type Json } from '../../matrix/homeserver.ts'
+import { missedEvents } from '../../matrix/missed.ts'
 import { asGhost, type PortalContext } from '../context.ts'
 import { leaveRoom, readState } from '../matrix-room.ts'
 import { sayIfPossible } from '../say.ts'
@@ -38,9 +39,13 @@ export async function adoptRoom(context: PortalContext, ghost: GhostId, stored: 
     await leaveRoom(context, ghost, room, unfit === 'too-many' ? said : undefined)
     return database.transaction((tx) => context.finishEvent(tx, stored.id))
   }
+  // All may have written before the ghost came: the homeserver hands over what is said where one of ours is.
+  const written = { room, from: (sender: string) => !context.isOurs(sender), since: stored.eventId }
+  const missed = await missedEvents(context.homeserver, { as: await asGhost(context, ghost), ...written }, settings)
   await database.transaction(async (tx) => {
     const id = await groups.ensure(tx, { matrixRoom: room })
     await groups.change(tx, id, (state) => ({ ...state, begunBy: { ghost, inviter: stored.sender } }))
+    await context.storeMissed(tx, stored, missed)
     await context.finishEvent(tx, stored.id)
     tx.afterCommit(() => context.wake(id))
   })

@@ -6,7 +6,7 @@ import { lookAgain } from '../look-again.ts'
 import { together } from '../together.ts'
 import { words } from '../words.ts'
 import { portalFor } from './speaking.ts'
-import { applied, groupTypes, settled } from './state.ts'
+import { applied, groupTypes, isThere, settled } from './state.ts'
 import type { GroupPortal } from './table.ts'
 
 /**
@@ -84,6 +84,9 @@ async function takeMessages(
   const account = await users.accountOf(sender)
   const user = account && (await users.byAccount(account))
   const info = user && group.room && (await user.device.room(group.room))
+  const isFresh = ({ receivedAt }: StoredEvent) => elapsed(clock(), receivedAt) < settings.groupJoinMs
+  // It is for whoever the group was begun with, who could not read it were it sent before they are in.
+  if (isBeginning(group) && isFresh(events[0]!)) return { retryAfterMs: settings.retryMs }
   if (user && info?.joined && info.standing === 'accepted')
     return passOn(context, await portalFor(context, group, user), events)
   const { matrix, base, messenger } = group.state
@@ -93,11 +96,18 @@ async function takeMessages(
   const coming = matrix?.members[sender]?.membership === 'join' && stillToEnter
   const accepting = info?.standing === 'requested'
   for (const stored of events) {
-    if ((coming || accepting) && elapsed(clock(), stored.receivedAt) < settings.groupJoinMs)
-      return { retryAfterMs: settings.retryMs }
+    if ((coming || accepting) && isFresh(stored)) return { retryAfterMs: settings.retryMs }
     await refuse(context, group, stored)
   }
   return 'done'
+}
+
+/** Whether the one whose invitation began the group on Matrix is about to be added, and was not asked first. */
+function isBeginning({ state: { begunBy, matrix, messenger, asked } }: GroupPortal): boolean {
+  if (begunBy === undefined) return false
+  const { ghost } = begunBy
+  const isInvited = isThere(matrix?.members[ghost]?.membership ?? '')
+  return isInvited && messenger?.members[ghost] === undefined && asked[ghost] === undefined
 }
 
 /** It is of somebody who is not in the group. */

@@ -38,6 +38,7 @@ export async function portalFor(
     endedBecause: undefined,
     making: undefined,
     heldUntil: 0,
+    earlier: group.state.begunBy?.ghost as GhostId | undefined,
     readers: readersOf(context, group),
     circle: new Map(Object.entries(group.state.messenger?.members ?? {}).map(([who, { account }]) => [who, account])),
   }
