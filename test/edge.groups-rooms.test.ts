@@ -148,6 +148,17 @@ describe('the Matrix room of a group', () => {
     assert.equal(await roomOf(room), next)
   })
 
+  it('lets all members write: a power that is asked for that is set back, which is said', async () => {
+    const { matrixRoom, say } = await begin('Silenced', alice)
+    const levels = () => stub.rooms.roomOf(matrixRoom).state.get('m.room.power_levels|')!.content
+    const events = { ...(levels().events as object), 'm.room.encrypted': 50 }
+    stub.rooms.putState(matrixRoom, alice.user, 'm.room.power_levels', '', { ...levels(), events })
+    await until('it set back', () => (levels().events as Record<string, unknown>)['m.room.encrypted'] === 0)
+    await until('a word of it', () => told(alice, matrixRoom, /powers in this room were set/))
+    await say('not silenced')
+    await until('what is said', () => said(alice, matrixRoom).includes('not silenced'))
+  })
+
   it('is told who reads and types there also when whoever was told first of it is gone', async () => {
     const { owner, room, matrixRoom, members } = await begin('Signals', alice, bob)
     // Whose account comes first speaks for all of them.

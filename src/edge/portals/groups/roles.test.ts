@@ -66,3 +66,14 @@ test('creators and owners of a new room: nobody is named who stands above number
   )
   assert.deepEqual(after.users, { '@b:hs': 100 })
 })
+
+test('what members write needs no power, whatever somebody has asked for; what the bridge cannot change stays', () => {
+  const levels = (events: Record<string, unknown>) =>
+    levelsFor(powers({ [bot]: 100, '@a:hs': 100 }, { events }), new Map()).events as Record<string, unknown>
+  const asked = { 'm.room.encrypted': 50, 'm.room.message': 100, 'm.reaction': '50', 'm.room.redaction': 0 }
+  const { 'm.room.encrypted': encrypted, 'm.room.message': message, 'm.reaction': reaction } = levels(asked)
+  assert.deepEqual([encrypted, message, reaction], [0, 0, 0])
+  assert.equal(levels({ 'm.room.encrypted': 150 })['m.room.encrypted'], 150)
+  assert.equal('m.room.encrypted' in levels({}), false)
+  assert.equal(levels({ 'org.example.poll': 50 })['org.example.poll'], 50)
+})

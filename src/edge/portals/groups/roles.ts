@@ -17,6 +17,7 @@ export interface Powers {
   readonly bot: string
 }
 
+const memberLevel = 0
 const adminLevel = 50
 const highest = 100
 
@@ -41,7 +42,13 @@ export function roleOf(powers: Powers, user: string): Role | undefined {
 
 /** The level that a role is. */
 const levelFor = (powers: Powers, role: Role): number =>
-  ({ owner: ownerLevel(powers), admin: adminLevel, member: 0 })[role]
+  ({ owner: ownerLevel(powers), admin: adminLevel, member: memberLevel })[role]
+
+/**
+ * What all members may send: the messenger lets them write, so their ghosts must be let here. Types without a level of their
+ * own have `events_default`, and stay without.
+ */
+const written = ['m.room.encrypted', 'm.room.message', 'm.reaction', 'm.room.redaction'] as const
 
 /** The creators who stand above all numbers, from the content and sender of m.room.create. */
 export function creatorsIn({ room_version: version, additional_creators: more }: Json, sender: unknown): string[] {
@@ -85,6 +92,8 @@ export function levelsFor(powers: Powers, roles: ReadonlyMap<string, Role>): Jso
     [postureType]: mine,
   }
   for (const [type, level] of Object.entries(wanted)) if (numberOr(events[type], 0) <= own) events[type] = level
+  for (const type of written)
+    if (events[type] !== undefined && numberOr(events[type], 0) <= own) events[type] = memberLevel
   const limits: Record<string, number> = {
     users_default: 0,
     events_default: 0,
