@@ -5,11 +5,13 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeLink } from '../src/client/guests/link.ts'
 import {
+  ClientError,
   type Connection,
   connect,
   type Device,
   joinByInvite,
   memoryStorage,
+  type Storage,
   webSocketPipe,
 } from '../src/client/index.ts'
 import { textMessage } from '../src/content/index.ts'
@@ -60,6 +62,89 @@ describe('a browser that dies while its guest comes in', () => {
     assert.ok(said.length > 5)
     assert.deepEqual(heard.texts, said)
     assert.deepEqual(heard.faults, [])
+  })
+})
+
+describe('a browser whose storage fails while its guest comes in', () => {
+  /** Fails once, at the n-th transaction; `stored`: it had committed all the same. */
+  function failing(storage: Storage, at: number, stored: boolean) {
+    let count = 0
+    const once: Storage = {
+      ...storage,
+      async transaction(fn) {
+        if (++count !== at) return storage.transaction(fn)
+        if (stored) await storage.transaction(fn)
+        throw new ClientError('storage', 'a fault of the test')
+      },
+    }
+    return { once, reached: () => count >= at }
+  }
+
+  for (const stored of [false, true])
+    test(`once, at any transaction ${stored ? 'that was stored' : 'that was not stored'}: the guest comes in at the next try`, async () => {
+      await using provider = await testProvider()
+      const anna = await provider.register('anna')
+      const heard = listen(anna.device)
+      const said: string[] = []
+      for (let at = 1; ; at++) {
+        const { link, id } = await anna.device.createInvite()
+        const storage = memoryStorage()
+        const { once, reached } = failing(storage, at, stored)
+        const options = { connection: provider.connection(), crypto: nodeCrypto, mls: provider.mls, link, name: 'Mia' }
+        const first = await joinByInvite({ ...options, storage: once }).catch((error: ClientError) => error.code)
+        const finished = !reached()
+        if (!finished) assert.equal(first, 'storage')
+        if (typeof first !== 'string') await first.close()
+        const again = await provider
+          .join({ link, name: 'Mia' }, { storage })
+          .catch((error) => (error.code === 'device-exists' ? provider.reopen(storage) : Promise.reject(error)))
+        const faults: string[] = []
+        again.device.on('fault', ({ code }) => void faults.push(code))
+        await again.device.ready()
+        const [room, ...others] = await again.device.rooms()
+        assert.deepEqual(others, [])
+        await again.device.send(room!.id, text(`after fault ${at}`))
+        said.push(`after fault ${at}`)
+        await until('the words', () => heard.texts.length >= said.length)
+        assert.equal((await anna.device.invites()).find((each) => each.id === id)?.chats.length, 1)
+        assert.deepEqual(faults, [])
+        await again.crash()
+        if (finished) break
+      }
+      assert.ok(said.length > 5)
+      assert.deepEqual(heard.texts, said)
+      assert.deepEqual(heard.faults, [])
+    })
+
+  test('and one whose connection is closed before it has heard that it is in: the same', async () => {
+    await using provider = await testProvider()
+    const anna = await provider.register('anna')
+    const heard = listen(anna.device)
+    const { link } = await anna.device.createInvite()
+    const storage = memoryStorage()
+    const first = provider.connection({
+      down(frame) {
+        if (frame.body.case !== 'accepted') return frame
+        void first.close()
+        return undefined
+      },
+    })
+    const common = { storage, crypto: nodeCrypto, mls: provider.mls, link, name: 'Mia' }
+    await assert.rejects(joinByInvite({ ...common, connection: first }), { name: 'ClientError', code: 'disconnected' })
+    const second = provider.connection()
+    const closing: Storage = {
+      ...storage,
+      async transaction(fn) {
+        await second.close()
+        return storage.transaction(fn)
+      },
+    }
+    const again = joinByInvite({ ...common, storage: closing, connection: second })
+    await assert.rejects(again, { name: 'ClientError', code: 'closed' })
+    const mia = await provider.join({ link, name: 'Mia' }, { storage })
+    const [room] = await mia.device.rooms()
+    await mia.device.send(room!.id, text('in after all'))
+    await until('the words', () => heard.texts.length > 0)
   })
 })
 

@@ -82,6 +82,15 @@ export const passing: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
   'timeout',
 ])
 
+/** Codes that say nothing about what was to be done: storage or application failed, or the device was not there for it. */
+export const notAboutIt: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
+  'storage',
+  'handler',
+  'closed',
+  'unauthenticated',
+  'unlinked',
+])
+
 /**
  * The one error of this room. `message` is for a developer and holds no value of a user; `explanation` is a sentence
  * for a person. `retry`: the same call can succeed later.

@@ -7,10 +7,10 @@ import { sendProfileIfOwed } from '../account/profiles.ts'
 import { requireClock, timed } from '../clock.ts'
 import { pause } from '../connection/pause.ts'
 import type { Connection } from '../connection/types.ts'
-import { expect } from '../connection/wire.ts'
+import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { parseAddress } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
-import { asClientError, ClientError, IdentityRefusal } from '../errors.ts'
+import { asClientError, ClientError, IdentityRefusal, notAboutIt } from '../errors.ts'
 import { makeContext } from '../make-context.ts'
 import { admitClaim, prepareRoom } from '../rooms/create.ts'
 import { creationOf } from '../rooms/outbox.ts'
@@ -93,13 +93,16 @@ export async function join(options: DeviceOptions & GuestOptions): Promise<SelfR
     if (known?.invite === link.invite) return known
     return begin(options, tx, link)
   })
+  let made = entry
   try {
-    const ready = entry.self ? entry : await prepare(options, link, entry)
-    return await finish(options, ready, link)
+    if (!made.room) made = await prepare(options, link, entry)
+    return await finish(options, made, link)
   } catch (failure) {
     const error = asClientError(failure, 'protocol')
-    // Nothing came of it: the keys and the group are nobody's. A wrong PIN is asked for again under the same key.
-    if (!error.retry && error.code !== 'wrong-pin') await storage.transaction(forget)
+    // Nothing came of it: the keys and the group are nobody's. A wrong PIN is asked for again under the same key. Once the
+    // room may have been shown, only the provider can say so: the link is used up by these keys, and no others come in.
+    const refused = made.room ? error instanceof ProviderRefusal : !notAboutIt.has(error.code)
+    if (refused && !error.retry && error.code !== 'wrong-pin') await storage.transaction(forget)
     throw error
   }
 }
@@ -196,6 +199,9 @@ async function prepare(
   const { self, manifest } = ownSelf(options, entry, said, { provider, providerKey })
   const context = makeContext(options, self)
   await options.storage.transaction(async (tx) => {
+    // What an attempt before this one left was never shown.
+    await forget(tx)
+    await guestEntry.put(tx, entry)
     await accounts.put(tx, self.address, { accountKey: self.accountKey })
     await storeOwnManifest(context, tx, manifest)
     if (options.name) await ownProfile.put(tx, { name: options.name })

@@ -9,7 +9,7 @@ import { backOff } from '../connection/pause.ts'
 import { expect, ProviderRefusal } from '../connection/wire.ts'
 import { wireKind } from '../connection/wire-values.ts'
 import type { Context } from '../context.ts'
-import { asClientError, ClientError, type ClientErrorCode, IdentityRefusal, passing } from '../errors.ts'
+import { asClientError, ClientError, IdentityRefusal, notAboutIt, passing } from '../errors.ts'
 import { ownManifest, type PendingCommitRecord, pendingCommits, rooms, submissions } from '../state/records.ts'
 import { inRoom, lookIntoRoom, type RoomWork } from '../state/room-work.ts'
 import type { RoomKind } from '../types.ts'
@@ -175,14 +175,6 @@ function isAboutIt(context: Context, error: unknown): boolean {
   if (error instanceof MlsError || identityRefusalIn(error)) return true
   return error instanceof ClientError && !notAboutIt.has(error.code)
 }
-
-const notAboutIt: ReadonlySet<ClientErrorCode> = new Set<ClientErrorCode>([
-  'storage',
-  'handler',
-  'closed',
-  'unauthenticated',
-  'unlinked',
-])
 
 async function enter(context: Context, room: RoomId): Promise<Outcome> {
   const answer = await context.request({ case: 'getGroupInfo', value: { room } })
