@@ -27,6 +27,7 @@ import {
 } from '../src/mls/index.ts'
 import { decodePublicGroup, publicExtensionsOf, publicLeaves } from '../src/mls/public.ts'
 import { EntryKind } from '../src/protocol/index.ts'
+import { beginIncarnation } from '../src/store/index.ts'
 import { expectTexts, listen, type TestDevice, testProvider, until } from './support/provider.ts'
 
 let provider: Awaited<ReturnType<typeof testProvider>>
@@ -262,7 +263,7 @@ describe('a group', () => {
     await agree(it.room, [it.alice, it.tablet, bob, it.carol])
     assert.deepEqual(gaps, [it.room])
 
-    // The provider was put back to an older state of the group.
+    // The provider was put back to an older state of the group, and says so.
     const { database } = provider
     const [{ no, epoch }] = (await database.query('select no, epoch from hub.room where id = $1', [it.room])) as [
       { no: number; epoch: number },
@@ -273,6 +274,7 @@ describe('a group', () => {
     await database.query('delete from hub.room_group where room_no = $1', [no])
     await database.query('insert into hub.room_group select * from saved_group')
     await database.query('update hub.room set epoch = $2 where no = $1', [no, epoch])
+    await database.transaction((tx) => beginIncarnation(tx))
     for (const each of [it.alice, it.tablet, bob, it.carol]) each.cut()
     const heard = listen(bob.device)
     await until(

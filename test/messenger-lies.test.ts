@@ -424,6 +424,72 @@ describe('the provider', () => {
     assert.equal((await alice.device.rooms()).filter(({ kind, joined }) => kind === 'self' && joined).length, 1)
   })
 
+  test('cannot take a device back to a group of before, in which somebody reads who was removed since', async () => {
+    const [alice, bob, mallory] = [await newcomer(), await newcomer(), await newcomer()]
+    for (const { device } of [bob, mallory]) await device.answerConsent(alice.device.address, true)
+    const members = [bob.device.address, mallory.device.address]
+    const room = await alice.device.createGroup({ name: 'Friends', members })
+    await until('the group', async () => (await bob.device.room(room))?.joined === true)
+    const { address: account, deviceId: device } = bob.device
+    const asker = { device, account, deviceKind: 'primary', accountKind: 'person' } as const
+    const { groupInfo, manifests } = await provider.hub.getGroupInfo(asker, room)
+    await alice.device.removeMember(room, mallory.device.address)
+    await until('the removal', async () => (await bob.device.members(room)).length === 2)
+
+    const heardByBob = listen(bob.device)
+    let commits = 0
+    bob.tap.up = (frame) => {
+      if (frame.request.case === 'submitCommit') commits++
+      return frame
+    }
+    bob.tap.down = (frame) => {
+      if (frame.body.case === 'deliver' && frame.body.value.kind === 2)
+        frame.body.value.message[frame.body.value.message.length - 1]! ^= 1
+      if (frame.body.case === 'groupInfo') Object.assign(frame.body.value, { groupInfo, manifests })
+      return frame
+    }
+    await alice.device.rename(room, 'Good friends')
+    await until('the refusal', () => heardByBob.faults.includes('protocol: a group of an epoch that is past'))
+    assert.equal(commits, 0)
+    bob.tap.down = (frame) => frame
+    await until('Bob to be back in the group', async () => {
+      await (await alice.device.send(room, text('among us'))).accepted
+      return heardByBob.texts.includes('among us')
+    })
+    assert.equal((await bob.device.room(room))?.name, 'Good friends')
+  })
+
+  test('cannot take a device back to keys that it has used, by a Welcome that comes again', async () => {
+    const alice = await newcomer()
+    // One-time KeyPackages are gone when they were used. The last-resort one is not.
+    const bob = await newcomer({ settings: { keyPackages: 0, keyPackagesLow: 0 } })
+    let welcome: ServerFrame | undefined
+    bob.tap.down = (frame) => {
+      if (frame.body.case === 'welcome') welcome = frame
+      return frame
+    }
+    const room = await alice.device.createDirectRoom(bob.device.address)
+    await until('the room', async () => (await bob.device.room(room))?.joined === true)
+    await bob.device.accept(room)
+    const [heardByAlice, heardByBob] = [listen(alice.device), listen(bob.device)]
+    await (await bob.device.send(room, text('under the first key'))).accepted
+    await (await alice.device.send(room, text('one'))).accepted
+    await expectTexts(heardByBob, ['one'])
+    let gaps = 0
+    bob.device.on('gap', () => void gaps++)
+    bob.tap.down = (frame) => {
+      if (frame.body.case !== 'deliver' || welcome?.body.case !== 'welcome') return frame
+      welcome.body.value.seq = frame.body.value.seq
+      return [welcome, frame]
+    }
+    await (await alice.device.send(room, text('two'))).accepted
+    await expectTexts(heardByBob, ['one', 'two'])
+    await (await bob.device.send(room, text('under the second key'))).accepted
+    await expectTexts(heardByAlice, ['under the first key', 'under the second key'])
+    assert.deepEqual(new Set(heardByBob.faults), new Set(['protocol: a Welcome of an epoch that is past']))
+    assert.equal(gaps, 0)
+  })
+
   test('cannot make a new device believe in an account that is not the primary’s', async () => {
     const alice = await newcomer()
     let seen: Uint8Array | undefined

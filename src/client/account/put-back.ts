@@ -68,7 +68,10 @@ export async function followProvider(
       if (!summary) return leaveLost(work)
       const { cursor, epoch = 0, joined } = work.record
       const sawLost = summary.lost.some(({ after, before }) => cursor > Number(after) && cursor < Number(before))
-      if (!joined || !(sawLost || epoch > Number(summary.epoch))) return
+      if (!sawLost && epoch <= Number(summary.epoch)) return
+      // Its group goes on from an older epoch than was seen here.
+      work.update({ epoch: 0 })
+      if (!joined) return
       await enterAnew(work.tx, key)
       work.update({ enter: true })
     })
@@ -76,6 +79,8 @@ export async function followProvider(
   await giveManifest(context, manifestNumber)
   await context.storage.transaction(async (tx) => {
     const newest = await incarnations.get(tx)
+    // No Welcome of an epoch that was lost can be opened again, since keys of that epoch were used.
+    for (const { key, value } of await keyPackages.list(tx)) if (value.lastResort) await keyPackages.delete(tx, key)
     await incarnations.put(tx, { storage: newest?.storage ?? 0, provider: incarnation })
   })
 }

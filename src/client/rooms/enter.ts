@@ -58,9 +58,9 @@ import { ownLeaf, rosterAfter, statedIn } from './roster.ts'
 export async function receiveWelcome(context: Context, work: RoomWork, event: WelcomeEvent): Promise<void> {
   const known = work.record
   const seq = Number(event.seq)
+  if (known?.joined && known.cursor >= seq) return
   // One that is newer than what was read: this device was taken out and is back, and was away for both.
-  const returned = known?.joined === true && !known.enter && known.cursor < seq
-  if (known?.joined && !known.enter && !returned) return
+  const returned = known?.joined === true && !known.enter
   const record = recordOf(context, event, known)
   work.begin(record)
   const admitted = admission(context, work.tx, seconds(Number(event.timestampMs)), true, { settled: true })
@@ -71,6 +71,12 @@ export async function receiveWelcome(context: Context, work: RoomWork, event: We
     return cannotEnter(context, work, error)
   }
   const { state, manifests, roster, usedKeyPackage, psk } = joined
+  // A Welcome for the last-resort KeyPackage can be opened again. Shown as a new one it would take this device back to keys
+  // that it has used.
+  if (known && Number(epochOf(state)) <= (known.epoch ?? 0)) {
+    work.begin(known)
+    return context.events.tell('fault', new ClientError('protocol', 'a Welcome of an epoch that is past'))
+  }
   if (usedKeyPackage) await keyPackages.delete(work.tx, usedKeyPackage)
   const { refused: _, ...kept } = record
   const other = otherOf(context, record, roster.leaves)
@@ -122,6 +128,9 @@ export async function prepareEntry(
   const { authenticate } = admitted
   const group = await openPublicGroup(context.mls, document.groupInfo, authenticate)
   const { extensions } = await checkGroupInfo(context.mls, group, document.groupInfo)
+  // In a group of before, whoever was removed since would read what this device writes.
+  if (Number(publicEpochOf(group)) < (work.record?.epoch ?? 0))
+    throw new ClientError('protocol', 'a group of an epoch that is past')
   const leaves = publicLeaves(group).map((leaf): MemberLeaf => ({ ...admitted.leafOf(leaf), index: leaf.index }))
   requireRoom(work.id, work.record?.kind, publicGroupIdOf(group), publicExtensionsOf(group))
   requireOwnCircle(context, work.record, leaves)
