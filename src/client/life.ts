@@ -29,9 +29,10 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
   let caught = false
 
   const fault = (error: unknown) => events.tell('fault', asClientError(error, 'storage'))
+  const holds = (login: number) => login === logins && channel()?.open === true && !signal.aborted
   /** Repeats what fails for a reason that passes, while the same log-in holds. */
-  const insist = async (work: () => Promise<unknown>) => {
-    for (let failures = 1; channel()?.open && !signal.aborted; failures++) {
+  const insist = async (work: () => Promise<unknown>, login = logins) => {
+    for (let failures = 1; holds(login); failures++) {
       try {
         return await work()
       } catch (error) {
@@ -73,15 +74,16 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     following = false
     await insist(async () => {
       await followProvider(context, authenticated)
-      following = login === logins
+      // One that was overtaken while it waited says nothing of the present link.
+      if (login === logins) following = true
     })
-    if (!following) return
+    if (login !== logins || !following) return
     events.tell('online', true)
     const resume = { case: 'resume', value: { window: settings.deliveryWindow } } as const
-    await insist(async () => expect(await context.request(resume), 'done'))
-    await insist(() => upkeep(authenticated))
+    await insist(async () => expect(await context.request(resume), 'done'), login)
+    await insist(() => upkeep(authenticated), login)
     if (context.self.kind === 'primary')
-      await insist(() => context.alone('self room', () => selfRoom(context, workers)))
+      await insist(() => context.alone('self room', () => selfRoom(context, workers)), login)
     await share(context, workers)
     workers.wake()
     await sendWhatWaits(context, workers)
@@ -102,9 +104,11 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     ;(timer as { unref?: () => void }).unref?.()
   }
   const caughtUp = async () => {
+    const login = logins
     await workers.idle()
     await keptUp
-    await insist(() => context.alone('rooms', () => reconcile(context, workers)))
+    await insist(() => context.alone('rooms', () => reconcile(context, workers)), login)
+    if (!holds(login)) return
     ready.resolve()
     caught = true
     events.tell('caughtUp')

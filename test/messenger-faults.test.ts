@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { create } from '@bufbuild/protobuf'
+import { textMessage } from '../src/content/index.ts'
+import { ErrorCode, ErrorSchema } from '../src/protocol/index.ts'
+import { expectTexts, listen, testProvider, until } from './support/provider.ts'
+
+// What passes by itself while a device logs in: the provider's faults.
+
+let provider: Awaited<ReturnType<typeof testProvider>>
+before(async () => {
+  provider = await testProvider()
+})
+after(() => provider.close())
+
+const text = (plain: string) => textMessage({ plain })
+let people = 0
+const newcomer = (extra = {}) => provider.register(`person ${++people}`, extra)
+
+async function met() {
+  const [alice, bob] = [await newcomer(), await newcomer()]
+  const room = await alice.device.createDirectRoom(bob.device.address)
+  await until('the room', async () => (await bob.device.room(room))?.joined === true)
+  await bob.device.accept(room)
+  return { alice, bob, room }
+}
+
+test('a log-in that is overtaken while it waits takes nothing from the one after it', async () => {
+  const { alice, bob, room } = await met()
+  const heardByBob = listen(bob.device)
+  await alice.crash()
+  const asked: bigint[] = []
+  const again = await provider.reopen(alice.storage, {
+    settings: { retryFirst: 400, retryMost: 400 },
+    tap: {
+      up(frame) {
+        if (frame.request.case === 'listRooms') asked.push(frame.id)
+        return frame
+      },
+      down(frame) {
+        // As after a backup was put back, so that the device asks before it does anything else.
+        if (frame.body.case === 'authenticated') frame.body.value.incarnation = 1n
+        if (frame.body.case !== 'rooms' || frame.id !== asked[0]) return frame
+        const value = create(ErrorSchema, { code: ErrorCode.UNAVAILABLE, retry: true })
+        return { ...frame, body: { case: 'error', value } }
+      },
+    },
+  })
+  await until('the first was refused', () => asked.length > 0)
+  again.cut()
+  await again.device.ready()
+  await sleep(500)
+  await (await again.device.send(room, text('still here'))).accepted
+  await expectTexts(heardByBob, ['still here'])
+  assert.equal(await again.device.resting(), true)
+})
