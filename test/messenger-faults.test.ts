@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
-import { textMessage } from '../src/content/index.ts'
+import type { Storage } from '../src/client/index.ts'
+import { readText, textMessage } from '../src/content/index.ts'
 import { ErrorCode, ErrorSchema } from '../src/protocol/index.ts'
 import { expectTexts, listen, testProvider, until } from './support/provider.ts'
 
-// What passes by itself while a device logs in: the provider's faults.
+// What passes by itself while a device logs in: faults of the provider, and of the storage.
 
 let provider: Awaited<ReturnType<typeof testProvider>>
 before(async () => {
@@ -55,3 +56,50 @@ test('a log-in that is overtaken while it waits takes nothing from the one after
   await expectTexts(heardByBob, ['still here'])
   assert.equal(await again.device.resting(), true)
 })
+
+for (const stored of [false, true])
+  test(`a storage that fails once, at any transaction ${stored ? 'that was stored' : 'that was not stored'}: nothing is left undone`, async () => {
+    const { alice, bob, room } = await met()
+    const [heardByBob, said] = [listen(bob.device), [] as string[]]
+    let last = alice
+    for (let at = 1; ; at++) {
+      // One waits at each side.
+      last.tap.up = (frame) => (frame.request.case === 'submitMessage' ? undefined : frame)
+      await last.device.send(room, text(`from Alice ${at}`))
+      await last.crash()
+      await (await bob.device.send(room, text(`from Bob ${at}`))).accepted
+      said.push(`from Alice ${at}`)
+      let [count, listed] = [Number.NEGATIVE_INFINITY, 0]
+      const storage: Storage = {
+        ...alice.storage,
+        async transaction(fn) {
+          if (++count !== at) return alice.storage.transaction(fn)
+          if (stored) await alice.storage.transaction(fn)
+          throw new Error('a fault of the test')
+        },
+      }
+      const heard: string[] = []
+      last = await provider.reopen(storage, {
+        before: (device) => device.on('message', ({ content }) => void heard.push(readText(content)?.plain ?? '')),
+        tap: {
+          up(frame) {
+            if (frame.request.case === 'listRooms') listed++
+            return frame
+          },
+          down(frame) {
+            if (frame.body.case === 'authenticated') count = 0
+            return frame
+          },
+        },
+      })
+      await last.device.ready()
+      assert.ok(listed > 0, 'the rooms were compared with the provider’s')
+      await until('both', () => heard.includes(`from Bob ${at}`) && heardByBob.texts.length >= said.length)
+      const finished = count < at
+      count = Number.POSITIVE_INFINITY
+      await until('rest', () => last.device.resting())
+      assert.deepEqual(heardByBob.texts, said)
+      if (finished) break
+    }
+    assert.ok(said.length > 10)
+  })

@@ -30,13 +30,15 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
 
   const fault = (error: unknown) => events.tell('fault', asClientError(error, 'storage'))
   const holds = (login: number) => login === logins && channel()?.open === true && !signal.aborted
-  /** Repeats what fails for a reason that passes, while the same log-in holds. */
+  /** Repeats what fails for a reason that passes, or in the storage, while the same log-in holds: there may be no other. */
   const insist = async (work: () => Promise<unknown>, login = logins) => {
     for (let failures = 1; holds(login); failures++) {
       try {
         return await work()
-      } catch (error) {
-        if (!asClientError(error, 'storage').retry) return fault(error)
+      } catch (failure) {
+        const error = asClientError(failure, 'storage')
+        if (!error.retry) fault(error)
+        if (!error.retry && error.code !== 'storage') return
         await pause(backOff(failures, settings.retryFirst, settings.retryMost), signal)
       }
     }
@@ -84,9 +86,9 @@ export function createLife(context: Context, workers: Workers, endings: Endings,
     await insist(() => upkeep(authenticated), login)
     if (context.self.kind === 'primary')
       await insist(() => context.alone('self room', () => selfRoom(context, workers)), login)
-    await share(context, workers)
+    await insist(() => share(context, workers), login)
     workers.wake()
-    await sendWhatWaits(context, workers)
+    await insist(() => sendWhatWaits(context, workers), login)
     later()
   }
   /** Between log-ins, when nobody says what there is to do: the supply is told of by itself, the manifest is asked for. */
