@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { create } from '@bufbuild/protobuf'
 import type { ClientError } from '../src/client/index.ts'
-import { ownManifest, selfRecord } from '../src/client/state/records.ts'
+import { groups, ownManifest, ratchets, selfRecord } from '../src/client/state/records.ts'
 import { textMessage } from '../src/content/index.ts'
 import { nodeCrypto } from '../src/crypto/node.ts'
 import {
@@ -11,15 +11,20 @@ import {
   issueEndorsement,
   issueManifest,
   manifestHash,
+  type RoomId,
 } from '../src/identity/index.ts'
 import {
   createCommit,
   createGroup,
+  decodeState,
+  encodeRatchetsOf,
+  encryptMessage,
   externalSenderExtension,
   generateKeyPackage,
   manifestsExtension,
   roomExtension,
 } from '../src/mls/index.ts'
+import { maxRatchetSteps } from '../src/mls/limits.ts'
 import {
   type ClaimedKeyPackages,
   ErrorCode,
@@ -274,6 +279,62 @@ describe('the log', () => {
     for (const each of ['lost', 'kept', 'kept too']) await (await alice.device.send(room, text(each))).accepted
     await expectTexts(heardByBob, ['first', 'kept', 'kept too'])
     assert.deepEqual(gaps, [Number(lost) + 1])
+  })
+
+  /** As if so many more of a device's messages stood in the log: its ratchet is that much further. */
+  async function runAhead({ storage }: TestDevice, room: RoomId, messages: number) {
+    await storage.transaction(async (tx) => {
+      let state = decodeState({ group: (await groups.get(tx, room))!, ratchets: (await ratchets.get(tx, room))! })
+      for (let i = 0; i < messages; i++) ({ state } = await encryptMessage(provider.mls, state, new Uint8Array(1)))
+      await ratchets.put(tx, room, encodeRatchetsOf(state))
+    })
+  }
+
+  test('without more messages of somebody than can be skipped: the device enters anew, once', async () => {
+    const { alice, bob, room, heardByBob } = await met()
+    const tablet = await provider.link(alice.device)
+    await until('the tablet', async () => (await tablet.device.room(room))?.joined === true)
+    let gaps = 0
+    bob.device.on('gap', () => void gaps++)
+    await (await alice.device.send(room, text('first'))).accepted
+    await expectTexts(heardByBob, ['first'])
+    let lost = false
+    bob.tap.down = (frame) => {
+      if (frame.body.case !== 'deliver' || lost) return frame
+      lost = true
+      return undefined
+    }
+    await (await alice.device.send(room, text('lost'))).accepted
+    await alice.crash()
+    await runAhead(alice, room, maxRatchetSteps)
+    const again = await provider.reopen(alice.storage)
+    // The gap shows at somebody else's message; the one who is too far ahead writes later.
+    await (await tablet.device.send(room, text('from the tablet'))).accepted
+    await expectTexts(heardByBob, ['first', 'from the tablet'])
+    await until('Bob to be back in the room', async () => {
+      await (await again.device.send(room, text('after so long'))).accepted
+      return heardByBob.texts.includes('after so long')
+    })
+    assert.equal(gaps, 2)
+    assert.deepEqual(heardByBob.faults, ['bad-commit: too-far-ahead'])
+  })
+
+  test('in which somebody pretends to be far ahead, though nothing is missing, goes on', async () => {
+    const { alice, bob, room, heardByBob } = await met()
+    let commits = 0
+    bob.tap.up = (frame) => {
+      if (frame.request.case === 'submitCommit') commits++
+      return frame
+    }
+    await (await alice.device.send(room, text('first'))).accepted
+    await expectTexts(heardByBob, ['first'])
+    await alice.crash()
+    await runAhead(alice, room, maxRatchetSteps + 1)
+    const again = await provider.reopen(alice.storage)
+    await (await again.device.send(room, text('far ahead'))).accepted
+    await until('the fault', () => heardByBob.faults.length > 0)
+    assert.deepEqual(heardByBob.faults, ['undecryptable: too-far-ahead'])
+    assert.equal(commits, 0)
   })
 
   test('with a message that cannot be opened goes on, and says so', async () => {

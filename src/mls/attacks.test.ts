@@ -21,7 +21,7 @@ import {
   processMessage,
   readKeyPackage,
 } from './index.ts'
-import { maxKeyPackageBytes, maxMessageBytes, maxTreeMessageBytes } from './limits.ts'
+import { maxKeyPackageBytes, maxMessageBytes, maxRatchetSteps, maxTreeMessageBytes } from './limits.ts'
 import { decodeMessage, encodeMessage } from './messages.ts'
 import { makeKeyPackage } from './own-key-package.ts'
 import { checkParentHashes } from './parent-hash.ts'
@@ -208,6 +208,9 @@ test('what is old, repeated, of another group or changed on the way has its own 
   const changed = Uint8Array.from(sent.message)
   changed[changed.length - 1]! ^= 1
   await assert.rejects(take(changed), { code: 'undecryptable' })
+  let ahead = sent
+  for (let i = 0; i <= maxRatchetSteps; i++) ahead = await encryptMessage(mls, ahead.state, utf8('hello again'))
+  await assert.rejects(take(ahead.message), { code: 'too-far-ahead' })
   const commit = await createCommit(mls, members[0]!())
   await spreadCommit(room, devices[0]!, commit)
   await assert.rejects(take(commit.commit), { code: 'wrong-epoch' })

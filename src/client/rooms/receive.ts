@@ -49,8 +49,13 @@ export async function receiveEntry(context: Context, work: RoomWork, entry: Deli
   }
   // Numbers have no holes. Where the log was shortened before this device came for it, or is kept back, that is said; a
   // missing commit shows by itself, and is told of when the device has entered anew.
-  if (seq > work.record.cursor + 1 && (epochIn(entry.message) ?? 0) <= Number(epochOf(await work.group())))
-    await context.events.run('gap', position(work.id, entry), work.tx)
+  if (seq > work.record.cursor + 1) {
+    const missed = Number(epochOf(await work.group()))
+    if ((epochIn(entry.message) ?? 0) <= missed) {
+      work.update({ missed })
+      await context.events.run('gap', position(work.id, entry), work.tx)
+    }
+  }
   if (entry.kind === EntryKind.MESSAGE) await receiveMessage(context, work, entry)
   else if (entry.kind === EntryKind.COMMIT) await receiveCommit(context, work, entry)
   else if (entry.kind === EntryKind.PROPOSAL) await receiveProposal(context, work, entry)
@@ -77,7 +82,11 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   const opened = await attempt(() => openMessage(context, group, entry.message))
   if (opened instanceof ClientError) {
     // Of an epoch that is yet to come here: a commit was kept from this device.
-    if ((epochIn(entry.message) ?? 0) > Number(epochOf(group))) return cannotFollow(context, work, opened)
+    const epoch = Number(epochOf(group))
+    if ((epochIn(entry.message) ?? 0) > epoch) return cannotFollow(context, work, opened)
+    // So much was missed that nothing of this sender opens any more, and the distance only grows. Without a gap it is
+    // made up: any member could drive all others out and in again with it. After a gap it works once, since the epoch ends.
+    if (isTooFar(opened) && work.record?.missed === epoch) return cannotFollow(context, work, opened)
     const error = new ClientError('undecryptable', opened.message, { cause: opened })
     return context.events.run('undecryptable', { ...at, error }, work.tx)
   }
@@ -107,6 +116,8 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
   await noteReceipts(context, work, received)
   if (!own) work.afterwards(() => context.typing.spoke(work.id, leaf.address))
 }
+
+const isTooFar = ({ cause }: ClientError) => cause instanceof MlsError && cause.code === 'too-far-ahead'
 
 /** The content, when it can be read and says what the group says about who sent it, and where. */
 function readContent(

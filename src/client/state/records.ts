@@ -69,6 +69,8 @@ export interface RoomRecord {
   cursor: number
   /** Epoch of the group, as it was last stored. */
   epoch?: number
+  /** Epoch in which entries of the log are missing here: a sender may be too far ahead for it. */
+  missed?: number
   other?: AccountAddress
   otherStanding?: RoomStanding
   inviter?: AccountAddress
