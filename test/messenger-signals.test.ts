@@ -55,6 +55,24 @@ describe('receipts', () => {
     assert.deepEqual(hex(read.flatMap(({ messageIds }) => messageIds)), [all[4]])
   })
 
+  test('of more messages than one report holds leave none of them out', async () => {
+    await using provider = await testProvider()
+    const { alice, bob, room } = await pair(provider)
+    const receipts = receiptsOf(alice)
+    await bob.crash()
+    const words = Array.from({ length: 400 }, (_, i) => ({ content: text(`${i}`) }))
+    const sent = await alice.device.sendAll(room, words)
+    await Promise.all(sent.map(({ accepted }) => accepted))
+    // So long between two reports that all of it is caught up with in one time.
+    const slow = { settings: { ...settings, receiptDelay: 1_000 } }
+    await provider.reopen(bob.storage, slow)
+    const hex = (ids: readonly Uint8Array[]) => ids.map((id) => Buffer.from(id).toString('hex')).sort()
+    const told = () => receipts.flatMap(({ messageIds }) => messageIds)
+    await until('all of them', () => told().length >= words.length)
+    assert.deepEqual(hex(told()), hex(sent.map(({ messageId }) => messageId)))
+    assert.ok(receipts.every(({ messageIds }) => messageIds.length <= 128))
+  })
+
   test('that are owed when a device ends are sent when it is back', async () => {
     await using provider = await testProvider()
     const { alice, bob, room } = await pair(provider)

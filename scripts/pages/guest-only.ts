@@ -50,7 +50,7 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     noteCapabilities: nothing,
     tellCapabilitiesIfOwed: nothing,
   },
-  'rooms/group-state.ts': { noteGroup: nothing, tellGroup: nothing },
+  'rooms/group-state.ts': { groupIn: '() => ({})', groupEpoch: nothing, noteGroup: nothing, tellGroup: nothing },
   // A chat of two has no members, name or roles to change.
   'rooms/changes.ts': {
     createChanges: `() => ({ ask: async ${refuse}, first() {}, begun() {}, settled() {}, decided: () => false, end() {} })`,

@@ -12,6 +12,8 @@ import { addSubmission } from './submissions.ts'
 
 /** Messages in one report at most: it goes when there are so many. */
 const mostInReport = 128
+/** Messages of which a receipt is owed at most, of a room that cannot send: what a device keeps of a room is bounded. */
+const mostOwed = 16 * mostInReport
 
 /** Rooms of which it is remembered when the last report went; of others the next one goes at once. */
 const mostRemembered = 1024
@@ -66,9 +68,10 @@ export async function noteReceipts(
   // An edge reports what its network says. Among many, that a message has come to each is of no use to anybody.
   const reports = context.self.accountKind !== 'edge' && work.record?.kind !== 'group'
   if (!own && reports && work.record?.standing === 'accepted' && isForPeople(content)) {
-    const delivered = [...(work.record.receipts?.delivered ?? []), message.messageId].slice(-mostInReport)
+    const delivered = [...(work.record.receipts?.delivered ?? []), message.messageId].slice(-mostOwed)
     work.update({ receipts: { ...work.record.receipts, delivered } })
-    work.afterwards(() => context.receipts.owed(room))
+    const full = delivered.length >= mostInReport
+    work.afterwards(() => (full ? context.hooks.send?.(room) : context.receipts.owed(room)))
   }
   const told = own ? readable(content) : undefined
   if (!told || !work.record?.receipts) return
@@ -117,7 +120,7 @@ export async function markRead(context: Context, room: RoomId, messageId: Uint8A
   if (quietly) await tellOwnDevices(context, readMessage(room, messageId))
 }
 
-/** Puts the receipts that are owed into the room's queue, as one report. */
+/** Puts the receipts that are owed into the room's queue: one report, several after much was caught up with. */
 export async function sendReceiptsIfOwed(context: Context, work: RoomWork): Promise<void> {
   const { record } = work
   if (!record?.receipts) return
@@ -131,5 +134,6 @@ export async function sendReceiptsIfOwed(context: Context, work: RoomWork): Prom
     .filter((messageId) => !read || !equalBytes(messageId, read))
     .map((messageId) => ({ messageId, status: 'delivered' as const }))
   const all = read ? [...entries, { messageId: read, status: 'read' as const }] : entries
-  if (all.length > 0) await addSubmission(context, work, statusMessage(all))
+  for (let i = 0; i < all.length; i += mostInReport)
+    await addSubmission(context, work, statusMessage(all.slice(i, i + mostInReport)))
 }
