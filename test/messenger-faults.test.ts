@@ -3,9 +3,10 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { create } from '@bufbuild/protobuf'
 import type { Storage } from '../src/client/index.ts'
+import { keyPackages } from '../src/client/state/records.ts'
 import { readText, textMessage } from '../src/content/index.ts'
 import { ErrorCode, ErrorSchema } from '../src/protocol/index.ts'
-import { expectTexts, listen, testProvider, until } from './support/provider.ts'
+import { expectTexts, listen, type Tap, type TestDevice, testProvider, until } from './support/provider.ts'
 
 // What passes by itself while a device logs in: faults of the provider, and of the storage.
 
@@ -55,6 +56,53 @@ test('a log-in that is overtaken while it waits takes nothing from the one after
   await (await again.device.send(room, text('still here'))).accepted
   await expectTexts(heardByBob, ['still here'])
   assert.equal(await again.device.resting(), true)
+})
+
+/** Answers the first so many that publish KeyPackages with an error, and keeps how what was published ends, each time. */
+function refusing(times: number, code: ErrorCode, retry: boolean) {
+  const asked: { id: bigint; packages: string[] }[] = []
+  const tap: Tap = {
+    up(frame) {
+      if (frame.request.case !== 'publishKeyPackages') return frame
+      const { keyPackages, lastResort } = frame.request.value
+      const packages = [...keyPackages, lastResort].map((each) => Buffer.from(each.slice(-8)).toString('hex'))
+      asked.push({ id: frame.id, packages: packages.sort() })
+      return frame
+    },
+    down(frame) {
+      if (!asked.slice(0, times).some(({ id }) => id === frame.id)) return frame
+      return { ...frame, body: { case: 'error', value: create(ErrorSchema, { code, retry }) } }
+    },
+  }
+  return { asked, tap }
+}
+const kept = ({ storage }: TestDevice) => storage.transaction((tx) => keyPackages.list(tx))
+
+test('a supply of KeyPackages is made once, however often it has to be published', async () => {
+  const { asked, tap } = refusing(5, ErrorCode.UNAVAILABLE, true)
+  const alice = await newcomer({ tap, settings: { keyPackages: 4, keyPackagesLow: 2 } })
+  assert.equal(asked.length, 6)
+  for (const { packages } of asked) assert.deepEqual(packages, asked[0]?.packages)
+  const all = await kept(alice)
+  assert.equal(all.length, 5)
+  assert.ok(all.every(({ value }) => value.published))
+})
+
+test('KeyPackages that are refused for good are not shown again', async () => {
+  const { asked, tap } = refusing(1, ErrorCode.BAD_KEY_PACKAGE, false)
+  const alice = await newcomer({ tap, settings: { keyPackages: 4, keyPackagesLow: 2 } })
+  assert.equal((await kept(alice)).length, 0)
+  alice.tap.down = (frame) => {
+    if (frame.body.case === 'authenticated') frame.body.value.keyPackages = 0
+    return frame
+  }
+  alice.cut()
+  await until('the next log-in', async () => (await kept(alice)).filter(({ value }) => value.published).length === 5)
+  const [first, second] = asked
+  assert.deepEqual(
+    second?.packages.filter((each) => first?.packages.includes(each)),
+    [],
+  )
 })
 
 for (const stored of [false, true])
