@@ -20,6 +20,7 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'account/others-certificates.ts': { renewOthers: nothing },
   'account/own-devices.ts': {
     setReadReceipts: `async ${refuse}`,
+    readMessage: nothing,
     tellOwnDevices: nothing,
     receiveFromOwnDevice: 'async () => false',
   },
