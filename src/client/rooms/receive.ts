@@ -79,10 +79,15 @@ async function receiveMessage(context: Context, work: RoomWork, entry: Deliver):
     return
   }
   const group = await work.group()
+  const epoch = Number(epochOf(group))
+  // What stands behind a commit is of its epoch: this one was opened at its place, or is not the log's.
+  if ((epochIn(entry.message) ?? epoch) < epoch) {
+    const error = new ClientError('undecryptable', 'of an epoch that has passed')
+    return context.events.run('undecryptable', { ...at, error }, work.tx)
+  }
   const opened = await attempt(() => openMessage(context, group, entry.message))
   if (opened instanceof ClientError) {
     // Of an epoch that is yet to come here: a commit was kept from this device.
-    const epoch = Number(epochOf(group))
     if ((epochIn(entry.message) ?? 0) > epoch) return cannotFollow(context, work, opened)
     // So much was missed that nothing of this sender opens any more, and the distance only grows. Without a gap it is
     // made up: any member could drive all others out and in again with it. After a gap it works once, since the epoch ends.
