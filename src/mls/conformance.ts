@@ -115,7 +115,7 @@ async function treeValidation(value: Case): Promise<void> {
   const { lifetimeConfig, authService } = clientConfig
   const error = await validateRatchetTree(tree, context, lifetimeConfig, authService, root, suite)
   if (error !== undefined) throw error
-  checkTree(tree, [], 'invalid-tree')
+  checkTree(tree, context, 'invalid-tree')
   await checkParentHashes(suite, tree)
 }
 

@@ -51,7 +51,7 @@ export async function createGroup(mls: MlsProvider, options: CreateGroupOptions)
   const { keyPackage, privateKeys } = await makeKeyPackage(mls, { ...options, notBefore: 0, notAfter: farFuture })
   const extensions = options.extensions.map(toLibrary)
   checkExtensions(extensions)
-  checkMembers([keyPackage.leafNode], extensions, 'unsupported')
+  checkMembers([keyPackage.leafNode], { cipherSuite: mls.suite.name, extensions }, 'unsupported')
   return wrap(
     await translating('unsupported', () =>
       libraryCreateGroup(options.groupId, keyPackage, privateKeys, extensions, mls.suite, clientConfig),
@@ -133,5 +133,5 @@ export async function groupInfoOf(
 
 /** The rules over the whole tree that ts-mls does not check; after each change of it. */
 export function checkGroup(state: ClientState, code: 'invalid-commit' | 'invalid-tree'): void {
-  checkTree(state.ratchetTree, state.groupContext.extensions, code)
+  checkTree(state.ratchetTree, state.groupContext, code)
 }

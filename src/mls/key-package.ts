@@ -3,6 +3,7 @@ import { makeKeyPackageRef, verifyKeyPackage } from 'ts-mls/keyPackage.js'
 import { verifyLeafNodeSignatureKeyPackage } from 'ts-mls/leafNode.js'
 import { MlsError, translating } from './errors.ts'
 import { checkExtensions, extensionTypes } from './extensions.ts'
+import { isUsableHpkeKey } from './hpke-key.ts'
 import { decodeMessage } from './messages.ts'
 import type { MlsProvider } from './suite.ts'
 import { checkMembers, claimOf } from './tree.ts'
@@ -40,7 +41,9 @@ export async function decodeKeyPackage(mls: MlsProvider, bytes: Uint8Array): Pro
     throw new MlsError('unsupported', 'a KeyPackage of another suite')
   checkExtensions(keyPackage.extensions)
   checkExtensions(keyPackage.leafNode.extensions)
-  checkMembers([keyPackage.leafNode], [], 'malformed')
+  checkMembers([keyPackage.leafNode], { cipherSuite: keyPackage.cipherSuite, extensions: [] }, 'malformed')
+  if (!isUsableHpkeKey(keyPackage.cipherSuite, keyPackage.initKey))
+    throw new MlsError('malformed', 'an init key that nobody can encrypt to')
   const signed = await translating(
     'bad-signature',
     async () =>

@@ -13,6 +13,7 @@ import type { UnappliedProposals } from 'ts-mls/unappliedProposals.js'
 import { equalBytes, toHex } from '../crypto/index.ts'
 import { MlsError } from './errors.ts'
 import { checkExtensions, fromLibrary, readExternalSenders } from './extensions.ts'
+import { isUsableHpkeKey } from './hpke-key.ts'
 import { maxCommitProposals } from './limits.ts'
 import { hashSizes } from './platform.ts'
 import { checkMembers, claimOf, encryptionKeys, leafAt } from './tree.ts'
@@ -96,7 +97,8 @@ export function checkProposals(group: Group, proposals: readonly SentProposal[],
       checkContextExtensions(proposal.groupContextExtensions.extensions)
     else if (typeof proposal.proposalType === 'number') throw new MlsError('unsupported', 'proposal type not supported')
   }
-  checkMembers(membersAfter(group.ratchetTree, proposals), extensionsAfter(group, proposals), 'invalid-commit')
+  const context = { ...group.groupContext, extensions: extensionsAfter(group, proposals) }
+  checkMembers(membersAfter(group.ratchetTree, proposals), context, 'invalid-commit')
 }
 
 /** RFC 9420 §12.1.4: a nonce of the KDF's size, and no resumption but within the group. */
@@ -116,6 +118,7 @@ function checkContextExtensions(extensions: GroupContext['extensions']): void {
 function checkAddedPackage(context: GroupContext, keyPackage: KeyPackage): void {
   if (keyPackage.cipherSuite !== context.cipherSuite || keyPackage.version !== context.version)
     throw invalid('a KeyPackage of another suite or version')
+  if (!isUsableHpkeKey(context.cipherSuite, keyPackage.initKey)) throw invalid('an init key that nobody can encrypt to')
   if (equalBytes(keyPackage.initKey, keyPackage.leafNode.hpkePublicKey)) throw invalid('init and encryption key equal')
 }
 

@@ -86,7 +86,7 @@ export async function openPublicGroup(
     ),
   )
   if (error !== undefined) throw new MlsError('invalid-tree', 'ratchet tree refused', { cause: error })
-  checkTree(ratchetTree, groupContext.extensions, 'invalid-tree')
+  checkTree(ratchetTree, groupContext, 'invalid-tree')
   await checkParentHashes(mls.suite, ratchetTree)
   for (const leaf of leaves(ratchetTree)) await authenticated(authenticate, leaf)
   return wrapPublic({ groupContext, ratchetTree, confirmationTag, pending: {} })
@@ -149,7 +149,7 @@ export async function applyHandshake(
   const ratchetTree = await treeAfter(mls, state, commit)
   if (commit.path !== undefined) await authenticated(authenticate, commit.path.leafNode)
   const extensions = extensionsAfter(state, commit.proposals)
-  checkTree(ratchetTree, extensions, 'invalid-commit')
+  checkTree(ratchetTree, { ...state.groupContext, extensions }, 'invalid-commit')
   const groupContext = await nextEpochContext(
     { ...state.groupContext, extensions },
     'mls_public_message',

@@ -7,10 +7,13 @@ import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { toHex } from '../crypto/index.ts'
 import { decodeAll } from './decode.ts'
 import { MlsError, type MlsErrorCode } from './errors.ts'
+import { isUsableHpkeKey } from './hpke-key.ts'
 import { maxIdentityBytes, maxTreeNodes } from './limits.ts'
 import type { LeafClaim, LeafView } from './types.ts'
 
 type Extensions = GroupContext['extensions']
+/** What a tree is judged by. */
+type Context = Pick<GroupContext, 'cipherSuite' | 'extensions'>
 
 export function claimOf(leaf: LeafNode): LeafClaim {
   return {
@@ -52,23 +55,24 @@ export function indexOfKey(tree: RatchetTree, signatureKey: Uint8Array): number 
 
 /**
  * RFC 9420 §7.3 over all members together: signature and encryption keys unique, every credential type in use and every
- * extension of the group supported by all, required capabilities met. ts-mls builds the sets of keys and never looks
+ * extension of the group supported by all, required capabilities met, each leaf good by itself. ts-mls builds the sets of keys and never looks
  * whether the new leaf is in them; two leaves with one encryption key would let one member read for the other.
  */
-export function checkMembers(members: readonly LeafNode[], extensions: Extensions, code: MlsErrorCode): void {
+export function checkMembers(members: readonly LeafNode[], context: Context, code: MlsErrorCode): void {
+  const { extensions } = context
   const signatureKeys = new Set(members.map((leaf) => toHex(leaf.signaturePublicKey)))
   const encryptionKeys = new Set(members.map((leaf) => toHex(leaf.hpkePublicKey)))
   if (signatureKeys.size !== members.length || encryptionKeys.size !== members.length)
     throw new MlsError(code, 'a key in two leaves')
   const credentialTypes = new Set(members.map((leaf) => leaf.credential.credentialType))
   const required = requiredCapabilities(extensions)
-  for (const { capabilities, extensions: own, credential } of members) {
+  for (const leaf of members) {
+    checkLeaf(leaf, context.cipherSuite, code)
+    const { capabilities, extensions: own } = leaf
     if (![...credentialTypes].every((type) => capabilities.credentials.includes(type)))
       throw new MlsError(code, 'a credential type that a member does not support')
     if (!extensionsSupportedByCapabilities([...extensions, ...own], capabilities))
       throw new MlsError(code, 'an extension that a member does not support')
-    if (credential.credentialType === 'basic' && credential.identity.length > maxIdentityBytes)
-      throw new MlsError('too-large', 'identity too large')
     if (required === undefined) continue
     const met =
       required.extensionTypes.every((type) => type <= 5 || capabilities.extensions.includes(type)) &&
@@ -76,6 +80,14 @@ export function checkMembers(members: readonly LeafNode[], extensions: Extension
       required.credentialTypes.every((type) => capabilities.credentials.includes(type))
     if (!met) throw new MlsError(code, 'a member lacks a required capability')
   }
+}
+
+/** What a leaf has to be whatever the others are. */
+function checkLeaf(leaf: LeafNode, suite: Context['cipherSuite'], code: MlsErrorCode): void {
+  if (!isUsableHpkeKey(suite, leaf.hpkePublicKey)) throw new MlsError(code, 'a leaf that nobody can encrypt to')
+  const { credential } = leaf
+  if (credential.credentialType === 'basic' && credential.identity.length > maxIdentityBytes)
+    throw new MlsError('too-large', 'identity too large')
 }
 
 /** The public keys of all nodes, leaves and parents, as text. */
@@ -86,13 +98,17 @@ export function encryptionKeys(tree: RatchetTree): string[] {
 /**
  * `checkMembers` for a whole tree, its size, and no encryption key in two of its nodes, parents too (RFC 9420 §12.4.2). A
  * committer who puts another's leaf key above itself harms nobody at once, but ts-mls refuses every later commit on such a
- * tree: the group could never change again.
+ * tree: the group could never change again. The same with a key above others that nobody can encrypt to: nobody could
+ * commit any more, nor join from outside.
  */
-export function checkTree(tree: RatchetTree, extensions: Extensions, code: MlsErrorCode): void {
+export function checkTree(tree: RatchetTree, context: Context, code: MlsErrorCode): void {
   if (tree.length > maxTreeNodes) throw new MlsError('too-large', 'ratchet tree too large')
   const keys = encryptionKeys(tree)
   if (new Set(keys).size !== keys.length) throw new MlsError(code, 'a key in two nodes')
-  checkMembers(leafNodes(tree), extensions, code)
+  for (const node of tree)
+    if (node?.nodeType === 'parent' && !isUsableHpkeKey(context.cipherSuite, node.parent.hpkePublicKey))
+      throw new MlsError(code, 'a node that nobody can encrypt to')
+  checkMembers(leafNodes(tree), context, code)
 }
 
 function requiredCapabilities(extensions: Extensions) {
