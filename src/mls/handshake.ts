@@ -7,7 +7,7 @@ import { equalBytes } from '../crypto/index.ts'
 import { MlsError } from './errors.ts'
 import { readExternalSenders } from './extensions.ts'
 import { type Committer, checkProposals, type SentProposal, viewOf } from './proposals.ts'
-import { claimOf, indexOfKey, leafAt, viewAt } from './tree.ts'
+import { checkLeaf, claimOf, indexOfKey, leafAt, viewAt } from './tree.ts'
 import type { CommitView, LeafView, SenderView } from './types.ts'
 
 interface Group {
@@ -69,6 +69,7 @@ export function checkCommitRules(group: Group, commit: ResolvedCommit, pathRequi
     if (pathRequired) throw new MlsError('invalid-commit', 'a path is required')
     return
   }
+  checkLeaf(commit.path.leafNode, group.groupContext.cipherSuite, 'invalid-commit')
   if (commit.committer.type === 'member') return
   for (const { proposal } of commit.proposals) {
     if (proposal.proposalType !== 'remove') continue

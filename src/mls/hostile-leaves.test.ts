@@ -3,8 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ClientState, KeyPackage } from 'ts-mls'
 import { createCommit as libraryCreateCommit } from 'ts-mls/createCommit.js'
+import { createProposal as libraryCreateProposal } from 'ts-mls/createMessage.js'
+import { generateKeyPackageWithKey } from 'ts-mls/keyPackage.js'
+import type { LeafNode } from 'ts-mls/leafNode.js'
 import { farFuture, type GroupState, inside } from './group.ts'
 import { createCommit, createProposal, processMessage, readKeyPackage } from './index.ts'
+import { maxCapabilities, maxExtensions, maxLeafExtensionBytes } from './limits.ts'
 import { encodeMessage } from './messages.ts'
 import { makeKeyPackage } from './own-key-package.ts'
 import { nodeMlsProvider } from './provider-node.ts'
@@ -105,5 +109,94 @@ test('a KeyPackage with a key that nobody can encrypt to is refused, by itself a
       const commit = await forged(members[0]!, { add: keyPackage, hpke: imported })
       await assertRefused(room, members[1]!, commit, 'invalid-commit')
     }
+  }
+})
+
+type Extent = Pick<LeafNode, 'capabilities' | 'extensions'>
+
+/** How a leaf may be, and by how little it must not be more. */
+function extents(usual: LeafNode): { fits: Extent; tooLarge: Record<string, Extent> } {
+  const { capabilities } = usual
+  // Private types, so that every extension that a leaf has is among what it supports
+  const types = Array.from({ length: maxCapabilities }, (_, i) => 0xf100 + i)
+  const known = capabilities.extensions
+  const supported = { ...capabilities, extensions: [...known, ...types.slice(known.length)] }
+  const extension = (i: number, length: number) => ({
+    extensionType: supported.extensions.at(-1 - i)!,
+    extensionData: new Uint8Array(length),
+  })
+  const full = [extension(0, maxLeafExtensionBytes - 1), extension(1, 1)]
+  const many = (length: number) => Array.from({ length }, (_, i) => extension(i, 0))
+  const usualExtent = { capabilities, extensions: [] }
+  return {
+    fits: { capabilities: { ...supported, proposals: types }, extensions: full },
+    tooLarge: {
+      'extensions supported': {
+        ...usualExtent,
+        capabilities: { ...supported, extensions: [...supported.extensions, 0xf001] },
+      },
+      'proposals supported': { ...usualExtent, capabilities: { ...capabilities, proposals: [...types, 0xf001] } },
+      'credentials supported': {
+        ...usualExtent,
+        capabilities: { ...capabilities, credentials: ['basic', ...types.map(() => 'x509' as const)] },
+      },
+      'extensions in all': { capabilities: supported, extensions: [...full, extension(2, 1)] },
+      'number of extensions': { capabilities: supported, extensions: many(maxExtensions + 1) },
+    },
+  }
+}
+
+async function packageWith({ capabilities, extensions }: Extent): Promise<KeyPackage> {
+  const { keyPair, identity } = testDevice('x')
+  const made = await generateKeyPackageWithKey(
+    { credentialType: 'basic', identity },
+    capabilities,
+    { notBefore: 0n, notAfter: BigInt(farFuture) },
+    [],
+    { publicKey: keyPair.publicKey, signKey: keyPair.privateKey },
+    mls.suite,
+    extensions,
+  )
+  return made.publicPackage
+}
+
+const ownLeaf = (member: GroupState): LeafNode => {
+  const node = inside(member).ratchetTree[0]
+  assert.ok(node?.nodeType === 'leaf')
+  return node.leaf
+}
+
+/** The member's tree with another leaf of its own: the library makes the leaf of a path after it. */
+function treeWith(member: GroupState, extent: Extent): ClientState['ratchetTree'] {
+  const leaf: LeafNode = { ...ownLeaf(member), ...extent }
+  return inside(member).ratchetTree.with(0, { nodeType: 'leaf', leaf })
+}
+
+test('a leaf is bounded in what it lists and brings, whichever way it comes: it would stay in the tree for all', async () => {
+  const { room, members } = await roomOfFour()
+  const [first, second] = members as [GroupState, GroupState]
+  const { fits, tooLarge } = extents(ownLeaf(first))
+  for (const [name, extent] of Object.entries(tooLarge)) {
+    const add = await packageWith(extent)
+    const bytes = encodeMessage({ version: 'mls10', wireformat: 'mls_key_package', keyPackage: add })
+    await assert.rejects(readKeyPackage(mls, bytes), { code: 'too-large' }, name)
+    await assertRefused(room, second, await forged(first, { add }), 'too-large')
+    await assertRefused(
+      room,
+      second,
+      await forged(first, { state: { ratchetTree: treeWith(first, extent) } }),
+      'too-large',
+    )
+    const proposal = { proposalType: 'add', add: { keyPackage: add } } as const
+    const { message } = await libraryCreateProposal(inside(first), true, proposal, mls.suite)
+    await assertRefused(room, second, encodeMessage(message), 'too-large')
+  }
+  const largest = await packageWith(fits)
+  await readKeyPackage(mls, encodeMessage({ version: 'mls10', wireformat: 'mls_key_package', keyPackage: largest }))
+  const ratchetTree = treeWith(first, fits)
+  for (const forgery of [{ add: largest }, { state: { ratchetTree } }]) {
+    const commit = await forged(first, forgery)
+    await applyHandshake(mls, room.hub, commit, everyone)
+    await processMessage(mls, second, commit, { authenticate: everyone })
   }
 })

@@ -40,7 +40,6 @@ export async function decodeKeyPackage(mls: MlsProvider, bytes: Uint8Array): Pro
   if (keyPackage.cipherSuite !== mls.suite.name || keyPackage.version !== 'mls10')
     throw new MlsError('unsupported', 'a KeyPackage of another suite')
   checkExtensions(keyPackage.extensions)
-  checkExtensions(keyPackage.leafNode.extensions)
   checkMembers([keyPackage.leafNode], { cipherSuite: keyPackage.cipherSuite, extensions: [] }, 'malformed')
   if (!isUsableHpkeKey(keyPackage.cipherSuite, keyPackage.initKey))
     throw new MlsError('malformed', 'an init key that nobody can encrypt to')

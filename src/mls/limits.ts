@@ -27,6 +27,19 @@ export const maxExtensions = 32
 /** The credential of a leaf: a device certificate and an endorsement are about 500 bytes. */
 export const maxIdentityBytes = 4096
 
+/**
+ * Values in one list of a leaf's capabilities. Ours have three at most, others add a few of GREASE. A leaf stays in the
+ * tree, which is encoded for every commit, and the library's encoder goes one call deeper for each value: some ten
+ * thousand of them end the stack of everyone who commits.
+ */
+export const maxCapabilities = 256
+
+/**
+ * The extensions of a leaf together; ours has none. They stay in the tree, and so in each GroupInfo: two leaves with all
+ * that a message holds would make every later commit larger than anybody takes.
+ */
+export const maxLeafExtensionBytes = 4096
+
 /** Past epochs whose messages can still be read. The hub puts messages and commits into one order, so one is plenty. */
 export const retainedEpochs = 1
 

@@ -16,7 +16,7 @@ import { checkExtensions, fromLibrary, readExternalSenders } from './extensions.
 import { isUsableHpkeKey } from './hpke-key.ts'
 import { maxCommitProposals } from './limits.ts'
 import { hashSizes } from './platform.ts'
-import { checkMembers, claimOf, encryptionKeys, leafAt } from './tree.ts'
+import { checkLeaf, checkMembers, claimOf, encryptionKeys, leafAt } from './tree.ts'
 import type { AuthenticateLeaf, LeafClaim, ProposalView } from './types.ts'
 
 /** A proposal and the leaf that made it; undefined for one from outside the group. */
@@ -196,6 +196,7 @@ export async function checkBroughtLeaf(
   const { proposal, senderLeafIndex } = sent
   if (proposal.proposalType === 'add') {
     const { keyPackage } = proposal.add
+    checkLeaf(keyPackage.leafNode, suite.name, 'invalid-proposal')
     const signed =
       (await verifyKeyPackage(keyPackage, suite.signature)) &&
       (await verifyLeafNodeSignatureKeyPackage(keyPackage.leafNode, suite.signature))
@@ -205,6 +206,7 @@ export async function checkBroughtLeaf(
   } else if (proposal.proposalType === 'update') {
     if (senderLeafIndex === undefined) throw new MlsError('invalid-proposal', 'an update from outside')
     const { leafNode } = proposal.update
+    checkLeaf(leafNode, suite.name, 'invalid-proposal')
     await checkPlacedLeaf(suite, group.groupContext.groupId, leafNode, senderLeafIndex)
     await authenticated(authenticate, leafNode)
   }

@@ -7,8 +7,9 @@ import { leafToNodeIndex, toLeafIndex } from 'ts-mls/treemath.js'
 import { toHex } from '../crypto/index.ts'
 import { decodeAll } from './decode.ts'
 import { MlsError, type MlsErrorCode } from './errors.ts'
+import { checkExtensions } from './extensions.ts'
 import { isUsableHpkeKey } from './hpke-key.ts'
-import { maxIdentityBytes, maxTreeNodes } from './limits.ts'
+import { maxCapabilities, maxIdentityBytes, maxLeafExtensionBytes, maxTreeNodes } from './limits.ts'
 import type { LeafClaim, LeafView } from './types.ts'
 
 type Extensions = GroupContext['extensions']
@@ -82,12 +83,20 @@ export function checkMembers(members: readonly LeafNode[], context: Context, cod
   }
 }
 
-/** What a leaf has to be whatever the others are. */
-function checkLeaf(leaf: LeafNode, suite: Context['cipherSuite'], code: MlsErrorCode): void {
+/**
+ * What a leaf has to be whatever the others are, however it came: by a KeyPackage, an update, a path or a tree. It is to
+ * be looked at before it is encoded.
+ */
+export function checkLeaf(leaf: LeafNode, suite: Context['cipherSuite'], code: MlsErrorCode): void {
   if (!isUsableHpkeKey(suite, leaf.hpkePublicKey)) throw new MlsError(code, 'a leaf that nobody can encrypt to')
   const { credential } = leaf
   if (credential.credentialType === 'basic' && credential.identity.length > maxIdentityBytes)
     throw new MlsError('too-large', 'identity too large')
+  if (Object.values(leaf.capabilities).some((list) => list.length > maxCapabilities))
+    throw new MlsError('too-large', 'too many capabilities')
+  checkExtensions(leaf.extensions)
+  if (leaf.extensions.reduce((sum, each) => sum + each.extensionData.length, 0) > maxLeafExtensionBytes)
+    throw new MlsError('too-large', 'extensions of a leaf too large')
 }
 
 /** The public keys of all nodes, leaves and parents, as text. */
