@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import fc from '../../test/support/fast-check.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
 import { type AccountAddress, newAccountAddress } from './address.ts'
@@ -139,4 +139,61 @@ test('nothing else of a room changes, and no proposals but the hub’s removals 
     commit({ after: { ...group.room, roles: new Map([...group.room.roles, [accounts[3]!, 'admin']]) } }),
     'role',
   )
+})
+
+describe('an account under a new account key', () => {
+  const [owner, member, other] = accounts as [AccountAddress, AccountAddress, AccountAddress]
+  const leaves = [owner, member, other].map(leafOf)
+  const renewed: RosterLeaf = {
+    ...leafOf(owner),
+    accountKey: crypto.randomBytes(32),
+    deviceKey: crypto.randomBytes(32),
+  }
+  const room = (roles: [AccountAddress, 'owner' | 'admin'][]): GroupRoom => ({
+    kind: 'group',
+    name: '',
+    roles: new Map(roles),
+  })
+  const owned = room([[owner, 'owner']])
+  /** The provider has proposed that the owner goes; somebody takes that up and brings in the address anew. */
+  const replacing = (sender: AccountAddress, before: GroupRoom, after: GroupRoom, leaf = renewed) =>
+    judgeCommit({
+      ...{ before, after, otherwiseChanged: false, sender, external: false, roster: emptyRoster },
+      proposals: [
+        { type: 'remove', by: 'outside' },
+        { type: 'add', by: 'committer' },
+      ],
+      leavesBefore: leaves,
+      leavesAfter: [leaf, ...leaves.slice(1)],
+      removed: [{ leaf: leaves[0]!, proposed: true }],
+    })
+
+  test('does not come into the role of its address, which the provider could have given to anybody', () => {
+    assert.equal(replacing(member, owned, owned), 'role')
+    const administered = room([[owner, 'admin']])
+    assert.equal(replacing(member, administered, administered), 'role')
+    assert.equal(replacing(member, administered, owned), 'role')
+  })
+
+  test('comes back as a member: the commit drops the role', () => {
+    assert.equal(replacing(member, owned, room([])), undefined)
+    const plain = room([[other, 'owner']])
+    assert.equal(replacing(member, plain, plain), undefined)
+  })
+
+  test('keeps the role where another owner commits, and not where an admin does', () => {
+    const shared = (role: 'owner' | 'admin') =>
+      room([
+        [owner, 'owner'],
+        [member, role],
+      ])
+    assert.equal(replacing(member, shared('owner'), shared('owner')), undefined)
+    assert.equal(replacing(member, shared('admin'), shared('admin')), 'role')
+  })
+
+  test('keeps the role when its own device that was there commits, and when it is another device under the old key', () => {
+    const same = { ...leafOf(owner), accountKey: renewed.accountKey }
+    assert.equal(replacing(owner, owned, owned, same), undefined)
+    assert.equal(replacing(member, owned, owned, { ...leafOf(owner), deviceKey: renewed.deviceKey }), undefined)
+  })
 })

@@ -1,3 +1,4 @@
+import { equalBytes } from '../crypto/index.ts'
 import type { AccountAddress } from './address.ts'
 import { deviceIn } from './manifest.ts'
 import type { Roster, RosterLeaf } from './roster.ts'
@@ -47,7 +48,9 @@ export type RoomRefusal = 'extensions' | 'proposal' | 'removal' | 'name' | 'role
  * - A leaf goes when the hub proposed it (its account leaves, its device was unlinked), when its device is no longer in
  *   the manifest in force, when its own device joins anew; in a group also when somebody above its account wants it.
  * - Admins and owners rename. Owners give and take the roles of everyone below them; everybody may step down.
- * - Roles are for accounts that are there: a change lists nobody else, and who comes back comes as a member.
+ * - Roles are for accounts that are there: a change lists nobody else, and who comes back comes as a member, also when it
+ *   comes back in the commit in which it goes. An account under another account key than before has come back, unless it
+ *   commits itself: the provider endorses keys, and must not be able to put somebody else in an owner's place.
  */
 export function judgeCommit(commit: RoomCommit): RoomRefusal | undefined {
   const { before, after, external, sender } = commit
@@ -66,7 +69,13 @@ export function judgeCommit(commit: RoomCommit): RoomRefusal | undefined {
   }
   if (before.kind !== 'group' || after.kind !== 'group') return undefined
   if (after.name !== before.name && rankOf(sender) < rank.admin) return 'name'
-  return judgeRoles(before, after, { sender, present, remaining, rankOf })
+  const stayed = stayedIn(commit)
+  return judgeRoles(before, after, {
+    sender,
+    remaining,
+    stayed,
+    rankOf: (account) => (stayed.has(account) ? rankOf(account) : rank.member),
+  })
 }
 
 /**
@@ -109,14 +118,15 @@ function judgeRoles(
   after: GroupRoom,
   who: {
     sender: AccountAddress
-    present: ReadonlySet<AccountAddress>
+    /** Of those that remain, the ones that were there before, and not only their address. */
+    stayed: ReadonlySet<AccountAddress>
     remaining: ReadonlySet<AccountAddress>
     rankOf(account: AccountAddress): number
   },
 ): RoomRefusal | undefined {
   if (!sameRoom(before, after) && [...after.roles.keys()].some((account) => !who.remaining.has(account))) return 'role'
   for (const account of who.remaining) {
-    const was = who.present.has(account) ? (before.roles.get(account) ?? 'member') : 'member'
+    const was = who.stayed.has(account) ? (before.roles.get(account) ?? 'member') : 'member'
     const is = after.roles.get(account) ?? 'member'
     if (was === is) continue
     const own = who.rankOf(who.sender)
@@ -124,6 +134,16 @@ function judgeRoles(
     if (!allowed) return 'role'
   }
   return undefined
+}
+
+/** The committer has signed with a key of a leaf that was there before: it is the same whatever account key it now has. */
+function stayedIn({ leavesBefore, leavesAfter, sender }: RoomCommit): Set<AccountAddress> {
+  const keys = new Map(leavesAfter.map(({ address, accountKey }) => [address, accountKey]))
+  const stayed = leavesBefore.filter(({ address, accountKey }) => {
+    const now = keys.get(address)
+    return address === sender || (now !== undefined && equalBytes(now, accountKey))
+  })
+  return accountsOf(stayed)
 }
 
 function accountsOf(leaves: readonly RosterLeaf[]): Set<AccountAddress> {
