@@ -71,6 +71,6 @@ export {
   statedManifests,
   unlistedLeaves,
 } from './roster.ts'
-export { decodeRoster, encodeRoster } from './roster-codec.ts'
+export { decodeRoster, encodeRoster, mostRosterAccounts } from './roster-codec.ts'
 export { safetyNumber } from './safety-number.ts'
 export { type Lookalikes, looksLike, looksLikeProvider } from './skeleton.ts'

@@ -4,8 +4,14 @@ import { asMalformed } from './document.ts'
 import { openManifest } from './manifest.ts'
 import type { Roster, RosterEntry } from './roster.ts'
 
-// a thousand accounts take 300 KB; ten thousand is far beyond what a group can hold
-const limits = { bytes: 8 * 2 ** 20, depth: 2, items: 60_000 }
+/**
+ * Accounts that a group's roster has room for, counting all that ever were in it: an entry outlives its account, so this
+ * bounds a group's life. The hub's limit for a GroupInfo is reached before it.
+ */
+export const mostRosterAccounts = 65_536
+
+// Some 90 bytes for an account that has left, 300 with a usual document: all that left, and 2000 that are there
+const limits = { bytes: 16 * 2 ** 20, depth: 2, items: 5 * mostRosterAccounts + 1 }
 const maxDocument = 4096
 
 /** A roster as bytes for one's own storage: deterministic CBOR `[[address, number, hash, document or null], …]`. */

@@ -11,6 +11,7 @@ import {
 } from '../../test/support/identities.ts'
 import { nodeCrypto as crypto } from '../crypto/node.ts'
 import {
+  type AccountAddress,
   applyManifests,
   decodeRoster,
   emptyRoster,
@@ -18,8 +19,11 @@ import {
   IdentityError,
   joinRoster,
   manifestHash,
+  mostRosterAccounts,
+  parseAccountAddress,
   type Roster,
   type RosterCommit,
+  type RosterEntry,
   type RosterLeaf,
   rosterDocuments,
   statedManifests,
@@ -275,6 +279,14 @@ describe('one who joins', () => {
     const wrongAccount = new Map(stated).set(ana.address, { number: 1, hash: manifestHash(crypto, benFirst) })
     assert.throws(join(wrongAccount, [anaFirst, benFirst]), refusedAs('bad-signature'))
   })
+})
+
+test('a roster has room for all who ever were in a group', () => {
+  const gone = Array.from({ length: mostRosterAccounts }, (_, i): [AccountAddress, RosterEntry] => [
+    parseAccountAddress(`mimi://provider.example/u/${String(i).padStart(21, 'A')}A`),
+    { number: 1, hash: new Uint8Array(32) },
+  ])
+  assert.equal(decodeRoster(encodeRoster(new Map([...gone, ...founded].slice(2)))).size, mostRosterAccounts)
 })
 
 test('a roster comes back from storage as it was', () => {

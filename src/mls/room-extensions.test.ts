@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeCbor } from '../cbor/index.ts'
 import { utf8 } from '../crypto/index.ts'
-import type { AccountAddress, RoomState } from '../identity/index.ts'
+import { type AccountAddress, mostRosterAccounts, type RoomState } from '../identity/index.ts'
 import {
   decodeCommitData,
   encodeCommitData,
@@ -30,6 +30,20 @@ test('marks, room kind and commit data come back as they were', () => {
   assert.deepEqual(decodeCommitData(encodeCommitData({ manifests })), { manifests })
   assert.equal(encodeCommitData({ manifests: [] }).length, 0)
   assert.deepEqual(decodeCommitData(new Uint8Array()), { manifests: [] })
+})
+
+test('marks have room for all who ever were in a group, and an end', () => {
+  const marksOf = (count: number, prefix: string) =>
+    new Map(Array.from({ length: count }, (_, i) => [prefix + String(i).padStart(5, 'A'), { number: 1, hash }]))
+  // As many as the hub takes in a GroupInfo of 2 MiB with nothing else in it
+  const usual = manifestsExtension(marksOf(22_000, `mimi://a.example/u/${'A'.repeat(17)}`))
+  assert.ok(usual.data.length < 2 * 2 ** 20)
+  assert.equal(readManifests([usual]).size, 22_000)
+  assert.equal(readManifests([manifestsExtension(marksOf(mostRosterAccounts, ''))]).size, mostRosterAccounts)
+  const tooMany = manifestsExtension(marksOf(mostRosterAccounts + 1, ''))
+  assert.throws(() => readManifests([tooMany]), { code: 'malformed' })
+  const tooLong = manifestsExtension(marksOf(40_000, `mimi://a.example/u/${'A'.repeat(64)}`))
+  assert.throws(() => readManifests([tooLong]), { code: 'too-large' })
 })
 
 const address = 'mimi://a.example/u/AAAAAAAAAAAAAAAAAAAAAA' as AccountAddress

@@ -4,11 +4,13 @@ import {
   type AccountAddress,
   type GroupRoom,
   IdentityError,
+  mostRosterAccounts,
   parseAccountAddress,
   type RoomState,
 } from '../identity/index.ts'
 import { MlsError } from './errors.ts'
 import { extensionTypes } from './extensions.ts'
+import { maxTreeMessageBytes } from './limits.ts'
 import type { Extension } from './types.ts'
 
 /** The manifest in force of one account: what a later one has to follow, and what a document has to hash to. */
@@ -24,8 +26,8 @@ export type RoomKind = RoomState['kind']
 
 const roomKinds: readonly RoomKind[] = ['direct', 'group', 'guest', 'self']
 
-// One mark for each account of the largest tree; two levels: the map and a mark in it
-const marksLimits: CborLimits = { bytes: 1024 * 1024, depth: 2, items: 4 * 4096 + 1 }
+// One mark for each account that ever was in the group; two levels: the map and a mark in it
+const marksLimits: CborLimits = { bytes: maxTreeMessageBytes, depth: 2, items: 4 * mostRosterAccounts + 1 }
 // Every commit of a group that changes it carries the whole, so it is kept small
 const mostRoles = 100
 const maxNameBytes = 400
