@@ -8,7 +8,7 @@ import type { BuiltPages } from '../../src/pages/index.ts'
 import { licences, packagesIn } from '../support/licences.ts'
 import { briefErrors } from './brief-errors.ts'
 import { compactCodecs } from './compact-codecs.ts'
-import { guestOnly } from './guest-only.ts'
+import { guestNever, guestOnly } from './guest-only.ts'
 
 export interface PagesBuilt {
   readonly pages: readonly string[]
@@ -111,7 +111,8 @@ async function bundle(checkout: string, file: string): Promise<Pick<Asset, 'byte
     jsx: 'automatic',
     jsxImportSource: 'preact',
     minify: true,
-    plugins: [...(basename(dirname(file)) === 'guest' ? [guestOnly, briefErrors] : []), compactCodecs],
+    plugins:
+      basename(dirname(file)) === 'guest' ? [guestOnly, briefErrors, compactCodecs(guestNever)] : [compactCodecs()],
     charset: 'utf8',
     legalComments: 'none',
     define: { 'process.env.NODE_ENV': '"production"' },

@@ -16,9 +16,27 @@ const scalars = new Map<number, Kind>([
   [13, 'u'],
 ])
 
-/** The schema as `src/protocol/compact.ts` wants it. Throws at what that does not know. */
-export function compactTable(): Table {
-  return file.messages.map((message) => message.fields.map(compactField))
+/** What the frames of both sides are, and so all that is ever written or read by itself. */
+const frames = ['ClientFrame', 'ServerFrame']
+
+/**
+ * The schema as `src/protocol/compact.ts` wants it. Throws at what that does not know.
+ *
+ * @param without cases of the frames that the page never sends or is sent: they and the messages in them alone are left out
+ */
+export function compactTable(without: ReadonlySet<string> = new Set()): Table {
+  const table = file.messages.map(({ name, fields }) =>
+    fields.map(compactField).filter(([, field]) => !(frames.includes(name) && without.has(field))),
+  )
+  if (without.size === 0) return table
+  const used = new Set<number>()
+  const use = (index: number) => {
+    if (index < 0 || used.has(index)) return
+    used.add(index)
+    for (const [, , , , , inner] of table[index]!) use(inner)
+  }
+  for (const [index, { name }] of file.messages.entries()) if (frames.includes(name)) use(index)
+  return table.map((fields, index) => (used.has(index) ? fields : []))
 }
 
 function compactField(field: DescField): Field {
@@ -35,7 +53,7 @@ function indexOf(message: DescField['message']): number {
 }
 
 /** For a page's bundle: small codecs in the place of the packages', and a table in that of the generated descriptors. */
-export const compactCodecs: Plugin = {
+export const compactCodecs = (without?: ReadonlySet<string>): Plugin => ({
   name: 'compact codecs',
   setup(build) {
     build.onResolve({ filter: /^@bufbuild\/protobuf$/ }, () => ({ path: codec }))
@@ -44,15 +62,22 @@ export const compactCodecs: Plugin = {
     )
     build.onResolve({ filter: /\/messenger_pb\.js$/ }, () => ({ path: 'messenger', namespace: 'compact' }))
     build.onLoad({ filter: /.*/, namespace: 'compact' }, () => ({
-      contents: compactModule(),
+      contents: compactModule(compactTable(without)),
       resolveDir: fileURLToPath(new URL('./', import.meta.url)),
       loader: 'js',
     }))
   },
+})
+
+/** Without the last values where they are the usual ones: what is missing reads the same. */
+function brief(field: Field): unknown[] {
+  const usual: readonly unknown[] = [undefined, undefined, undefined, 0, '', -1]
+  const last = field.findLastIndex((value, at) => value !== usual[at])
+  return field.slice(0, last + 1)
 }
 
 /** The same names as the generated module exports. */
-function compactModule(): string {
+function compactModule(table: Table): string {
   const schemas = file.messages.map(({ name }, i) => `export const ${name}Schema = /*@__PURE__*/ schema(table, ${i})`)
   const enums = file.enums.map(({ name, values }) => {
     const both = values.flatMap(({ localName, number }) => [
@@ -63,7 +88,7 @@ function compactModule(): string {
   })
   return [
     `import { schema } from ${JSON.stringify(codec)}`,
-    `const table = ${JSON.stringify(compactTable())}`,
+    `const table = ${JSON.stringify(table.map((fields) => fields.map(brief)))}`,
     ...schemas,
     ...enums,
   ].join('\n')

@@ -62,6 +62,15 @@ const leftOut: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'rooms/reach.ts': { directRoom: `async ${refuse}`, makeGroup: `async ${refuse}`, selfRoom: nothing },
 }
 
+/** What a guest's device never says, because the provider refuses it (docs/messenger-protocol.md), and is never told. */
+export const guestNever: ReadonlySet<string> = new Set([
+  ...['publishKeyPackages', 'keyPackageCount', 'claimKeyPackages', 'claimedKeyPackages'],
+  ...['lookUp', 'found', 'createRoom', 'putSettings', 'requestConsent', 'answerConsent'],
+  ...['openLink', 'completeLink', 'linkCompleted'],
+  ...['serveNetwork', 'answerResolve', 'resolveRequest', 'watchDevices', 'devicesWaiting'],
+  ...['putInvite', 'listInvites', 'invites', 'revokeInvite', 'extendInvite', 'answerGuest', 'guestWaiting'],
+])
+
 const whole = '?whole'
 
 /** For the bundle of the guest's page alone. */
